@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The configuration: values from the command line, the environment, the file
+ * and the defaults, in this order of precedence.  A struct conf is immutable
+ * once loaded and is passed around by const pointer; a reload makes a new
+ * one.
+ */
+
+#ifndef SPOOR_CORE_CONF_H
+#define SPOOR_CORE_CONF_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/sb.h"
+
+struct conf_list {
+    const char *const *v;
+    unsigned n;
+};
+
+/* ENUM values are the index within choices. */
+enum conf_fsync { FSYNC_ALWAYS, FSYNC_INTERVAL, FSYNC_OFF };
+
+#define CONF_C_BOOL bool
+#define CONF_C_UINT uint64_t
+#define CONF_C_SIZE uint64_t       /* bytes */
+#define CONF_C_DURATION int64_t    /* nanoseconds */
+#define CONF_C_RETENTION int64_t   /* nanoseconds */
+#define CONF_C_STRING const char *
+#define CONF_C_PATH const char *
+#define CONF_C_ENUM unsigned
+#define CONF_C_LIST struct conf_list
+#define CONF_C_SECRET const char *
+
+struct conf_origins;
+
+struct conf {
+#define DIRECTIVE(kind, member, yaml, flag, def, min, max, choices, change, \
+    doc) CONF_C_##kind member;
+#include "core/directives.def"
+#undef DIRECTIVE
+    const char *file;               /* as given or found; NULL: none */
+    struct conf_origins *origins;   /* private: where each value came from */
+};
+
+/* What the command line says before any directive is looked at. */
+struct conf_source {
+    const char *file;     /* -c; NULL: conf/spoor.yaml under the prefix, if it exists */
+    const char *prefix;   /* -p */
+    const char *error_log;/* -e; wins over log.file */
+    const char *const *globals; /* -g 'a.b: value', ... , NULL */
+    const char *const *flags;   /* "name", "value" pairs, NULL; bool flags have value "true" */
+    bool env_enable;
+    const char *env_prefix;
+};
+
+/*
+ * Loads and checks everything.  On failure *out is NULL and messages holds
+ * every error found, one "file:line:column: error: ..." each with the source
+ * line and a caret where there is one, closed by a line with their number.
+ * Warnings go to messages, too.
+ */
+int conf_load(struct conf **out, const struct conf_source *source,
+    struct sb *messages) WARN_UNUSED;
+void conf_free(struct conf *conf);
+
+/* -T: every value with its origin, as a file that loads to the same. */
+void conf_print_effective(const struct conf *conf, struct sb *out);
+/* -help: all flags; -help NAME: one of them. 0, or -1 if unknown. */
+int conf_print_help(const char *name, struct sb *out) WARN_UNUSED;
+/* conf/spoor.full.yaml and docs/configuration.md. */
+void conf_print_sample(struct sb *out);
+void conf_print_reference(struct sb *out);
+/* man/spoor.yaml.5 (mdoc). */
+void conf_print_man(struct sb *out);
+/* /flags: -name="value" lines, secrets masked. */
+void conf_print_flags(const struct conf *conf, struct sb *out);
+/* True when the two differ in a directive that needs a restart; names it. */
+bool conf_needs_restart(const struct conf *a, const struct conf *b,
+    const char **yaml);
+
+/* True if a flag of this name exists; *is_bool says if it may stand alone. */
+bool conf_flag_known(const char *name, bool *is_bool);
+
+/* CPUs this process may use (affinity and cgroup quota, at least 1). */
+unsigned conf_cpus(void);
+
+#endif

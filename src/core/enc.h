@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Fixed little-endian integers, protobuf varints and zigzag, and a bounded
+ * reader: the only place that turns bytes into numbers.
+ */
+
+#ifndef SPOOR_CORE_ENC_H
+#define SPOOR_CORE_ENC_H
+
+#include "core/base.h"
+#include "core/sv.h"
+
+static inline uint16_t enc_get16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+static inline uint32_t enc_get32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static inline uint64_t enc_get64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static inline void enc_put16(void *p, uint16_t v) { memcpy(p, &v, 2); }
+static inline void enc_put32(void *p, uint32_t v) { memcpy(p, &v, 4); }
+static inline void enc_put64(void *p, uint64_t v) { memcpy(p, &v, 8); }
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+    "the disk format is little endian and this build copies it directly");
+
+static inline uint64_t
+enc_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+
+static inline int64_t
+enc_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
+#define ENC_VARINT_MAX 10
+
+/* Writes 1..ENC_VARINT_MAX bytes, returns their number. */
+size_t enc_put_varint(uint8_t *dst, uint64_t v);
+size_t enc_varint_len(uint64_t v);
+
+/*
+ * Bounded reader.  A read beyond the end, or a varint of more than ten bytes
+ * or 64 bits, sets failed and returns zeros from then on.
+ */
+struct enc_reader {
+    const uint8_t *ptr;
+    const uint8_t *end;
+    bool failed;
+};
+
+static inline struct enc_reader
+enc_reader_make(const void *ptr, size_t len)
+{
+    return (struct enc_reader){ptr, (const uint8_t *)ptr + len, false};
+}
+
+uint8_t enc_read8(struct enc_reader *r);
+uint16_t enc_read16(struct enc_reader *r);
+uint32_t enc_read32(struct enc_reader *r);
+uint64_t enc_read64(struct enc_reader *r);
+uint64_t enc_read_varint(struct enc_reader *r);
+struct sv enc_read_bytes(struct enc_reader *r, size_t len);
+/* varint length, then bytes */
+struct sv enc_read_sv(struct enc_reader *r);
+
+/* Lower- or upper-case hex into bytes; false unless exactly 2 * len digits. */
+bool enc_unhex(struct sv hex, uint8_t *dst, size_t len);
+
+/*
+ * Standard base64 with or without padding (and the URL alphabet).  dst holds
+ * at least src.len / 4 * 3 + 3 bytes.  Returns the length, or -1.
+ */
+ssize_t enc_unbase64(struct sv src, uint8_t *dst);
+
+#endif

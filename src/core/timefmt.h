@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Times and durations as text, and the clocks.  Times are nanoseconds since
+ * 1970 UTC in int64_t.
+ */
+
+#ifndef SPOOR_CORE_TIMEFMT_H
+#define SPOOR_CORE_TIMEFMT_H
+
+#include "core/base.h"
+#include "core/sv.h"
+
+int64_t clock_wall_ns(void);
+int64_t clock_mono_ns(void);
+
+/* UTC day as the number 20261121, and the first nanosecond of that day. */
+uint32_t time_day(int64_t ns);
+int64_t time_day_start(uint32_t day);
+
+/* Go durations: "1.5ms", "2h45m", "300us"; plus d, w, y (365d). */
+bool time_parse_duration(struct sv text, int64_t *ns);
+/* Retention: as above, and a bare number means months of 31 days. */
+bool time_parse_retention(struct sv text, int64_t *ns);
+
+/* "2026-11-21T09:50:45.123Z": digits = 0, 3, 6 or 9.  32 bytes suffice. */
+size_t time_print_rfc3339(char *dst, int64_t ns, int digits);
+/* "1.5ms", "2h3m4s": 32 bytes suffice. */
+size_t time_print_duration(char *dst, int64_t ns);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Modules: the parts of the server that live in every process, wired as one
+ * table in core/main.c.  The process code (master, worker) knows them only
+ * through this struct.  Any hook may be NULL.
+ */
+
+#ifndef SPOOR_EVENT_MODULE_H
+#define SPOOR_EVENT_MODULE_H
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "core/err.h"
+
+struct loop;
+struct task_pool;
+
+/* Rows of core/roles.def: see there for what each may do. */
+enum role {
+#define ROLE(id, name, count, network, doc) ROLE_##id,
+#include "core/roles.def"
+#undef ROLE
+    ROLE_COUNT,
+};
+
+/* What a process knows of itself. */
+struct process {
+    enum role role;
+    unsigned index;          /* 0..workers-1 within the role */
+    unsigned slot;           /* place in shared memory; unique among the live */
+    uint32_t generation;     /* counts HUPs */
+    const struct conf *conf; /* valid for the life of the process */
+    struct loop *loop;
+    struct task_pool *tasks; /* NULL in processes without a pool */
+};
+
+struct module {
+    const char *name;
+
+    /*
+     * Master, once, before any fork: create shared memory and take locks.
+     * May wait for another master to go (says so).  Runs with the rights the
+     * master starts with; data directories are made and chowned here.
+     */
+    int (*init_master)(const struct conf *conf, struct err *err);
+    /* Master, after a good reload, before the new generation is forked. */
+    int (*reload_master)(const struct conf *conf, struct err *err);
+
+    /* In each child, after rights are dropped, before READY is reported. */
+    int (*init_process)(struct process *process, struct err *err);
+    /* A graceful end was asked for: finish, take nothing new. */
+    void (*drain)(struct process *process);
+    /* True when nothing is left to finish (asked after drain, repeatedly). */
+    bool (*is_drained)(struct process *process);
+    /* Last call in a process that ends in an orderly way. */
+    void (*exit_process)(struct process *process);
+
+    /*
+     * Master: a child ended.  crashed is true for SEGV, BUS, ILL, ABRT, FPE.
+     * Return true to have a recover process started for that slot; the slot
+     * is not given out again until that process ended well.
+     */
+    bool (*child_ended)(enum role role, unsigned slot, pid_t pid,
+        bool crashed);
+};
+
+/* Ends with a NULL entry; set by main before the master runs. */
+extern const struct module *const *modules;
+
+#endif

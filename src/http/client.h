@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Small blocking HTTP/1.1 client for spoorctl, tests and probes: keep-alive,
+ * one request at a time, timeouts, bounded replies.  (Peers of a cluster get
+ * a client on the loop of their own.)
+ */
+
+#ifndef SPOOR_HTTP_CLIENT_H
+#define SPOOR_HTTP_CLIENT_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/sb.h"
+#include "core/sv.h"
+
+struct http_client;
+
+/* url: http://host[:port][/prefix].  Connects at the first request. */
+int http_client_new(struct http_client **out, const char *url,
+    int64_t timeout_ns, struct err *err) WARN_UNUSED;
+void http_client_free(struct http_client *client);
+
+struct http_client_req {
+    const char *method;        /* "GET" */
+    const char *target;        /* "/health?x=1", after the URL's prefix */
+    const char *content_type;  /* NULL: none */
+    const char *content_encoding;
+    const char *const *headers; /* "Name: value" ..., NULL; may be NULL */
+    struct sv body;
+};
+
+struct http_client_reply {
+    int status;
+    int64_t retry_after_sec; /* -1: none */
+    struct sv content_type;  /* into body's storage; valid until next call */
+    struct sb body;          /* init by the caller with its maximum */
+};
+
+int http_client_do(struct http_client *client,
+    const struct http_client_req *req, struct http_client_reply *reply,
+    struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * HTTP requests and replies, whatever the protocol version beneath.  All
+ * calls are made on the loop's thread.  A handler is called when the whole
+ * body is there (ROUTE_BODY) or when the head is there (no body allowed).
+ * It may answer at once or keep the request and answer later; it must answer
+ * exactly once.  The request, its pool and body live until the reply is
+ * ended and sent, or until on_abort was called and the handler called
+ * http_abandon().
+ */
+
+#ifndef SPOOR_HTTP_HTTP_H
+#define SPOOR_HTTP_HTTP_H
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/pool.h"
+#include "core/sb.h"
+#include "core/sv.h"
+#include "event/module.h"
+
+enum http_method {
+    HTTP_GET = 1,
+    HTTP_HEAD = 2,
+    HTTP_POST = 4,
+    HTTP_OPTIONS = 8,
+    HTTP_OTHER = 16,
+};
+
+struct http_header {
+    struct sv name; /* lower case */
+    struct sv value;
+};
+
+#define HTTP_HEADERS_MAX 100
+#define HTTP_HEAD_BYTES_MAX (32 * KIB)
+#define HTTP_LINE_BYTES_MAX (8 * KIB)
+
+struct http_req;
+typedef void (*http_abort_fn)(struct http_req *req, void *arg);
+typedef void (*http_drain_fn)(struct http_req *req, void *arg);
+
+struct http_req {
+    uint32_t magic;
+    enum http_method method;
+    struct sv method_name;
+    struct sv path;  /* decoded, "//" collapsed, dot segments refused */
+    struct sv raw_path; /* as sent, without the query */
+    struct sv query; /* raw, without '?' */
+    const struct http_header *headers;
+    uint32_t nheaders;
+    struct sv body;    /* as received (still content-encoded) */
+    struct sv path_arg; /* what "*" of the route's pattern matched (raw_path,
+                           so that an escaped '/' can be told) */
+    struct pool *pool; /* region of this request */
+    const struct route *route;
+    struct process *process;
+    const char *peer;
+    int64_t start_ns;  /* monotonic */
+    /* private to http/ */
+    void *stream;
+};
+
+/* First value of the header (lower-case name), or a view with ptr NULL. */
+struct sv http_header_get(const struct http_req *req, const char *name);
+
+/*
+ * First value of a query-string or form argument, percent-decoded into the
+ * request's pool; ptr NULL when absent.
+ */
+struct sv http_arg(struct http_req *req, const char *name);
+/* The Nth (from 0) of a repeated argument. */
+struct sv http_arg_n(struct http_req *req, const char *name, unsigned nth);
+
+/* Percent-decoding of a path segment or argument; plus_is_space for args. */
+struct sv http_unescape(struct pool *pool, struct sv text, bool plus_is_space,
+    bool *ok);
+
+/*
+ * Tenant of the request from AccountID / ProjectID headers.  -1 with err for
+ * anything but unsigned 32-bit decimals.  (0, 0) when absent.
+ */
+struct tenant;
+int http_tenant(const struct http_req *req, uint32_t *account,
+    uint32_t *project, struct err *err) WARN_UNUSED;
+
+/* --- replies --- */
+
+/* A whole reply; content_type NULL = none.  Body is copied. */
+void http_reply(struct http_req *req, int status, const char *content_type,
+    struct sv body);
+/* Takes sb's buffer (sb is empty afterwards). */
+void http_reply_sb(struct http_req *req, int status, const char *content_type,
+    struct sb *sb);
+/* text/plain, "message\n"; counted and logged as the status demands. */
+void http_reply_error(struct http_req *req, int status, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Extra header for the next reply of req; both are copied. */
+void http_reply_header(struct http_req *req, const char *name,
+    const char *value);
+
+/* Streamed reply: begin, write any number of times, end. */
+void http_reply_begin(struct http_req *req, int status,
+    const char *content_type);
+/*
+ * Queues bytes.  False: the queue is above its high water; write no more
+ * until on_drain is called.
+ */
+bool http_reply_write(struct http_req *req, const void *ptr, size_t len);
+void http_reply_end(struct http_req *req);
+/* Cuts the connection, so that the client notices a broken reply. */
+void http_reply_break(struct http_req *req);
+void http_on_drain(struct http_req *req, http_drain_fn fn, void *arg);
+
+/*
+ * Told when the client went away before the reply ended.  The handler then
+ * stops its work and calls http_abandon(req) (in the callback or later); no
+ * other call on req is allowed after that.
+ */
+void http_on_abort(struct http_req *req, http_abort_fn fn, void *arg);
+void http_abandon(struct http_req *req);
+
+/* --- routes --- */
+
+typedef void (*route_fn)(struct http_req *req);
+
+enum route_flag {
+    ROUTE_BODY = 1 << 0,    /* takes a body; handler runs when it is complete */
+    ROUTE_CORS = 1 << 1,    /* Access-Control-Allow-Origin: * and preflight */
+    ROUTE_HEALTH = 1 << 2,  /* answered while shedding load; no access log */
+    ROUTE_INSERT = 1 << 3,
+    ROUTE_SELECT = 1 << 4,
+    ROUTE_ADMIN = 1 << 5,
+};
+
+struct route {
+    const char *pattern; /* "/a/b", or with one "*" = one or more bytes */
+    unsigned methods;    /* enum http_method; HEAD comes with GET */
+    unsigned flags;      /* enum route_flag */
+    route_fn handler;
+    const char *metric;  /* value of the path label, or NULL = pattern */
+    const char *doc;     /* one line, for docs/http-api.md */
+};
+
+/* Ends with a row whose pattern is NULL; set by main. */
+extern const struct route *http_routes;
+
+/* The module row of http/: listeners are given to it by the worker. */
+extern const struct module http_module;
+
+#endif

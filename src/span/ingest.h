@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The sink seam: one decoded request on its way to a store.  Decoders make
+ * it, a sink (local store, cluster router, a test) takes it.
+ */
+
+#ifndef SPOOR_SPAN_INGEST_H
+#define SPOOR_SPAN_INGEST_H
+
+#include "core/base.h"
+#include "core/compress.h"
+#include "span/span.h"
+
+enum otlp_format {
+    OTLP_PROTOBUF = 0,
+    OTLP_JSON = 1,
+};
+
+enum ingest_status {
+    INGEST_OK = 0,
+    INGEST_BUSY,      /* 429, Retry-After: the node sheds load */
+    INGEST_UNAVAILABLE, /* 503, Retry-After: disk full, log failed, stopping */
+};
+
+/* One request on its way to the store.  Owned by the maker until done(). */
+struct ingest {
+    struct tenant tenant;
+    enum otlp_format format;
+    enum encoding encoding;
+    struct sv wire;        /* body as received: what the log keeps */
+    struct sv params;      /* canonical request parameters; empty now */
+    const struct batch *batch;
+    uint8_t digest[16];    /* xxh3-128 of (tenant, params, inflated body) */
+    int64_t recv_time_ns;
+    void (*done)(struct ingest *ingest); /* on the loop's thread */
+    void *arg;
+    /* results, set before done() */
+    enum ingest_status status;
+    uint32_t rejected;     /* of the first answer, if this was a duplicate */
+    uint32_t reject_mask;
+    bool is_duplicate;
+    uint32_t retry_after_sec;
+    void *next;            /* private to the sink */
+};
+
+#endif
