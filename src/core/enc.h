@@ -11,12 +11,51 @@
 #include "core/base.h"
 #include "core/sv.h"
 
-static inline uint16_t enc_get16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static inline uint32_t enc_get32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t enc_get64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-static inline void enc_put16(void *p, uint16_t v) { memcpy(p, &v, 2); }
-static inline void enc_put32(void *p, uint32_t v) { memcpy(p, &v, 4); }
-static inline void enc_put64(void *p, uint64_t v) { memcpy(p, &v, 8); }
+static inline uint16_t
+enc_get16(const void *ptr)
+{
+    uint16_t v;
+
+    memcpy(&v, ptr, sizeof(v));
+    return v;
+}
+
+static inline uint32_t
+enc_get32(const void *ptr)
+{
+    uint32_t v;
+
+    memcpy(&v, ptr, sizeof(v));
+    return v;
+}
+
+static inline uint64_t
+enc_get64(const void *ptr)
+{
+    uint64_t v;
+
+    memcpy(&v, ptr, sizeof(v));
+    return v;
+}
+
+static inline void
+enc_put16(void *ptr, uint16_t v)
+{
+    memcpy(ptr, &v, sizeof(v));
+}
+
+static inline void
+enc_put32(void *ptr, uint32_t v)
+{
+    memcpy(ptr, &v, sizeof(v));
+}
+
+static inline void
+enc_put64(void *ptr, uint64_t v)
+{
+    memcpy(ptr, &v, sizeof(v));
+}
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
     "the disk format is little endian and this build copies it directly");
 
@@ -54,14 +93,103 @@ enc_reader_make(const void *ptr, size_t len)
     return (struct enc_reader){ptr, (const uint8_t *)ptr + len, false};
 }
 
-uint8_t enc_read8(struct enc_reader *r);
-uint16_t enc_read16(struct enc_reader *r);
-uint32_t enc_read32(struct enc_reader *r);
-uint64_t enc_read64(struct enc_reader *r);
-uint64_t enc_read_varint(struct enc_reader *r);
-struct sv enc_read_bytes(struct enc_reader *r, size_t len);
-/* varint length, then bytes */
-struct sv enc_read_sv(struct enc_reader *r);
+/* Private: fails the reader and leaves nothing to read. */
+static inline void
+enc_reader_fail(struct enc_reader *r)
+{
+    r->failed = true;
+    r->ptr = r->end;
+}
+
+static inline uint8_t
+enc_read8(struct enc_reader *r)
+{
+    uint8_t v;
+
+    if (UNLIKELY((size_t)(r->end - r->ptr) < sizeof(v))) {
+        enc_reader_fail(r);
+        return 0;
+    }
+    memcpy(&v, r->ptr, sizeof(v));
+    r->ptr += sizeof(v);
+    return v;
+}
+
+static inline uint16_t
+enc_read16(struct enc_reader *r)
+{
+    uint16_t v;
+
+    if (UNLIKELY((size_t)(r->end - r->ptr) < sizeof(v))) {
+        enc_reader_fail(r);
+        return 0;
+    }
+    memcpy(&v, r->ptr, sizeof(v));
+    r->ptr += sizeof(v);
+    return v;
+}
+
+static inline uint32_t
+enc_read32(struct enc_reader *r)
+{
+    uint32_t v;
+
+    if (UNLIKELY((size_t)(r->end - r->ptr) < sizeof(v))) {
+        enc_reader_fail(r);
+        return 0;
+    }
+    memcpy(&v, r->ptr, sizeof(v));
+    r->ptr += sizeof(v);
+    return v;
+}
+
+static inline uint64_t
+enc_read64(struct enc_reader *r)
+{
+    uint64_t v;
+
+    if (UNLIKELY((size_t)(r->end - r->ptr) < sizeof(v))) {
+        enc_reader_fail(r);
+        return 0;
+    }
+    memcpy(&v, r->ptr, sizeof(v));
+    r->ptr += sizeof(v);
+    return v;
+}
+
+/* Private: varints of more than one byte. */
+uint64_t enc_read_varint_long(struct enc_reader *r);
+
+static inline uint64_t
+enc_read_varint(struct enc_reader *r)
+{
+    if (LIKELY(r->ptr < r->end && *r->ptr < 0x80))
+        return *r->ptr++;
+    return enc_read_varint_long(r);
+}
+
+static inline struct sv
+enc_read_bytes(struct enc_reader *r, size_t len)
+{
+    struct sv v;
+
+    if (UNLIKELY((size_t)(r->end - r->ptr) < len)) {
+        enc_reader_fail(r);
+        return SV_EMPTY;
+    }
+    v = sv_make(r->ptr, len);
+    r->ptr += len;
+    return v;
+}
+
+/* A varint length, then as many bytes. */
+static inline struct sv
+enc_read_sv(struct enc_reader *r)
+{
+    uint64_t len = enc_read_varint(r);
+
+    return enc_read_bytes(r, len);
+}
 
 /* Lower- or upper-case hex into bytes; false unless exactly 2 * len digits. */
 bool enc_unhex(struct sv hex, uint8_t *dst, size_t len);

@@ -45,9 +45,17 @@ bool sv_ends_with(struct sv v, struct sv suffix);
 size_t sv_find_byte(struct sv v, char c);
 struct sv sv_trim(struct sv v);                     /* spaces and tabs */
 struct sv sv_sub(struct sv v, size_t from, size_t len); /* clipped to v */
-/* Cuts the part before sep off *rest; false when *rest is used up. */
+/*
+ * Cuts the part before sep off *rest; false when *rest is used up (its ptr is
+ * NULL).  "a,b" gives "a" and "b"; "a," gives "a" and ""; "" gives "".
+ */
 bool sv_split(struct sv *rest, char sep, struct sv *part);
 /* Well-formed UTF-8 (RFC 3629, no surrogates, no overlong forms). */
 bool sv_is_utf8(struct sv v);
+/*
+ * Length (1 to 4) of the well-formed UTF-8 sequence that starts at ptr, which
+ * is before end; 0 if there is none.
+ */
+unsigned sv_utf8_len(const char *ptr, const char *end);
 
 #endif

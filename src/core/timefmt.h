@@ -25,7 +25,10 @@ bool time_parse_retention(struct sv text, int64_t *ns);
 
 /* "2026-11-21T09:50:45.123Z": digits = 0, 3, 6 or 9.  32 bytes suffice. */
 size_t time_print_rfc3339(char *dst, int64_t ns, int digits);
-/* "1.5ms", "2h3m4s": 32 bytes suffice. */
+/*
+ * "1.5ms", "2h3m4s", "7d" (whole days), "0s": 32 bytes suffice; reads back as
+ * the same number.
+ */
 size_t time_print_duration(char *dst, int64_t ns);
 
 #endif
