@@ -9,11 +9,13 @@
  *     NAME:stop[:N]       SIGSTOP
  *     NAME:ERRNO[:N]      fault_point() returns that errno (EIO, ENOSPC ...)
  *                         from the Nth visit on
- *     NAME:sleep=MS[:N]   waits
+ *     NAME:sleep=MS[:N]   waits, from the Nth visit on
  *
- * Visits are counted over all processes of one server (fault_init_shared).
- * SPOOR_FAULT_FILE names a file with the same list, read again at each visit
- * at most every 10 ms: a test can arm points while the server runs.
+ * Visits are counted over all processes of one server.  A list that cannot
+ * be understood ends the process with status 2.  SPOOR_FAULT_FILE names a
+ * file with the same list, read again at each visit at most every 10 ms: a
+ * test can arm points while the server runs (write a new file and rename it;
+ * every new version counts from zero, a missing file arms nothing).
  */
 
 #ifndef SPOOR_CORE_FAULT_H

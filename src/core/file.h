@@ -3,7 +3,10 @@
 /*
  * Files.  All storage I/O goes through here, so that one place knows about
  * EINTR, short writes, descriptors and injected faults.  Every function sets
- * err with the path in it.
+ * err with the path in it.  Fault points (core/fault.h): file.open,
+ * file.pread, file.pwrite, file.datasync, file.syncdir, file.rename,
+ * file.unlink, file.mkdirs, file.allocate, file.list, file.free (ENOSPC: as
+ * if nothing were free).
  */
 
 #ifndef SPOOR_CORE_FILE_H
@@ -46,7 +49,8 @@ int file_allocate(int fd, uint64_t offset, uint64_t len, struct err *err)
 int file_read_all(const char *path, struct sb *out, struct err *err)
     WARN_UNUSED;
 /*
- * Replaces path durably: temporary file, fdatasync, rename, directory fsync.
+ * Replaces path durably: temporary file (path and ".tmp", so one writer at a
+ * time), fdatasync, rename, directory fsync.
  */
 int file_replace(const char *path, const void *ptr, size_t len, mode_t mode,
     struct err *err) WARN_UNUSED;
