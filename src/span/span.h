@@ -165,6 +165,14 @@ struct span *batch_add_span(struct batch *batch, uint32_t *index);
 struct resource *batch_add_resource(struct batch *batch, uint32_t *index);
 struct scope *batch_add_scope(struct batch *batch, uint32_t *index);
 
+/*
+ * Room for so many elements, so that adding them does not copy.  False when
+ * that is beyond a maximum; the batch is then unchanged as far as its content
+ * goes.
+ */
+bool batch_reserve(struct batch *batch, uint32_t spans, uint32_t resources,
+    uint32_t scopes) WARN_UNUSED;
+
 /* Marks a span as rejected (the first reason stays) and counts it. */
 void batch_reject(struct batch *batch, uint32_t span, enum reject why);
 

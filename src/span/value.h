@@ -12,6 +12,7 @@
 #include "core/json_out.h"
 #include "core/sb.h"
 #include "span/span.h"
+#include "span/wire.h"
 
 /*
  * Text: string as is; true/false; decimal; double as num_print_double;
@@ -38,6 +39,20 @@ struct value_iter {
 void value_iter_init(struct value_iter *iter, const struct value *value);
 bool value_iter_next(struct value_iter *iter, struct sv *key,
     struct value *item);
+
+/*
+ * The message AnyValue: sets what the wire holds on top of *out, which the
+ * caller has zeroed.  The views point into the wire.  depth is how many
+ * levels of values it may have, itself included (VALUE_DEPTH_MAX); with
+ * VALUE_TRUSTED nested lists are not looked into.
+ */
+#define VALUE_TRUSTED 0u
+bool value_decode(struct wire w, struct value *out, unsigned depth,
+    struct wire_fail *fail) WARN_UNUSED;
+
+/* The message KeyValue; *out need not be set before. */
+bool attr_decode(struct wire w, struct attr *out, unsigned depth,
+    struct wire_fail *fail) WARN_UNUSED;
 
 bool value_equal(const struct value *a, const struct value *b);
 
