@@ -30,9 +30,32 @@ void metrics_attach(void *shared);
 void metric_add(enum metric_id id, uint64_t n);
 void metric_set(enum metric_id id, int64_t v);
 void metric_gauge_add(enum metric_id id, int64_t delta);
-/* Nanoseconds into a histogram (printed in seconds). */
+/*
+ * Nanoseconds into a histogram (printed in seconds).  Buckets reach from
+ * 10 us to 50 s in steps of 1, 2.5 and 5.
+ */
 void metric_observe_ns(enum metric_id id, int64_t ns);
+/* Value of a counter or gauge; number of observations of a histogram. */
 uint64_t metric_get(enum metric_id id);
+
+/*
+ * The row of this name and labels; false if there is none.  Slow: for tables
+ * that are made once.
+ */
+bool metric_find(const char *name, const char *labels, enum metric_id *out);
+
+enum metric_type { METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE,
+    METRIC_TYPE_HISTOGRAM };
+
+struct metric_desc {
+    const char *name;
+    const char *labels;
+    const char *help;
+    enum metric_type type;
+};
+
+/* For docs and tests; a static row. */
+const struct metric_desc *metric_describe(enum metric_id id);
 
 /* A gauge computed when /metrics is asked: fn appends whole lines. */
 typedef void (*metric_collect_fn)(struct sb *out, void *arg);
