@@ -14,7 +14,7 @@
 #include "core/sb.h"
 #include "core/sv.h"
 
-#define JSON_OUT_DEPTH_MAX 128
+#define JSON_OUT_DEPTH_MAX 256 /* OTLP/JSON: 3 a level of a value */
 
 struct json_out {
     struct sb *sb;

@@ -25,6 +25,8 @@ void value_json(struct json_out *out, const struct value *value);
 
 /* As an OTLP/JSON AnyValue object: {"intValue":"503"}. */
 void value_otlp_json(struct json_out *out, const struct value *value);
+/* As an OTLP/JSON KeyValue object: {"key":"a","value":{...}}. */
+void attr_otlp_json(struct json_out *out, const struct attr *attr);
 
 /*
  * Items of an ARRAY or KVLIST payload, in order.  Returns false at the end.
@@ -54,6 +56,12 @@ bool value_decode(struct wire w, struct value *out, unsigned depth,
 bool attr_decode(struct wire w, struct attr *out, unsigned depth,
     struct wire_fail *fail) WARN_UNUSED;
 
+/* The other way: the bytes of an AnyValue, and of a KeyValue. */
+void value_put(struct sb *out, const struct value *value);
+size_t attr_size(const struct attr *attr);
+void attr_put(struct sb *out, const struct attr *attr);
+
+/* The same type and the same bits; lists: the same payload bytes. */
 bool value_equal(const struct value *a, const struct value *b);
 
 #endif

@@ -239,3 +239,70 @@ value_iter_next(struct value_iter *iter, struct sv *key, struct value *item)
     iter->ptr = iter->end;
     return false;
 }
+
+/* --- writing --- */
+
+static size_t
+value_size(const struct value *value)
+{
+    switch ((enum value_type)value->type) {
+    case VALUE_STRING:
+    case VALUE_BYTES:
+    case VALUE_ARRAY:
+    case VALUE_KVLIST:
+        return wire_bytes_size(value->str.len);
+    case VALUE_BOOL:
+        return 2;
+    case VALUE_INT:
+        return 1 + wire_varint_size((uint64_t)value->i);
+    case VALUE_DOUBLE:
+        return 9;
+    default:
+        return 0;
+    }
+}
+
+void
+value_put(struct sb *out, const struct value *value)
+{
+    switch ((enum value_type)value->type) {
+    case VALUE_STRING:
+        wire_put_bytes(out, 1, value->str);
+        break;
+    case VALUE_BOOL:
+        wire_put_tag_varint(out, 2, value->b);
+        break;
+    case VALUE_INT:
+        wire_put_tag_varint(out, 3, (uint64_t)value->i);
+        break;
+    case VALUE_DOUBLE:
+        wire_put_fixed64(out, 4, (uint64_t)value->i);
+        break;
+    case VALUE_ARRAY:
+        wire_put_bytes(out, 5, value->str);
+        break;
+    case VALUE_KVLIST:
+        wire_put_bytes(out, 6, value->str);
+        break;
+    case VALUE_BYTES:
+        wire_put_bytes(out, 7, value->str);
+        break;
+    default:
+        break;
+    }
+}
+
+size_t
+attr_size(const struct attr *attr)
+{
+    return wire_bytes_size(attr->key.len) +
+        wire_bytes_size(value_size(&attr->value));
+}
+
+void
+attr_put(struct sb *out, const struct attr *attr)
+{
+    wire_put_bytes(out, 1, attr->key);
+    wire_put_head(out, 2, value_size(&attr->value));
+    value_put(out, &attr->value);
+}
