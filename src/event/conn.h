@@ -20,7 +20,7 @@ struct conn;
 struct loop;
 
 enum conn_close {
-    CONN_CLOSE_PEER,    /* orderly end of stream from the peer */
+    CONN_CLOSE_PEER,    /* the peer is gone: our output has no reader */
     CONN_CLOSE_ERROR,   /* reset or another socket error */
     CONN_CLOSE_TIMEOUT, /* conn_set_deadline() passed */
 };
@@ -51,11 +51,21 @@ void conn_free(struct conn *conn);
  * itself.  The owner forgets conn; no callback comes any more.
  */
 void conn_finish(struct conn *conn);
+/*
+ * Connections given to conn_finish() of which output is still unsent: a
+ * process that leaves now would cut their answers.
+ */
+unsigned conn_finishing(void);
 
 void conn_want_read(struct conn *conn, bool want);
 /* > 0 bytes; 0 end of stream; -1 nothing now; -2 error. */
 ssize_t conn_read(struct conn *conn, void *ptr, size_t len);
 
+/*
+ * Nothing is sent before the running callback ends, so the small writes of
+ * one callback leave in one system call, and no callback is called from
+ * within conn_write().
+ */
 /* Copies. */
 void conn_write(struct conn *conn, const void *ptr, size_t len);
 /* Takes a buffer made by xmalloc (sb_detach) and frees it when sent. */

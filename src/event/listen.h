@@ -16,20 +16,33 @@
 
 struct process;
 
+/* Addresses in http.listen: each costs a descriptor in every process. */
+#define LISTEN_MAX 64
+/* Slots with a place in the table of loads: three times 256 workers. */
+#define LISTEN_SLOTS_MAX 768
+
 /*
- * Master: opens what conf names and is not open yet, closes what it no longer
- * names.  On an error nothing changed.  "host:port", ":port", "[::]:port";
- * port 0 asks the kernel.
+ * Master: opens what conf names and is not open yet; workers forked from now
+ * on accept from exactly what conf names.  On an error nothing changed.
+ * "host:port", ":port" (IPv4), "[::]:port" (IPv6 only); port 0 asks the
+ * kernel.  What conf no longer names stays open, so that a failed reload can
+ * go back to it, until listen_commit().
  */
 int listen_open(const struct conf *conf, struct err *err) WARN_UNUSED;
+/* Master: closes what the last listen_open() did not name. */
+void listen_commit(void);
+/* Closes this process's copies. */
 void listen_close_all(void);
+/* Master: a worker ended; its connections count no more. */
+void listen_child_ended(unsigned slot);
 
-/* "127.0.0.1:10428" of the Nth listener with its real port; NULL after the last. */
+/* "127.0.0.1:10428", the Nth address with its real port; NULL after the last. */
 const char *listen_address(unsigned n);
 
 /* Worker: fn gets each accepted descriptor (non-blocking, close-on-exec). */
 typedef void (*listen_accept_fn)(int fd, const char *peer, void *arg);
 void listen_start(struct process *process, listen_accept_fn fn, void *arg);
+/* Accepts no more and closes the sockets.  Harmless when not started. */
 void listen_stop(void);
 /* The owner tells when a connection ended, and when it turns busy or idle. */
 void listen_conn_ended(void);

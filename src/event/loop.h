@@ -14,6 +14,8 @@
 #include "core/err.h"
 
 #define LOOP_SLOW_NS (20 * NS_PER_MS)
+/* Posted calls that wait: every poster bounds its own, this finds a leak. */
+#define LOOP_POSTED_MAX (1u << 20)
 
 struct loop;
 struct loop_fd;
@@ -23,7 +25,7 @@ struct loop *loop_new(void);
 void loop_free(struct loop *loop); /* accepts NULL */
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop);
-/* Monotonic time of the current turn, cached. */
+/* Monotonic time at which the current callback began, cached. */
 int64_t loop_now_ns(const struct loop *loop);
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
@@ -37,7 +39,8 @@ void loop_fd_free(struct loop_fd *lfd);            /* accepts NULL */
 typedef void (*loop_timer_fn)(void *arg);
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_fn fn,
     void *arg);
-void loop_timer_set(struct loop_timer *timer, int64_t after_ns); /* one shot */
+/* One shot; never early, about 5 ms late; moving it forward costs nothing. */
+void loop_timer_set(struct loop_timer *timer, int64_t after_ns);
 void loop_timer_cancel(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* accepts NULL */
 
@@ -48,7 +51,31 @@ void loop_post(struct loop *loop, loop_post_fn fn, void *arg);
 typedef void (*loop_signal_fn)(int signo, void *arg);
 void loop_signal(struct loop *loop, int signo, loop_signal_fn fn, void *arg);
 
-/* After fork in the child, before a new loop is made: drops the parent's. */
+/*
+ * Forgets posted calls of this fn and arg that have not run yet.  Loop's
+ * thread only: the owner of arg is about to free it.
+ */
+void loop_post_cancel(struct loop *loop, loop_post_fn fn, void *arg);
+
+/*
+ * Work put off to the end of the callback that runs now (or to the next turn
+ * outside of one): many small writes of one callback become one.  The node is
+ * the owner's; queueing a queued node does nothing.  Loop's thread only.
+ */
+struct loop_later {
+    struct loop_later *next; /* private */
+    bool queued;             /* private */
+    loop_post_fn fn;
+    void *arg;
+};
+void loop_later_add(struct loop *loop, struct loop_later *later);
+void loop_later_remove(struct loop *loop, struct loop_later *later);
+
+/*
+ * After fork in the child, before a new loop is made: drops the parent's with
+ * all its descriptors and timers, without disturbing the parent.  Signals
+ * must be blocked.
+ */
 void loop_abandon(struct loop *loop);
 
 #endif
