@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/catalog.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/fault.h"
+#include "core/shm.h"
+#include "storage/shared.h"
+
+struct reader {
+    _Atomic int32_t pid;  /* 0: free */
+    _Atomic uint64_t gen; /* 0: registering */
+};
+
+struct catalog {
+    _Atomic uint64_t gen;
+    pthread_mutex_t mutex;
+    _Atomic uint32_t nentries; /* high-water mark */
+    uint32_t free_hint;
+    struct reader readers[CATALOG_READERS_MAX];
+    struct catalog_entry entries[CATALOG_ENTRIES_MAX];
+};
+
+static struct catalog *catalog;
+
+int
+catalog_create(struct err *err)
+{
+    void *region;
+
+    check(catalog == NULL);
+    if (shm_new(&region, "spoor-catalog", sizeof(struct catalog), err) != 0)
+        return -1;
+    catalog = region;
+    shared_mutex_init(&catalog->mutex);
+    atomic_store(&catalog->gen, 1);
+    return 0;
+}
+
+void
+catalog_destroy(void)
+{
+    if (catalog != NULL)
+        shm_free(catalog, sizeof(struct catalog));
+    catalog = NULL;
+}
+
+/* Takes back what a writer that did not reach its flip has prepared. */
+static void
+catalog_undo(void)
+{
+    uint64_t gen = atomic_load(&catalog->gen);
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct catalog_entry *entry = &catalog->entries[i];
+
+        if (atomic_load(&entry->born) > gen)
+            atomic_store(&entry->born, 0);
+        else if (atomic_load(&entry->dead) != UINT64_MAX &&
+            atomic_load(&entry->dead) > gen)
+            atomic_store(&entry->dead, UINT64_MAX);
+    }
+}
+
+void
+catalog_begin(void)
+{
+    int rc = pthread_mutex_lock(&catalog->mutex);
+
+    if (rc == EOWNERDEAD) {
+        catalog_undo();
+        pthread_mutex_consistent(&catalog->mutex);
+        rc = 0;
+    }
+    check(rc == 0);
+}
+
+uint64_t
+catalog_commit(void)
+{
+    uint64_t gen = atomic_load(&catalog->gen) + 1;
+
+    fault("catalog.before_flip");
+    atomic_store(&catalog->gen, gen);
+    fault("catalog.after_flip");
+    check(pthread_mutex_unlock(&catalog->mutex) == 0);
+    return gen;
+}
+
+void
+catalog_abort(void)
+{
+    catalog_undo();
+    check(pthread_mutex_unlock(&catalog->mutex) == 0);
+}
+
+/* A place nobody can see any more, or a new one at the end. */
+static int
+entry_take(struct catalog_entry **out, uint32_t *index, struct err *err)
+{
+    uint64_t oldest = MIN(catalog_oldest_reader(),
+        atomic_load(&catalog->gen) + 1);
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t i = (catalog->free_hint + k) % n;
+        struct catalog_entry *entry = &catalog->entries[i];
+
+        if (atomic_load(&entry->born) == 0 ||
+            atomic_load(&entry->dead) <= oldest) {
+            atomic_store(&entry->born, 0);
+            catalog->free_hint = i + 1;
+            *out = entry;
+            *index = i;
+            return 0;
+        }
+        /* Look at a few only: growing is cheap, scanning all is not. */
+        if (k >= 64 && n < CATALOG_ENTRIES_MAX)
+            break;
+    }
+    if (n == CATALOG_ENTRIES_MAX)
+        return err_set(err, ERR_LIMIT, "catalogue is full (%u entries)", n);
+    catalog->free_hint = n != 0 ? (catalog->free_hint + 64) % n : 0;
+    *out = &catalog->entries[n];
+    *index = n;
+    atomic_store(&catalog->entries[n].born, 0);
+    atomic_store(&catalog->nentries, n + 1);
+    return 0;
+}
+
+static void
+entry_publish(struct catalog_entry *entry)
+{
+    atomic_store(&entry->dead, UINT64_MAX);
+    atomic_store(&entry->born, atomic_load(&catalog->gen) + 1);
+}
+
+int
+catalog_add_part(const struct part_info *info, uint32_t *index,
+    struct err *err)
+{
+    struct catalog_entry *entry;
+    uint32_t i;
+
+    if (entry_take(&entry, &i, err) != 0)
+        return -1;
+    entry->kind = CATALOG_PART;
+    atomic_store(&entry->flags, 0);
+    entry->part = *info;
+    entry_publish(entry);
+    if (index != NULL)
+        *index = i;
+    return 0;
+}
+
+int
+catalog_add_memtable(unsigned slot, unsigned buffer, uint32_t *index,
+    struct err *err)
+{
+    struct catalog_entry *entry;
+    uint32_t i;
+
+    if (entry_take(&entry, &i, err) != 0)
+        return -1;
+    entry->kind = CATALOG_MEMTABLE;
+    atomic_store(&entry->flags, 0);
+    entry->slot = slot;
+    entry->buffer = buffer;
+    memset(&entry->part, 0, sizeof(entry->part));
+    entry_publish(entry);
+    if (index != NULL)
+        *index = i;
+    return 0;
+}
+
+void
+catalog_remove(uint32_t index)
+{
+    check(index < atomic_load(&catalog->nentries));
+    atomic_store(&catalog->entries[index].dead,
+        atomic_load(&catalog->gen) + 1);
+}
+
+bool
+catalog_has_part(uint64_t part_id)
+{
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct catalog_entry *entry = &catalog->entries[i];
+
+        if (atomic_load(&entry->born) != 0 &&
+            atomic_load(&entry->dead) == UINT64_MAX &&
+            entry->kind == CATALOG_PART && entry->part.id == part_id)
+            return true;
+    }
+    return false;
+}
+
+void
+catalog_flag(uint32_t index, uint32_t flags)
+{
+    check(index < atomic_load(&catalog->nentries));
+    atomic_fetch_or(&catalog->entries[index].flags, flags);
+}
+
+/*
+ * Claims a cell and publishes the generation in it.  The generation is read
+ * again after it was published: a writer that moved on in between cannot
+ * have seen the cell.
+ */
+static int
+reader_register(struct catalog_snapshot *snapshot, struct err *err)
+{
+    static _Atomic uint32_t hint;
+    uint32_t start = atomic_fetch_add(&hint, 1);
+    int32_t pid = (int32_t)getpid();
+
+    for (uint32_t k = 0; k < CATALOG_READERS_MAX; k++) {
+        uint32_t i = (start + (uint32_t)pid * 64 + k) % CATALOG_READERS_MAX;
+        struct reader *reader = &catalog->readers[i];
+        int32_t free_pid = 0;
+        uint64_t gen;
+
+        if (!atomic_compare_exchange_strong(&reader->pid, &free_pid, pid))
+            continue;
+        do {
+            gen = atomic_load(&catalog->gen);
+            atomic_store(&reader->gen, gen);
+        } while (atomic_load(&catalog->gen) != gen);
+        snapshot->reader = i;
+        snapshot->gen = gen;
+        return 0;
+    }
+    return err_set(err, ERR_BUSY, "more than %u queries at a time",
+        CATALOG_READERS_MAX);
+}
+
+static bool
+entry_is_visible(const struct catalog_entry *entry, uint64_t gen)
+{
+    uint64_t born = atomic_load_explicit(&entry->born, memory_order_acquire);
+
+    return born != 0 && born <= gen &&
+        atomic_load_explicit(&entry->dead, memory_order_relaxed) > gen;
+}
+
+static void
+item_fill(struct catalog_item *item, const struct catalog_entry *entry,
+    uint32_t index)
+{
+    item->entry = index;
+    item->kind = entry->kind;
+    item->flags = atomic_load(&entry->flags);
+    item->slot = entry->slot;
+    item->buffer = entry->buffer;
+    item->part = entry->part;
+}
+
+int
+catalog_snapshot_take(struct catalog_snapshot *snapshot, struct pool *pool,
+    int64_t min_end, int64_t max_end, struct err *err)
+{
+    uint32_t cap = 256, n = 0, total, nmemtables = 0;
+    struct catalog_item *items;
+
+    if (reader_register(snapshot, err) != 0)
+        return -1;
+    items = pool_alloc(pool, cap * sizeof(*items));
+    total = atomic_load(&catalog->nentries);
+    for (uint32_t i = 0; items != NULL && i < total; i++) {
+        const struct catalog_entry *entry = &catalog->entries[i];
+
+        if (!entry_is_visible(entry, snapshot->gen))
+            continue;
+        if (entry->kind == CATALOG_PART &&
+            (entry->part.max_end_ns < min_end ||
+            entry->part.min_end_ns > max_end))
+            continue;
+        if (n == cap) {
+            struct catalog_item *more = pool_alloc(pool,
+                2 * (size_t)cap * sizeof(*items));
+
+            if (more != NULL)
+                memcpy(more, items, cap * sizeof(*items));
+            items = more;
+            cap *= 2;
+            if (items == NULL)
+                break;
+        }
+        item_fill(&items[n], entry, i);
+        if (items[n].kind == CATALOG_MEMTABLE) {
+            struct catalog_item swap = items[nmemtables];
+
+            items[nmemtables++] = items[n];
+            if (nmemtables != n + 1)
+                items[n] = swap;
+        }
+        n++;
+    }
+    if (items == NULL) {
+        catalog_snapshot_release(snapshot);
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    }
+    snapshot->items = items;
+    snapshot->n = n;
+    return 0;
+}
+
+void
+catalog_snapshot_release(struct catalog_snapshot *snapshot)
+{
+    struct reader *reader = &catalog->readers[snapshot->reader];
+
+    atomic_store(&reader->gen, 0);
+    atomic_store(&reader->pid, 0);
+}
+
+uint64_t
+catalog_oldest_reader(void)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < CATALOG_READERS_MAX; i++) {
+        const struct reader *reader = &catalog->readers[i];
+        uint64_t gen;
+
+        if (atomic_load(&reader->pid) == 0)
+            continue;
+        gen = atomic_load(&reader->gen);
+        /*
+         * A cell without a generation is of a reader that will see the
+         * present generation at least (it reads gen after claiming).
+         */
+        if (gen != 0 && gen < oldest)
+            oldest = gen;
+    }
+    return oldest;
+}
+
+void
+catalog_clear_readers(pid_t pid)
+{
+    for (uint32_t i = 0; i < CATALOG_READERS_MAX; i++) {
+        struct reader *reader = &catalog->readers[i];
+
+        if (atomic_load(&reader->pid) == (int32_t)pid) {
+            atomic_store(&reader->gen, 0);
+            atomic_store(&reader->pid, 0);
+        }
+    }
+}
+
+void
+catalog_totals(struct catalog_totals *totals)
+{
+    uint64_t gen = atomic_load(&catalog->gen);
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    memset(totals, 0, sizeof(*totals));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct catalog_entry *entry = &catalog->entries[i];
+
+        if (!entry_is_visible(entry, gen))
+            continue;
+        if (entry->kind == CATALOG_MEMTABLE) {
+            totals->memtables++;
+            continue;
+        }
+        totals->parts++;
+        totals->rows += entry->part.rows;
+        totals->bytes += entry->part.bytes;
+        totals->bad += (atomic_load(&entry->flags) & CATALOG_BAD) != 0;
+    }
+}

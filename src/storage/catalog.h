@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The catalogue: which parts and memtables make up the store now.  A
+ * multi-version table in shared memory: each entry is visible in the
+ * generations [born, dead).  Writers fill entries for generation g + 1 under
+ * the table mutex and flip with one store; there is no odd state.  A writer
+ * that dies before the flip leaves entries born or dead in the future, which
+ * the next one takes back.
+ *
+ * A query registers the generation it reads in the reader table.  Files and
+ * buffers that left the catalogue in generation d are given back only when
+ * no reader is registered with a generation below d.  Readers take no lock.
+ */
+
+#ifndef SPOOR_STORAGE_CATALOG_H
+#define SPOOR_STORAGE_CATALOG_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "storage/part.h"
+
+/* 262,144 parts: a month of a node at 50,000 spans a second, unmerged. */
+#define CATALOG_ENTRIES_MAX 262144u
+/* Queries that run at a time, over all processes. */
+#define CATALOG_READERS_MAX 4096u
+
+enum catalog_kind {
+    CATALOG_FREE = 0,
+    CATALOG_PART,
+    CATALOG_MEMTABLE,
+};
+
+enum catalog_flag {
+    CATALOG_BAD = 1,     /* damage was found: answers that need it are partial */
+    CATALOG_SUSPECT = 2, /* memtable of a crashed worker */
+};
+
+struct catalog_entry {
+    _Atomic uint64_t born; /* 0: free */
+    _Atomic uint64_t dead; /* UINT64_MAX: alive */
+    uint32_t kind;
+    _Atomic uint32_t flags;
+    uint32_t slot;         /* of a memtable */
+    uint32_t buffer;
+    struct part_info part;
+};
+
+int catalog_create(struct err *err) WARN_UNUSED;
+void catalog_destroy(void);
+
+/* --- changing: begin, any of add and remove, then commit or abort --- */
+
+void catalog_begin(void);
+/* ERR_LIMIT when the table is full.  *entry may be NULL. */
+int catalog_add_part(const struct part_info *info, uint32_t *entry,
+    struct err *err) WARN_UNUSED;
+int catalog_add_memtable(unsigned slot, unsigned buffer, uint32_t *entry,
+    struct err *err) WARN_UNUSED;
+void catalog_remove(uint32_t entry);
+/* True when a part of this id is alive (or being added). */
+bool catalog_has_part(uint64_t part_id);
+/* The new generation: what was removed is gone for readers from it on. */
+uint64_t catalog_commit(void);
+void catalog_abort(void);
+
+/* Flags are set without a generation: they only add caution. */
+void catalog_flag(uint32_t entry, uint32_t flags);
+
+/* --- reading --- */
+
+struct catalog_item {
+    uint32_t entry;
+    uint32_t kind;
+    uint32_t flags;
+    uint32_t slot;
+    uint32_t buffer;
+    struct part_info part;
+};
+
+struct catalog_snapshot {
+    uint64_t gen;
+    uint32_t reader; /* cell in the reader table */
+    uint32_t n;
+    struct catalog_item *items; /* memtables first, then parts */
+};
+
+/*
+ * Registers as a reader and copies the entries whose end range meets
+ * [min_end, max_end] (memtables always).  ERR_BUSY when the reader table is
+ * full.  Items live in the pool.
+ */
+int catalog_snapshot_take(struct catalog_snapshot *snapshot,
+    struct pool *pool, int64_t min_end, int64_t max_end, struct err *err)
+    WARN_UNUSED;
+void catalog_snapshot_release(struct catalog_snapshot *snapshot);
+
+/* Lowest generation any reader uses; UINT64_MAX when there is none. */
+uint64_t catalog_oldest_reader(void);
+/* Frees the reader cells of a process that died. */
+void catalog_clear_readers(pid_t pid);
+
+/* For metrics: parts and memtables alive, and rows and bytes of parts. */
+struct catalog_totals {
+    uint64_t parts, memtables, rows, bytes, bad;
+};
+void catalog_totals(struct catalog_totals *totals);
+
+#endif

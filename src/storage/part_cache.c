@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/part_cache.h"
+
+#include <pthread.h>
+
+#include "core/assert.h"
+#include "core/mem.h"
+#include "storage/layout.h"
+
+#define BUCKETS 4096u
+
+struct cached {
+    uint64_t id;
+    struct part *part;
+    unsigned users;
+    struct cached *next;      /* in its bucket */
+    struct cached *newer, *older;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct cached *buckets[BUCKETS];
+static struct cached *newest, *oldest;
+static unsigned ncached;
+
+static struct cached **
+bucket_of(uint64_t id)
+{
+    return &buckets[(id * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+}
+
+static struct cached *
+cached_find(uint64_t id)
+{
+    struct cached *cached = *bucket_of(id);
+
+    while (cached != NULL && cached->id != id)
+        cached = cached->next;
+    return cached;
+}
+
+static void
+list_remove(struct cached *cached)
+{
+    *(cached->newer != NULL ? &cached->newer->older : &newest) =
+        cached->older;
+    *(cached->older != NULL ? &cached->older->newer : &oldest) =
+        cached->newer;
+}
+
+static void
+list_add(struct cached *cached)
+{
+    cached->newer = NULL;
+    cached->older = newest;
+    *(newest != NULL ? &newest->newer : &oldest) = cached;
+    newest = cached;
+}
+
+static void
+cached_drop(struct cached *cached)
+{
+    struct cached **link = bucket_of(cached->id);
+
+    while (*link != cached)
+        link = &(*link)->next;
+    *link = cached->next;
+    list_remove(cached);
+    ncached--;
+    part_close(cached->part);
+    xfree(cached);
+}
+
+static void
+cache_trim(unsigned max)
+{
+    struct cached *cached = oldest;
+
+    while (cached != NULL && ncached > max) {
+        struct cached *newer = cached->newer;
+
+        if (cached->users == 0)
+            cached_drop(cached);
+        cached = newer;
+    }
+}
+
+int
+part_cache_get(struct part **out, const struct part_info *info,
+    struct err *err)
+{
+    char path[PATH_MAX];
+    struct cached *cached, *other;
+    struct part *part;
+
+    pthread_mutex_lock(&mutex);
+    cached = cached_find(info->id);
+    if (cached != NULL) {
+        cached->users++;
+        list_remove(cached);
+        list_add(cached);
+        *out = cached->part;
+    }
+    pthread_mutex_unlock(&mutex);
+    if (cached != NULL)
+        return 0;
+
+    layout_part(path, info->day, info->id, info->level);
+    if (part_open(&part, path, err) != 0)
+        return -1;
+    cached = xcalloc(1, sizeof(*cached));
+    cached->id = info->id;
+    cached->part = part;
+    cached->users = 1;
+    pthread_mutex_lock(&mutex);
+    other = cached_find(info->id);
+    if (other != NULL) {
+        /* Another thread was faster. */
+        other->users++;
+        *out = other->part;
+    } else {
+        cached->next = *bucket_of(info->id);
+        *bucket_of(info->id) = cached;
+        list_add(cached);
+        ncached++;
+        *out = part;
+        cache_trim(PART_CACHE_MAX);
+    }
+    pthread_mutex_unlock(&mutex);
+    if (other != NULL) {
+        part_close(part);
+        xfree(cached);
+    }
+    return 0;
+}
+
+void
+part_cache_put(struct part *part)
+{
+    struct cached *cached;
+
+    pthread_mutex_lock(&mutex);
+    cached = cached_find(part_get_info(part)->id);
+    check(cached != NULL && cached->part == part && cached->users > 0);
+    cached->users--;
+    pthread_mutex_unlock(&mutex);
+}
+
+void
+part_cache_clear(void)
+{
+    pthread_mutex_lock(&mutex);
+    cache_trim(0);
+    pthread_mutex_unlock(&mutex);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The parts a process has open, by id: opening costs a few reads, so they
+ * stay open until the budget is used up or the catalogue dropped them.
+ * Thread-safe.
+ */
+
+#ifndef SPOOR_STORAGE_PART_CACHE_H
+#define SPOOR_STORAGE_PART_CACHE_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "storage/part.h"
+
+/* Open parts of a process: one descriptor and its index sections each. */
+#define PART_CACHE_MAX 4096u
+
+/* A part of the caller's snapshot; give back with part_cache_put(). */
+int part_cache_get(struct part **out, const struct part_info *info,
+    struct err *err) WARN_UNUSED;
+void part_cache_put(struct part *part);
+
+/* Closes what nobody uses; at process end and in tests. */
+void part_cache_clear(void);
+
+#endif

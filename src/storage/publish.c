@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/publish.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/fault.h"
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/timefmt.h"
+#include "storage/layout.h"
+#include "storage/memtable_format.h"
+#include "storage/shared.h"
+
+struct publish_day {
+    uint32_t day;
+    uint32_t nrows;
+    uint32_t *rows;
+    bool is_file_done; /* the part stands under its name */
+    bool is_done;      /* and in the manifest */
+};
+
+struct publish {
+    const struct memtable *mt;
+    uint64_t first_lsn;
+    uint64_t last_lsn;
+    struct part_writer *writer;
+    struct publish_day days[MEMTABLE_DAYS_MAX];
+    struct manifest_part parts[MEMTABLE_DAYS_MAX];
+    unsigned ndays;
+    uint32_t *rows; /* all days' */
+};
+
+static struct publish_day *
+day_find(struct publish *publish, uint32_t day)
+{
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        if (publish->days[i].day == day)
+            return &publish->days[i];
+    }
+    check(publish->ndays < MEMTABLE_DAYS_MAX);
+    publish->days[publish->ndays].day = day;
+    return &publish->days[publish->ndays++];
+}
+
+/* Day of a row, with the last one remembered: neighbours mostly share it. */
+struct day_cache {
+    int64_t start_ns;
+    uint32_t day;
+};
+
+static uint32_t
+row_day(const struct memtable *mt, uint32_t row, struct day_cache *cache)
+{
+    int64_t end = mt->end_ns[row];
+
+    if (cache->day == 0 || end < cache->start_ns ||
+        end - cache->start_ns >= NS_PER_DAY) {
+        cache->day = time_day(end);
+        cache->start_ns = time_day_start(cache->day);
+    }
+    return cache->day;
+}
+
+static void
+split_days(struct publish *publish, uint32_t nrows)
+{
+    struct day_cache cache = {0, 0};
+    uint32_t place = 0;
+
+    for (uint32_t row = 0; row < nrows; row++)
+        day_find(publish, row_day(publish->mt, row, &cache))->nrows++;
+    publish->rows = xmalloc(MAX(nrows, 1u) * sizeof(*publish->rows));
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        publish->days[i].rows = publish->rows + place;
+        place += publish->days[i].nrows;
+        publish->days[i].nrows = 0;
+    }
+    for (uint32_t row = 0; row < nrows; row++) {
+        struct publish_day *day = day_find(publish,
+            row_day(publish->mt, row, &cache));
+
+        day->rows[day->nrows++] = row;
+    }
+}
+
+struct publish *
+publish_new(const struct memtable *mt, uint32_t rows, uint64_t first_lsn,
+    uint64_t last_lsn)
+{
+    struct publish *publish = xcalloc(1, sizeof(*publish));
+
+    publish->mt = mt;
+    publish->first_lsn = first_lsn;
+    publish->last_lsn = last_lsn;
+    split_days(publish, rows);
+    for (unsigned i = 0; i < publish->ndays; i++)
+        publish->parts[i].info.id = shared_new_part_id();
+    return publish;
+}
+
+void
+publish_free(struct publish *publish)
+{
+    if (publish == NULL)
+        return;
+    part_writer_free(publish->writer);
+    xfree(publish->rows);
+    xfree(publish);
+}
+
+static int
+file_write(uint32_t day, struct sv file, uint64_t part_id, bool sync,
+    struct err *err)
+{
+    char path[PATH_MAX], tmp[PATH_MAX + 8];
+    int fd, rc = -1;
+
+    layout_part(path, day, part_id, 1);
+    snprintf(tmp, sizeof(tmp), "%s.tmp", path);
+    fd = file_open(tmp, O_WRONLY | O_CREAT | O_TRUNC, 0640, err);
+    if (fd < 0)
+        return -1;
+    if (file_pwrite(fd, file.ptr, file.len, 0, err) != 0)
+        goto out;
+    fault("publish.after_part_write");
+    if (sync && file_datasync(fd, err) != 0)
+        goto out;
+    fault("publish.after_part_sync");
+    if (file_rename(tmp, path, err) != 0)
+        goto out;
+    fault("publish.after_rename");
+    layout_partition_dir(path, day);
+    if (sync && file_sync_dir(path, err) != 0)
+        goto out;
+    fault("publish.after_dir_sync");
+    rc = 0;
+out:
+    file_close(fd);
+    if (rc != 0)
+        unlink(tmp);
+    return rc;
+}
+
+static int
+day_write(struct publish *publish, unsigned i, bool sync, struct err *err)
+{
+    struct part_lineage lineage = {memtable_log_id(publish->mt),
+        publish->first_lsn, publish->last_lsn};
+    struct publish_day *day = &publish->days[i];
+    struct manifest_part *part = &publish->parts[i];
+    uint64_t part_id = part->info.id;
+    struct sv file;
+
+    if (publish->writer == NULL)
+        publish->writer = part_writer_new();
+    if (part_encode(publish->writer, publish->mt, day->rows, day->nrows,
+        part_id, day->day, shared->node_id, &lineage, &file, &part->info,
+        err) != 0)
+        return -1;
+    check(part->info.id == part_id);
+    part->lineage = lineage;
+    if (layout_create_partition(day->day, err) != 0 ||
+        file_write(day->day, file, part_id, sync, err) != 0)
+        return -1;
+    metric_add(METRIC_FLUSH_WRITTEN_BYTES, file.len);
+    day->is_file_done = true;
+    return 0;
+}
+
+int
+publish_write(struct publish *publish, bool sync, struct err *err)
+{
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        if (!publish->days[i].is_file_done &&
+            day_write(publish, i, sync, err) != 0)
+            return -1;
+    }
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        struct manifest_flushed flushed = {memtable_log_id(publish->mt),
+            publish->last_lsn};
+        struct manifest_edit edit = {&publish->parts[i], 1, NULL, 0,
+            &flushed, 1};
+
+        if (publish->days[i].is_done)
+            continue;
+        if (manifest_append(publish->days[i].day, &edit, sync, err) != 0)
+            return -1;
+        publish->days[i].is_done = true;
+        fault("publish.between_manifests");
+    }
+    return 0;
+}
+
+const struct manifest_part *
+publish_parts(const struct publish *publish, size_t *n)
+{
+    *n = publish->ndays;
+    return publish->parts;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Turning rows in memory into published parts: the one path for the flush of
+ * a worker and for recovery.
+ *
+ *     for each day: encode, write <id>.tmp, sync, rename, sync directory,
+ *                   append {ADD, FLUSHED} to the manifest, sync
+ *     then:         one catalogue generation {parts born, memtable dead}
+ *
+ * The order is kept whatever the fsync mode; `off` only leaves the syncs out.
+ * Every step may be repeated after a failure: part ids are chosen once.
+ */
+
+#ifndef SPOOR_STORAGE_PUBLISH_H
+#define SPOOR_STORAGE_PUBLISH_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "storage/manifest.h"
+#include "storage/memtable.h"
+
+struct publish; /* work on one memtable */
+
+/*
+ * rows: how many of the memtable's rows count (the committed ones); last_lsn:
+ * position behind the last of them.  All rows of a day go into one part.  The
+ * memtable must not change any more.
+ */
+struct publish *publish_new(const struct memtable *mt, uint32_t rows,
+    uint64_t first_lsn, uint64_t last_lsn);
+void publish_free(struct publish *publish);
+
+/*
+ * Writes parts and manifest edits of all days that are not written yet.  May
+ * be called again after a failure.
+ */
+int publish_write(struct publish *publish, bool sync, struct err *err)
+    WARN_UNUSED;
+
+/* The parts, after publish_write() succeeded. */
+const struct manifest_part *publish_parts(const struct publish *publish,
+    size_t *n);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/requests.h"
+
+#include <errno.h>
+
+#include "core/assert.h"
+#include "core/enc.h"
+#include "core/shm.h"
+#include "core/timefmt.h"
+#include "storage/shared.h"
+
+/* Set-associative: a digest lives in one of WAYS places of its set. */
+#define WAYS 16u
+#define SETS (REQUESTS_MAX / WAYS)
+
+enum { FREE = 0, IN_FLIGHT, STORED };
+
+struct request {
+    uint64_t digest[2];
+    uint64_t log_id;
+    uint32_t stored_sec; /* wall time; 0 while in flight */
+    uint32_t state;
+    struct request_outcome outcome;
+};
+
+struct requests {
+    pthread_mutex_t mutex;
+    struct request places[SETS][WAYS];
+};
+
+static struct requests *requests;
+
+int
+requests_create(struct err *err)
+{
+    void *region;
+
+    check(requests == NULL);
+    if (shm_new(&region, "spoor-requests", sizeof(struct requests), err) != 0)
+        return -1;
+    requests = region;
+    shared_mutex_init(&requests->mutex);
+    return 0;
+}
+
+void
+requests_destroy(void)
+{
+    if (requests != NULL)
+        shm_free(requests, sizeof(struct requests));
+    requests = NULL;
+}
+
+static void
+requests_lock(void)
+{
+    int rc = pthread_mutex_lock(&requests->mutex);
+
+    /* An entry is written in an order that is harmless half-way. */
+    if (rc == EOWNERDEAD) {
+        pthread_mutex_consistent(&requests->mutex);
+        rc = 0;
+    }
+    check(rc == 0);
+}
+
+static void
+requests_unlock(void)
+{
+    check(pthread_mutex_unlock(&requests->mutex) == 0);
+}
+
+static uint32_t
+now_sec(void)
+{
+    return (uint32_t)(clock_wall_ns() / NS_PER_SEC);
+}
+
+static bool
+request_is_expired(const struct request *request, uint32_t now)
+{
+    /* A clock that went back keeps entries: too long is harmless. */
+    return request->state == STORED && now > request->stored_sec &&
+        now - request->stored_sec > REQUESTS_HORIZON_NS / NS_PER_SEC;
+}
+
+static struct request *
+request_find(const uint8_t digest[16], struct request **set)
+{
+    uint64_t low = enc_get64(digest), high = enc_get64(digest + 8);
+    struct request *places = requests->places[low % SETS];
+
+    *set = places;
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (places[i].state != FREE && places[i].digest[0] == low &&
+            places[i].digest[1] == high)
+            return &places[i];
+    }
+    return NULL;
+}
+
+/*
+ * A place for a new digest: free, expired, else the oldest stored one.  NULL
+ * when all are in flight.
+ */
+static struct request *
+request_place(struct request *set, uint32_t now)
+{
+    struct request *oldest = NULL;
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].state == FREE || request_is_expired(&set[i], now))
+            return &set[i];
+        if (set[i].state == STORED &&
+            (oldest == NULL || set[i].stored_sec < oldest->stored_sec))
+            oldest = &set[i];
+    }
+    return oldest;
+}
+
+static void
+request_fill(struct request *request, const uint8_t digest[16],
+    uint64_t log_id, uint32_t state)
+{
+    __atomic_store_n(&request->state, FREE, __ATOMIC_RELEASE);
+    request->digest[0] = enc_get64(digest);
+    request->digest[1] = enc_get64(digest + 8);
+    request->log_id = log_id;
+    request->stored_sec = 0;
+    memset(&request->outcome, 0, sizeof(request->outcome));
+    __atomic_store_n(&request->state, state, __ATOMIC_RELEASE);
+}
+
+enum request_state
+requests_claim(const uint8_t digest[16], uint64_t log_id,
+    struct request_outcome *outcome)
+{
+    enum request_state result = REQUEST_NEW;
+    struct request *set, *request;
+    uint32_t now = now_sec();
+
+    requests_lock();
+    request = request_find(digest, &set);
+    if (request != NULL && !request_is_expired(request, now)) {
+        result = request->state == STORED ? REQUEST_STORED
+            : REQUEST_IN_FLIGHT;
+        *outcome = request->outcome;
+    } else {
+        if (request == NULL)
+            request = request_place(set, now);
+        /* All ways in flight: goes unprotected rather than unserved. */
+        if (request != NULL)
+            request_fill(request, digest, log_id, IN_FLIGHT);
+    }
+    requests_unlock();
+    return result;
+}
+
+void
+requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
+    const struct request_outcome *outcome)
+{
+    struct request *set, *request;
+
+    requests_lock();
+    request = request_find(digest, &set);
+    if (request != NULL && request->state == IN_FLIGHT &&
+        request->log_id == log_id) {
+        request->outcome = *outcome;
+        request->stored_sec = now_sec();
+        request->state = stored ? STORED : FREE;
+    }
+    requests_unlock();
+}
+
+bool
+requests_replay(const uint8_t digest[16], uint64_t log_id, int64_t stored_ns,
+    const struct request_outcome *outcome)
+{
+    uint32_t now = now_sec();
+    struct request *set, *request;
+    bool is_ours = true;
+
+    requests_lock();
+    request = request_find(digest, &set);
+    if (request != NULL && request->state == STORED &&
+        request->log_id != log_id) {
+        is_ours = false;
+    } else {
+        if (request == NULL)
+            request = request_place(set, now);
+        if (request != NULL) {
+            request_fill(request, digest, log_id, IN_FLIGHT);
+            request->outcome = *outcome;
+            request->stored_sec = (uint32_t)(stored_ns / NS_PER_SEC);
+            request->state = STORED;
+        }
+    }
+    requests_unlock();
+    return is_ours;
+}
+
+void
+requests_forget(uint64_t log_id)
+{
+    requests_lock();
+    for (uint32_t s = 0; s < SETS; s++) {
+        for (unsigned i = 0; i < WAYS; i++) {
+            struct request *request = &requests->places[s][i];
+
+            if (request->state == IN_FLIGHT && request->log_id == log_id)
+                request->state = FREE;
+        }
+    }
+    requests_unlock();
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The request table: the digests of the bodies that were stored in the last
+ * 15 minutes, over all workers, so that a client's retry is answered as the
+ * first time and stored once (design P12).  In shared memory, under one
+ * robust mutex that only ingest threads and recovery take.
+ *
+ * A digest is IN_FLIGHT from before its rows are appended until its group is
+ * stored; whoever meets such an entry waits for the outcome.  Recovery of a
+ * dead worker's log settles the entries of that log.
+ */
+
+#ifndef SPOOR_STORAGE_REQUESTS_H
+#define SPOOR_STORAGE_REQUESTS_H
+
+#include "core/base.h"
+#include "core/err.h"
+
+#define REQUESTS_MAX 262144u
+#define REQUESTS_HORIZON_NS (900 * NS_PER_SEC)
+
+struct request_outcome {
+    uint32_t rejected;
+    uint32_t reject_mask;
+};
+
+enum request_state {
+    REQUEST_NEW,       /* now IN_FLIGHT for the caller's log */
+    REQUEST_IN_FLIGHT, /* another one stores it: ask again */
+    REQUEST_STORED,    /* *outcome is the first answer */
+};
+
+int requests_create(struct err *err) WARN_UNUSED;
+void requests_destroy(void);
+
+enum request_state requests_claim(const uint8_t digest[16], uint64_t log_id,
+    struct request_outcome *outcome);
+/* The group is stored (stored_ns = wall time) or failed. */
+void requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
+    const struct request_outcome *outcome);
+
+/*
+ * Recovery: notes a digest found in a log or digest file.  True when it was
+ * new or belongs to this log: its rows are to be replayed.  False: the same
+ * body is stored by another log, its rows must be skipped.
+ */
+bool requests_replay(const uint8_t digest[16], uint64_t log_id,
+    int64_t stored_ns, const struct request_outcome *outcome);
+/* Recovery ended: what is still in flight for this log was never stored. */
+void requests_forget(uint64_t log_id);
+
+#endif

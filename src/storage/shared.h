@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What the processes of one server share in memory: worker slots with their
+ * memtable buffers, the state of each partition, identity and counters.  One
+ * region, made by the master before the first fork (core/shm.h), at the same
+ * address in every process.  The catalogue and the request table are further
+ * regions with files of their own.
+ *
+ * Nobody waits for a lock here except under the robust mutexes of
+ * partitions, which an event loop never takes.
+ */
+
+#ifndef SPOOR_STORAGE_SHARED_H
+#define SPOOR_STORAGE_SHARED_H
+
+#include <pthread.h>
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "storage/memtable.h"
+
+#define SHARED_MAGIC 0x31646572616873ull /* "shared1" */
+#define SHARED_LAYOUT 1u
+
+/*
+ * Memtables of a worker: one that fills, one or two that are being written
+ * out and one that a slow reader still holds (design P5).
+ */
+#define SLOT_BUFFERS 4u
+#define SLOTS_MAX 1024u
+
+/* Days from 1970 to 2262, the range of int64 nanoseconds. */
+#define PARTITIONS_MAX 106752u
+
+enum slot_state {
+    SLOT_FREE = 0,
+    SLOT_LIVE,   /* its worker appends */
+    SLOT_ORPHAN, /* its worker is dead, its log waits for recovery */
+};
+
+enum buffer_state {
+    BUFFER_FREE = 0, /* may be used once no reader is older than dead_gen */
+    BUFFER_ACTIVE,
+    BUFFER_FROZEN,   /* waits for the flush */
+};
+
+struct buffer {
+    _Atomic uint32_t state;
+    uint32_t entry;            /* of the catalogue while not FREE */
+    _Atomic uint64_t dead_gen; /* generation in which it left the catalogue */
+};
+
+struct slot {
+    _Atomic uint32_t state;
+    _Atomic int32_t pid;
+    _Atomic uint64_t log_id;
+    _Atomic uint64_t flush_done; /* highest flush request that was served */
+    struct buffer buffers[SLOT_BUFFERS];
+    /* Recovery: what is being replayed, so that a crash names its cause. */
+    _Atomic uint32_t recover_tries;
+    _Atomic uint64_t recover_log_id;
+    _Atomic uint64_t recover_lsn; /* + 1; 0: none */
+};
+
+struct partition {
+    uint64_t manifest_end; /* where the next edit goes; 0: not read yet */
+    uint64_t manifest_number;
+    uint64_t rewrite_at;   /* manifest_end beyond which it is rewritten */
+};
+
+/* Partitions share mutexes by day number modulo this. */
+#define PARTITION_MUTEXES 64u
+
+struct shared {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t nslots;
+    uint8_t node_id[16];
+    _Atomic uint32_t boot;        /* 0 until boot recovery read NODE */
+    _Atomic uint32_t next_log;    /* low half of log ids */
+    _Atomic uint64_t next_part;   /* low 40 bits of part ids */
+    _Atomic uint64_t flush_request;
+    _Atomic uint32_t is_read_only; /* enum read_only */
+    pthread_mutex_t mutexes[PARTITION_MUTEXES];
+    struct partition partitions[PARTITIONS_MAX];
+    struct slot slots[];
+};
+
+enum read_only { READ_ONLY_NO = 0, READ_ONLY_DISK };
+
+/* The region of this server; NULL before shared_create(). */
+extern struct shared *shared;
+
+/* Master, once: makes all regions.  data_path must exist. */
+int shared_create(const struct conf *conf, unsigned nslots, struct err *err)
+    WARN_UNUSED;
+/* Tests: gives everything back. */
+void shared_destroy(void);
+
+/* Place of a memtable buffer; MEMTABLE_BYTES long. */
+void *shared_buffer(unsigned slot, unsigned buffer);
+
+/* Wakes the ingest thread that owns the slot, from any process. */
+void shared_wake(unsigned slot);
+/* The descriptor it polls. */
+int shared_wake_fd(unsigned slot);
+
+/* A robust, process-shared mutex in a shared region. */
+void shared_mutex_init(pthread_mutex_t *mutex);
+
+/* Never used before in this data directory. */
+uint64_t shared_new_log_id(void);
+uint64_t shared_new_part_id(void);
+
+/*
+ * Locks a partition (day as 20261121).  A lock whose owner died is taken
+ * over with manifest_end set to 0, so that the tail is read and cut again.
+ */
+struct partition *partition_lock(uint32_t day);
+void partition_unlock(struct partition *partition);
+
+#endif
