@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Loading, in the order of precedence: defaults, the file, the environment
+ * (if enabled), -g and -e, flags.  Each layer is checked as a whole even
+ * where a later one wins, so that a mistake shows before it matters.
+ */
+
+#include "core/base.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/conf.h"
+#include "core/conf_load.h"
+#include "core/conf_node.h"
+#include "core/conf_type.h"
+#include "core/file.h"
+#include "core/mem.h"
+
+#define FILE_DEFAULT "conf/spoor.yaml"
+
+static void *
+member_of(struct conf *conf, const struct conf_row *row)
+{
+    return (char *)conf + row->offset;
+}
+
+static const void *
+member_of_const(const struct conf *conf, const struct conf_row *row)
+{
+    return (const char *)conf + row->offset;
+}
+
+int
+conf_loader_set(struct conf_loader *loader, const struct conf_input *input,
+    struct err *err)
+{
+    const struct conf_row *row = input->row;
+    struct conf_origin *origin =
+        &loader->conf->origins->v[conf_row_index(row)];
+    void *member = member_of(loader->conf, row);
+    const char **items =
+        pool_alloc(loader->pool, (input->nitems + 1) * sizeof(*items));
+    char *where = pool_dup(loader->pool, input->where, strlen(input->where));
+
+    if (items == NULL || where == NULL)
+        return err_set(err, ERR_LIMIT, "is too large");
+    for (unsigned i = 0; i < input->nitems; i++)
+        items[i] = input->items[i].ptr;
+    if (row->kind == CONF_KIND_LIST)
+        *(struct conf_list *)member =
+            (struct conf_list){items, input->nitems};
+    else if (conf_type_parse(row, input->items[0], member, err) != 0)
+        return -1;
+    *origin = (struct conf_origin){input->layer, where,
+        {items, input->nitems}};
+    return 0;
+}
+
+static void
+load_defaults(struct conf_loader *loader)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+        struct sv items[CONF_LIST_MAX];
+        struct conf_input input = {row, CONF_LAYER_DEFAULT, "default", items,
+            0};
+        struct err err = ERR_INIT;
+
+        if (row->kind == CONF_KIND_LIST) {
+            if (conf_split_items(loader->pool, sv_from(row->def), items,
+                &input.nitems, &err) != 0)
+                panic("default of %s %s", row->yaml, err.text);
+        } else {
+            items[input.nitems++] = sv_from(row->def);
+        }
+        if (conf_loader_set(loader, &input, &err) != 0)
+            panic("default of %s %s", row->yaml, err.text);
+    }
+}
+
+/* path, or "dir/path" if it is relative; in pool, NULL when that is full. */
+static const char *
+path_join(struct pool *pool, const char *dir, const char *path)
+{
+    struct sb sb;
+    const char *joined = NULL;
+
+    if (path[0] == '/')
+        return path;
+    sb_init(&sb, 4 * CONF_VALUE_BYTES_MAX);
+    sb_addf(&sb, "%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", path);
+    if (!sb_failed(&sb))
+        joined = pool_dup(pool, sb.ptr, sb.len);
+    sb_release(&sb);
+    return joined;
+}
+
+/*
+ * The file to read as people name it, in pool: -c, else the default if it
+ * exists, else NULL.
+ */
+static const char *
+find_file(struct pool *pool, const struct conf_source *source)
+{
+    const char *prefix = source->prefix;
+    const char *name = source->file != NULL ? source->file : FILE_DEFAULT;
+
+    name = prefix != NULL ? path_join(pool, prefix, name)
+                          : pool_dup(pool, name, strlen(name));
+    if (source->file != NULL || (name != NULL && access(name, F_OK) == 0))
+        return name;
+#ifdef SPOOR_CONF_FILE
+    if (prefix == NULL && access(SPOOR_CONF_FILE, F_OK) == 0)
+        return SPOOR_CONF_FILE;
+#endif
+    return NULL;
+}
+
+static void
+load_file(struct conf_loader *loader, const char *name, struct sb *text)
+{
+    struct err err = ERR_INIT;
+
+    conf_report_source(&loader->report, name, sv_make(NULL, 0));
+    if (file_read_all(name, text, &err) != 0) {
+        if (err.code == ERR_LIMIT)
+            conf_report_error(&loader->report, NULL,
+                "error: the file is larger than %zu bytes",
+                CONF_FILE_BYTES_MAX);
+        else
+            conf_report_error(&loader->report, NULL, "error: %s", err.text);
+        return;
+    }
+    conf_report_source(&loader->report, name, sb_sv(text));
+    conf_load_yaml(loader, CONF_LAYER_FILE, name, sb_sv(text));
+}
+
+static void
+load_error_log(struct conf_loader *loader, const char *path)
+{
+    const struct conf_row *row = &conf_rows[CONF_ROW_log_file];
+    struct sv item = sv_from(path);
+    struct conf_input input = {row, CONF_LAYER_COMMAND, "-e", &item, 1};
+    struct err err = ERR_INIT;
+
+    item.ptr = pool_dup(loader->pool, item.ptr, item.len);
+    conf_report_source(&loader->report, "command line", sv_make(NULL, 0));
+    if (item.ptr == NULL || !sv_is_utf8(item))
+        conf_report_error(&loader->report, NULL, "-e: must be UTF-8");
+    else if (conf_loader_set(loader, &input, &err) != 0)
+        conf_report_error(&loader->report, NULL, "-e: %s", err.text);
+}
+
+/*
+ * Every path becomes absolute, so that no later chdir matters: relative to
+ * the prefix, the pid file relative to the data.
+ */
+static int
+resolve_paths(struct conf_loader *loader, const struct conf_source *source)
+{
+    struct conf *conf = loader->conf;
+    struct pool *pool = loader->pool;
+    const char *prefix = source->prefix != NULL ? source->prefix : ".";
+    char cwd[PATH_MAX];
+
+    if (prefix[0] != '/') {
+        if (getcwd(cwd, sizeof(cwd)) == NULL) {
+            conf_report_error(&loader->report, NULL,
+                "the current directory is not readable: %s",
+                strerror(errno));
+            return -1;
+        }
+        prefix = strcmp(prefix, ".") == 0 ? pool_dup(pool, cwd, strlen(cwd))
+                                          : path_join(pool, cwd, prefix);
+    }
+    if (prefix == NULL)
+        return -1;
+    conf->data_path = path_join(pool, prefix, conf->data_path);
+    if (strcmp(conf->log_file, "stdout") == 0)
+        conf->log_file = "/dev/stdout";
+    else if (strcmp(conf->log_file, "stderr") != 0)
+        conf->log_file = path_join(pool, prefix, conf->log_file);
+    if (conf->data_path == NULL || conf->log_file == NULL)
+        return -1;
+    conf->pid_file = path_join(pool, conf->data_path, conf->pid_file);
+    return conf->pid_file == NULL ? -1 : 0;
+}
+
+static void
+load_layers(struct conf_loader *loader, const struct conf_source *source,
+    struct sb *text)
+{
+    load_defaults(loader);
+    loader->conf->file = find_file(loader->pool, source);
+    if (loader->conf->file != NULL)
+        load_file(loader, loader->conf->file, text);
+    if (source->env_enable)
+        conf_load_env(loader, source->env_prefix);
+    for (size_t i = 0; source->globals != NULL && source->globals[i] != NULL;
+        i++)
+        conf_load_global(loader, source->globals[i]);
+    if (source->error_log != NULL)
+        load_error_log(loader, source->error_log);
+    conf_load_flags(loader, source->flags);
+}
+
+int
+conf_load(struct conf **out, const struct conf_source *source,
+    struct sb *messages)
+{
+    struct conf *conf = xcalloc(1, sizeof(*conf));
+    struct conf_loader loader;
+    struct sb text;
+
+    *out = NULL;
+    conf->origins = xcalloc(1, sizeof(*conf->origins));
+    conf->origins->pool = pool_new(CONF_POOL_BYTES_MAX);
+    loader.conf = conf;
+    loader.pool = conf->origins->pool;
+    conf_report_init(&loader.report, messages);
+    conf_report_source(&loader.report, "configuration", sv_make(NULL, 0));
+
+    sb_init(&text, CONF_FILE_BYTES_MAX);
+    load_layers(&loader, source, &text);
+    if (loader.report.nerrors == 0 && resolve_paths(&loader, source) != 0 &&
+        loader.report.nerrors == 0)
+        conf_report_error(&loader.report, NULL, "a path is too long");
+    if (loader.report.nerrors > 0) {
+        conf_report_close(&loader.report,
+            conf->file != NULL ? conf->file : "configuration");
+        conf_free(conf);
+        conf = NULL;
+    }
+    sb_release(&text);
+    *out = conf;
+    return conf != NULL ? 0 : -1;
+}
+
+void
+conf_free(struct conf *conf)
+{
+    if (conf == NULL)
+        return;
+    pool_free(conf->origins->pool);
+    xfree(conf->origins);
+    xfree(conf);
+}
+
+bool
+conf_needs_restart(const struct conf *a, const struct conf *b,
+    const char **yaml)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+
+        if (row->change == CONF_CHANGE_RESTART &&
+            !conf_type_equal(row->kind, member_of_const(a, row),
+            member_of_const(b, row))) {
+            *yaml = row->yaml;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+conf_flag_known(const char *name, bool *is_bool)
+{
+    const struct conf_row *row = conf_row_by_flag(sv_from(name));
+
+    *is_bool = row != NULL && row->kind == CONF_KIND_BOOL;
+    return row != NULL;
+}

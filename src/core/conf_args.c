@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Values from the command line and the environment.  Both may hold
+ * %{NAME} for an environment variable, as VictoriaMetrics' flags do.
+ */
+
+#include "core/base.h"
+
+#include "core/conf_load.h"
+#include "core/conf_type.h"
+
+/* The value after %{NAME} was replaced. */
+#define ARG_BYTES_MAX (64 * KIB)
+
+int
+conf_split_items(struct pool *pool, struct sv text, struct sv *items,
+    unsigned *nitems, struct err *err)
+{
+    struct sv item;
+
+    while (conf_type_split(&text, pool, &item)) {
+        if (item.ptr == NULL)
+            return err_set(err, ERR_LIMIT, "is too large");
+        if (*nitems == CONF_LIST_MAX)
+            return err_set(err, ERR_LIMIT, "has more than %u items",
+                CONF_LIST_MAX);
+        items[(*nitems)++] = item;
+    }
+    return 0;
+}
+
+static int
+add_variable(struct sb *out, struct sv name, struct err *err)
+{
+    char copy[128];
+    const char *value;
+
+    if (name.len == 0 || name.len >= sizeof(copy))
+        return err_set(err, ERR_INVALID,
+            "\"%%{%.*s}\" must be %%{NAME} of an environment variable",
+            (int)MIN(name.len, sizeof(copy)), name.ptr);
+    memcpy(copy, name.ptr, name.len);
+    copy[name.len] = '\0';
+    value = getenv(copy);
+    if (value == NULL)
+        return err_set(err, ERR_INVALID,
+            "environment variable \"%s\" is not set", copy);
+    sb_add_str(out, value);
+    return 0;
+}
+
+/* The text with every %{NAME} replaced, in pool. */
+static int
+expand(struct pool *pool, const char *text, struct sv *out, struct err *err)
+{
+    struct sv rest = sv_from(text);
+    struct sb sb;
+    int rc = -1;
+
+    sb_init(&sb, ARG_BYTES_MAX);
+    while (rest.len > 0) {
+        size_t end = sv_find_byte(rest, '}');
+
+        if (sv_starts_with(rest, SV("%{")) && end < rest.len) {
+            if (add_variable(&sb, sv_sub(rest, 2, end - 2), err) != 0)
+                goto out;
+            rest = sv_sub(rest, end + 1, rest.len);
+        } else {
+            sb_add_char(&sb, rest.ptr[0]);
+            rest = sv_sub(rest, 1, rest.len);
+        }
+    }
+    out->len = sb.len;
+    out->ptr = sb_failed(&sb) ? NULL : pool_dup(pool, sb.ptr, sb.len);
+    if (out->ptr == NULL)
+        err_set(err, ERR_LIMIT, "is too large");
+    else if (!sv_is_utf8(*out))
+        err_set(err, ERR_INVALID, "must be UTF-8");
+    else
+        rc = 0;
+out:
+    sb_release(&sb);
+    return rc;
+}
+
+/* The items of the texts that were given for one directive. */
+struct given {
+    struct sv items[CONF_LIST_MAX];
+    unsigned nitems;
+};
+
+/* Adds to given; a directive that is no list keeps its last text. */
+static int
+give(struct pool *pool, const struct conf_row *row, const char *text,
+    struct given *given, struct err *err)
+{
+    unsigned before = given->nitems;
+    struct sv value;
+
+    if (expand(pool, text, &value, err) != 0)
+        return -1;
+    if (row->kind != CONF_KIND_LIST) {
+        given->items[0] = value;
+        given->nitems = 1;
+        return 0;
+    }
+    if (conf_split_items(pool, value, given->items, &given->nitems,
+        err) != 0)
+        return -1;
+    for (unsigned i = before; i < given->nitems; i++) {
+        if (conf_type_check_item(row, given->items[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+load_flag(struct conf_loader *loader, const struct conf_row *row,
+    const char *const *flags)
+{
+    struct err err = ERR_INIT;
+    struct given given;
+    char where[CONF_NAME_MAX + 1];
+    struct conf_input input = {row, CONF_LAYER_COMMAND, where, given.items,
+        0};
+    bool is_given = false, is_good = true;
+
+    snprintf(where, sizeof(where), "-%s", row->flag);
+    given.nitems = 0;
+    for (size_t i = 0; flags[i] != NULL; i += 2) {
+        if (strcmp(flags[i], row->flag) != 0)
+            continue;
+        is_given = true;
+        if (give(loader->pool, row, flags[i + 1], &given, &err) != 0) {
+            conf_report_error(&loader->report, NULL, "-%s: %s", row->flag,
+                err.text);
+            is_good = false;
+        }
+    }
+    input.nitems = given.nitems;
+    if (is_given && is_good && conf_loader_set(loader, &input, &err) != 0)
+        conf_report_error(&loader->report, NULL, "-%s: %s", row->flag,
+            err.text);
+}
+
+void
+conf_load_flags(struct conf_loader *loader, const char *const *flags)
+{
+    if (flags == NULL)
+        return;
+    conf_report_source(&loader->report, "command line", sv_make(NULL, 0));
+    for (size_t i = 0; i < CONF_ROWS; i++)
+        load_flag(loader, &conf_rows[i], flags);
+}
+
+static void
+load_variable(struct conf_loader *loader, const struct conf_row *row,
+    const char *prefix)
+{
+    char name[256];
+    char where[sizeof(name) + 16];
+    struct err err = ERR_INIT;
+    struct given given;
+    struct conf_input input = {row, CONF_LAYER_ENV, where, given.items, 0};
+    const char *text;
+
+    snprintf(name, sizeof(name), "%s%s", prefix, row->flag);
+    for (char *c = name; *c != '\0'; c++) {
+        if (*c == '.')
+            *c = '_';
+    }
+    text = getenv(name);
+    if (text == NULL)
+        return;
+    snprintf(where, sizeof(where), "environment %s", name);
+    given.nitems = 0;
+    if (give(loader->pool, row, text, &given, &err) == 0) {
+        input.nitems = given.nitems;
+        if (conf_loader_set(loader, &input, &err) == 0)
+            return;
+    }
+    conf_report_error(&loader->report, NULL, "%s: %s", name, err.text);
+}
+
+void
+conf_load_env(struct conf_loader *loader, const char *prefix)
+{
+    conf_report_source(&loader->report, "environment", sv_make(NULL, 0));
+    for (size_t i = 0; i < CONF_ROWS; i++)
+        load_variable(loader, &conf_rows[i], prefix != NULL ? prefix : "");
+}
+
+void
+conf_load_global(struct conf_loader *loader, const char *text)
+{
+    char name[160];
+
+    snprintf(name, sizeof(name), "command line: -g \"%s\"", text);
+    conf_report_source(&loader->report, name, sv_make(NULL, 0));
+    if (strlen(text) > CONF_VALUE_BYTES_MAX || !sv_is_utf8(sv_from(text)))
+        conf_report_error(&loader->report, NULL,
+            "must be UTF-8 and at most %zu bytes", CONF_VALUE_BYTES_MAX);
+    else
+        conf_load_yaml(loader, CONF_LAYER_COMMAND, "-g", sv_from(text));
+}

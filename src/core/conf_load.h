@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What the loading half of the configuration shares: conf.c runs the layers,
+ * conf_file.c walks a tree, conf_args.c takes flags and environment.
+ */
+
+#ifndef SPOOR_CORE_CONF_LOAD_H
+#define SPOOR_CORE_CONF_LOAD_H
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "core/conf_report.h"
+#include "core/conf_table.h"
+#include "core/pool.h"
+
+/* All texts of one configuration: far beyond any sensible file. */
+#define CONF_POOL_BYTES_MAX (16 * MIB)
+
+/* Later layers win over earlier ones. */
+enum conf_layer {
+    CONF_LAYER_DEFAULT,
+    CONF_LAYER_FILE,
+    CONF_LAYER_ENV,
+    CONF_LAYER_COMMAND,
+};
+
+/* Where a value came from, and as what text: one item unless a LIST. */
+struct conf_origin {
+    enum conf_layer layer;
+    const char *where; /* "conf/spoor.yaml:14", "-workers", "default" */
+    struct conf_list items;
+};
+
+struct conf_origins {
+    struct pool *pool; /* owns every string of the configuration */
+    struct conf_origin v[CONF_ROWS];
+};
+
+struct conf_loader {
+    struct conf *conf;
+    struct pool *pool;
+    struct conf_report report;
+};
+
+/* A value on its way in. */
+struct conf_input {
+    const struct conf_row *row;
+    enum conf_layer layer;
+    const char *where;       /* copied */
+    const struct sv *items;  /* in the loader's pool; NUL behind each */
+    unsigned nitems;         /* 1 unless the row is a LIST */
+};
+
+/*
+ * Checks and stores a value.  On -1 err->text continues a sentence that
+ * begins with the name of the directive.
+ */
+int conf_loader_set(struct conf_loader *loader,
+    const struct conf_input *input, struct err *err) WARN_UNUSED;
+
+/* A YAML text; name stands first in its errors and origins. */
+void conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
+    const char *name, struct sv text);
+/* "name", "value" pairs, NULL. */
+void conf_load_flags(struct conf_loader *loader, const char *const *flags);
+void conf_load_env(struct conf_loader *loader, const char *prefix);
+/* -g: a YAML text on the command line. */
+void conf_load_global(struct conf_loader *loader, const char *text);
+
+/* The text as the items of a list, in pool; -1 with err. */
+int conf_split_items(struct pool *pool, struct sv text, struct sv *items,
+    unsigned *nitems, struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* The directive table in memory, and the questions asked of it. */
+
+#include "core/base.h"
+
+#include "core/conf_table.h"
+#include "core/sb.h"
+
+const struct conf_row conf_rows[CONF_ROWS] = {
+#define DIRECTIVE(kind, member, yaml, flag, def, min, max, choices, change, \
+    doc) \
+    { CONF_KIND_##kind, CONF_CHANGE_##change, offsetof(struct conf, member), \
+        yaml, flag, def, min, max, choices, doc },
+#include "core/directives.def"
+#undef DIRECTIVE
+};
+
+#define DIRECTIVE(kind, member, yaml, flag, def, min, max, choices, change, \
+    doc) \
+    _Static_assert(sizeof(yaml) <= CONF_NAME_MAX && \
+        sizeof(flag) <= CONF_NAME_MAX, "the name of " #member " is long");
+#include "core/directives.def"
+#undef DIRECTIVE
+
+const struct conf_row *
+conf_row_by_yaml(struct sv yaml)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        if (sv_eq(sv_from(conf_rows[i].yaml), yaml))
+            return &conf_rows[i];
+    }
+    return NULL;
+}
+
+const struct conf_row *
+conf_row_by_flag(struct sv flag)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        if (sv_eq(sv_from(conf_rows[i].flag), flag))
+            return &conf_rows[i];
+    }
+    return NULL;
+}
+
+unsigned
+conf_row_index(const struct conf_row *row)
+{
+    return (unsigned)(row - conf_rows);
+}
+
+struct sv
+conf_group_child(struct sv group, const struct conf_row *row)
+{
+    struct sv name = sv_from(row->yaml);
+
+    if (group.len > 0) {
+        if (!sv_starts_with(name, group) || name.len <= group.len ||
+            name.ptr[group.len] != '.')
+            return SV_EMPTY;
+        name = sv_sub(name, group.len + 1, name.len);
+    }
+    return sv_sub(name, 0, sv_find_byte(name, '.'));
+}
+
+const struct conf_row *
+conf_group(struct sv yaml)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        if (conf_group_child(yaml, &conf_rows[i]).len > 0)
+            return &conf_rows[i];
+    }
+    return NULL;
+}
+
+void
+conf_choices_print(struct sb *out, const char *choices)
+{
+    struct sv rest = sv_from(choices);
+    struct sv part;
+    bool is_first = true;
+
+    while (sv_split(&rest, '|', &part)) {
+        if (!is_first)
+            sb_add_str(out, rest.len > 0 ? ", " : " or ");
+        sb_add_sv(out, part);
+        is_first = false;
+    }
+}
+
+void
+conf_range_print(struct sb *out, const struct conf_row *row)
+{
+    if (row->min != NULL && row->max != NULL)
+        sb_addf(out, "%s..%s", row->min, row->max);
+    else if (row->min != NULL)
+        sb_addf(out, "at least %s", row->min);
+    else if (row->max != NULL)
+        sb_addf(out, "at most %s", row->max);
+}
+
+const char *
+conf_kind_name(enum conf_kind kind)
+{
+    switch (kind) {
+    case CONF_KIND_BOOL:
+        return "boolean";
+    case CONF_KIND_UINT:
+        return "number";
+    case CONF_KIND_SIZE:
+        return "size";
+    case CONF_KIND_DURATION:
+        return "duration";
+    case CONF_KIND_RETENTION:
+        return "retention";
+    case CONF_KIND_STRING:
+        return "text";
+    case CONF_KIND_PATH:
+        return "path";
+    case CONF_KIND_ENUM:
+        return "choice";
+    case CONF_KIND_LIST:
+        return "list";
+    case CONF_KIND_SECRET:
+        return "secret";
+    }
+    return "value";
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * core/directives.def as an array, for the files of the configuration only.
+ * The rest of the program reads the members of struct conf.
+ */
+
+#ifndef SPOOR_CORE_CONF_TABLE_H
+#define SPOOR_CORE_CONF_TABLE_H
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "core/sv.h"
+
+enum conf_kind {
+    CONF_KIND_BOOL,
+    CONF_KIND_UINT,
+    CONF_KIND_SIZE,
+    CONF_KIND_DURATION,
+    CONF_KIND_RETENTION,
+    CONF_KIND_STRING,
+    CONF_KIND_PATH,
+    CONF_KIND_ENUM,
+    CONF_KIND_LIST,
+    CONF_KIND_SECRET,
+};
+
+enum conf_change { CONF_CHANGE_RELOAD, CONF_CHANGE_RESTART };
+
+/* Row numbers: CONF_ROW_workers ... */
+enum conf_row_id {
+#define DIRECTIVE(kind, member, yaml, flag, def, min, max, choices, change, \
+    doc) CONF_ROW_##member,
+#include "core/directives.def"
+#undef DIRECTIVE
+    CONF_ROWS,
+};
+
+struct conf_row {
+    enum conf_kind kind;
+    enum conf_change change;
+    size_t offset; /* of the member in struct conf */
+    const char *yaml;
+    const char *flag;
+    const char *def;
+    const char *min;     /* NULL: none */
+    const char *max;     /* NULL: none */
+    const char *choices; /* NULL unless ENUM */
+    const char *doc;
+};
+
+/* Groups within groups in the file: "a.b.c.d" at most. */
+#define CONF_GROUP_DEPTH_MAX 4
+#define CONF_NAME_MAX 64
+
+extern const struct conf_row conf_rows[CONF_ROWS];
+
+/* NULL when there is none. */
+const struct conf_row *conf_row_by_yaml(struct sv yaml);
+const struct conf_row *conf_row_by_flag(struct sv flag);
+unsigned conf_row_index(const struct conf_row *row);
+
+/*
+ * The first row inside the group "a.b", or NULL: then it is no group.  The
+ * empty name is the whole file.
+ */
+const struct conf_row *conf_group(struct sv yaml);
+/* "c" for group "a.b" and row "a.b.c.d"; empty if row is not inside it. */
+struct sv conf_group_child(struct sv group, const struct conf_row *row);
+
+/* "always, interval or off" for "always|interval|off". */
+void conf_choices_print(struct sb *out, const char *choices);
+/* "0..256", "at least 1", or nothing. */
+void conf_range_print(struct sb *out, const struct conf_row *row);
+/* "number", "size", ...: a noun for people. */
+const char *conf_kind_name(enum conf_kind kind);
+
+#endif
