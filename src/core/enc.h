@@ -90,7 +90,9 @@ struct enc_reader {
 static inline struct enc_reader
 enc_reader_make(const void *ptr, size_t len)
 {
-    return (struct enc_reader){ptr, (const uint8_t *)ptr + len, false};
+    const uint8_t *start = ptr;
+
+    return (struct enc_reader){start, len > 0 ? start + len : start, false};
 }
 
 /* Private: fails the reader and leaves nothing to read. */

@@ -138,7 +138,8 @@ are_plain(const char *ptr)
 static void
 add_quoted(struct sb *sb, struct sv text)
 {
-    const char *ptr = text.ptr, *end = ptr + text.len, *plain = ptr;
+    const char *ptr = text.ptr, *plain = ptr;
+    const char *end = text.len > 0 ? ptr + text.len : ptr;
 
     sb_add_char(sb, '"');
     while (ptr < end) {

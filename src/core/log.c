@@ -131,7 +131,7 @@ log_is_on(enum log_level level)
 void
 log_escape(struct sb *out, struct sv text)
 {
-    const char *ptr = text.ptr, *end = ptr + text.len;
+    const char *ptr = text.ptr, *end = text.len > 0 ? ptr + text.len : ptr;
 
     while (ptr < end) {
         unsigned char byte = (unsigned char)*ptr;

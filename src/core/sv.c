@@ -130,7 +130,7 @@ sv_utf8_len(const char *ptr, const char *end)
 bool
 sv_is_utf8(struct sv v)
 {
-    const char *ptr = v.ptr, *end = ptr + v.len;
+    const char *ptr = v.ptr, *end = v.len > 0 ? ptr + v.len : ptr;
 
     while (ptr < end) {
         unsigned len;
