@@ -226,6 +226,32 @@ struct span_parts {
     bool has_status;
 };
 
+/* Both ids at the start, as every SDK writes them. */
+static inline void
+take_plain_ids(struct wire *w, struct otlp_ids *ids)
+{
+    const uint8_t *ptr = w->ptr;
+
+    if (UNLIKELY(w->end - ptr < 28 || ptr[0] != WIRE_TAG(1, WIRE_BYTES) ||
+        ptr[1] != 16 || ptr[18] != WIRE_TAG(2, WIRE_BYTES) || ptr[19] != 8))
+        return;
+    ids->trace_id = sv_make(ptr + 2, 16);
+    ids->span_id = sv_make(ptr + 20, 8);
+    w->ptr += 28;
+}
+
+/* The start and, when it comes next, the end. */
+static inline bool
+read_times(struct wire *w, struct span_parts *parts, struct wire_fail *fail)
+{
+    if (!wire_read_fixed64(w, &parts->start_ns, fail))
+        return false;
+    if (UNLIKELY(!wire_more(w) || *w->ptr != WIRE_TAG(8, WIRE_FIXED64)))
+        return true;
+    w->ptr++;
+    return wire_read_fixed64(w, &parts->end_ns, fail);
+}
+
 static bool
 decode_span_field(struct pb *pb, struct wire *w, struct span *span,
     struct span_parts *parts)
@@ -252,7 +278,7 @@ decode_span_field(struct pb *pb, struct wire *w, struct span *span,
         span->kind = (int32_t)kind;
         return true;
     case WIRE_TAG(7, WIRE_FIXED64):
-        return wire_read_fixed64(w, &parts->start_ns, fail);
+        return read_times(w, parts, fail);
     case WIRE_TAG(8, WIRE_FIXED64):
         return wire_read_fixed64(w, &parts->end_ns, fail);
     case WIRE_TAG(9, WIRE_BYTES):
@@ -284,8 +310,13 @@ decode_span(struct pb *pb, struct wire w, uint32_t resource, uint32_t scope)
     span->scope = scope;
     span->bytes = (uint32_t)(w.end - w.ptr);
     dec->fields = 0;
+    take_plain_ids(&w, &parts.ids);
     while (wire_more(&w)) {
-        if (!decode_span_field(pb, &w, span, &parts))
+        bool is_attr = *w.ptr == WIRE_TAG(9, WIRE_BYTES);
+
+        w.ptr += is_attr;
+        if (!(is_attr ? read_attr(pb, &w)
+                      : decode_span_field(pb, &w, span, &parts)))
             return false;
     }
     if (!take_attrs(pb, &w, 0, &span->attrs))

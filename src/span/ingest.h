@@ -41,7 +41,7 @@ struct ingest {
     uint32_t reject_mask;
     bool is_duplicate;
     uint32_t retry_after_sec;
-    void *next;            /* private to the sink */
+    struct ingest *next;   /* private to the sink */
 };
 
 #endif

@@ -130,8 +130,47 @@ value_decode(struct wire w, struct value *out, unsigned depth,
     return true;
 }
 
-bool
-attr_decode(struct wire w, struct attr *out, unsigned depth,
+/*
+ * The shape that nearly all attributes have: a key and a value below 128
+ * bytes each, in this order and nothing else.  Sets the key and gives the
+ * bytes of the value; false says nothing but "take the general way".
+ */
+static inline bool
+split_plain_attr(const struct wire *w, struct attr *out, struct wire *value)
+{
+    size_t len = (size_t)(w->end - w->ptr);
+    const uint8_t *ptr = w->ptr;
+
+    if (UNLIKELY(len < 4 || ptr[0] != WIRE_TAG(1, WIRE_BYTES)))
+        return false;
+    size_t key_len = ptr[1];
+    if (UNLIKELY(key_len >= 0x80 || key_len + 4 > len))
+        return false;
+    const uint8_t *head = ptr + 2 + key_len;
+    if (UNLIKELY(head[0] != WIRE_TAG(2, WIRE_BYTES) || head[1] >= 0x80 ||
+        key_len + 4 + head[1] != len))
+        return false;
+    out->key = sv_make(ptr + 2, key_len);
+    *value = (struct wire){head + 2, w->end};
+    return true;
+}
+
+/* A value that is a short string and nothing else. */
+static inline bool
+take_plain_string(const struct wire *w, struct value *out)
+{
+    size_t len = (size_t)(w->end - w->ptr);
+
+    if (len < 2 || w->ptr[0] != WIRE_TAG(1, WIRE_BYTES) ||
+        (size_t)w->ptr[1] + 2 != len)
+        return false;
+    out->str = sv_make(w->ptr + 2, len - 2);
+    out->type = VALUE_STRING;
+    return true;
+}
+
+static bool
+attr_decode_general(struct wire w, struct attr *out, unsigned depth,
     struct wire_fail *fail)
 {
     bool has_value = false;
@@ -166,6 +205,20 @@ attr_decode(struct wire w, struct attr *out, unsigned depth,
             return false;
     }
     return true;
+}
+
+bool
+attr_decode(struct wire w, struct attr *out, unsigned depth,
+    struct wire_fail *fail)
+{
+    struct wire value;
+
+    if (UNLIKELY(!split_plain_attr(&w, out, &value)))
+        return attr_decode_general(w, out, depth, fail);
+    if (take_plain_string(&value, &out->value))
+        return true;
+    out->value = (struct value){.type = VALUE_EMPTY};
+    return value_decode(value, &out->value, depth, fail);
 }
 
 /* Well-formedness of the items; what they hold is not kept. */
