@@ -85,12 +85,20 @@ void memtable_writer_free(struct memtable_writer *w);
 void memtable_writer_attach(struct memtable_writer *w, struct memtable *mt);
 
 /*
+ * Rejects (REJECT_LARGE) the spans that, with their resource and scope, would
+ * not fit an empty memtable: hundreds of thousands of attributes or events.
+ * Must be asked before memtable_append() and before the batch is logged.
+ */
+void memtable_reject_oversize(struct batch *batch);
+
+/*
  * Appends spans [from, batch->nspans) of one request, skipping rejected ones.
  * Each span, skipped or not, takes one row position (lsn): the header's
  * next_lsn advances by the spans consumed.  Returns the index of the first
  * span that was not consumed: less than nspans means the memtable is full
- * (rotate, then continue there).  A span that does not fit an empty memtable
- * cannot exist (SPAN_BYTES_MAX).  Nothing is visible before the commit.
+ * (rotate, then continue there; asking again without rotating returns the
+ * same index).  A span that does not fit an empty memtable is a bug of the
+ * caller (memtable_reject_oversize).  Nothing is visible before the commit.
  */
 uint32_t memtable_append(struct memtable_writer *w,
     const struct tenant *tenant, const struct batch *batch, uint32_t from);

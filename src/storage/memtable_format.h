@@ -6,9 +6,10 @@
  * ever stored.  memtable*.c and part_encode() include this file; everybody
  * else goes through memtable.h.
  *
- * The heap holds two kinds of things: words (u32) grow up from its start,
- * the bytes of strings grow down from its end.  Word index 0 is never used,
- * so that 0 can mean "none".
+ * The heap has two ends: the words (u32) of values, events and links grow up
+ * from its start; the bytes of strings and the elements of shapes (aligned to
+ * words) grow down from its end.  Word index 0 is never used, so that 0 can
+ * mean "none".
  *
  * String 0 is the empty string.  Keys 0 .. FIELD_KEYS - 1 are the KEY_FIELD
  * keys: the key id is the enum field_key.  Shape 0 is the empty list.
@@ -45,8 +46,9 @@
  * service.name when it is a string, else 0.
  *
  * Strings of at most MEMTABLE_INTERN_MAX bytes have one code: equal codes
- * mean equal bytes and the reverse.  A longer string gets a code at every
- * occurrence.
+ * mean equal bytes and the reverse.  So have keys, names of spans and scopes,
+ * services and the values of resources of any length.  Other long strings
+ * get a new code at every occurrence.
  */
 
 #ifndef SPOOR_STORAGE_MEMTABLE_FORMAT_H

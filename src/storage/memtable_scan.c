@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Questions over all rows of a memtable (memtable_format.h has the layout).
+ * The region may be damaged: see memtable_read.c.
+ */
+
+#include "core/base.h"
+#include "storage/memtable.h"
+#include "storage/memtable_format.h"
+#include "storage/search.h"
+
+#include "core/err.h"
+
+/* Smallest and largest end of rows [from, to). */
+static void
+scan_ends(const struct memtable *mt, uint32_t from, uint32_t to,
+    int64_t *min_end, int64_t *max_end)
+{
+    int64_t low = INT64_MAX, high = INT64_MIN;
+
+    for (uint32_t row = from; row < to; row++) {
+        low = MIN(low, mt->end_ns[row]);
+        high = MAX(high, mt->end_ns[row]);
+    }
+    *min_end = low;
+    *max_end = high;
+}
+
+/* The same of the first `rows` rows of a zone: full ones are known. */
+static void
+zone_ends(const struct memtable *mt, uint32_t zone, uint32_t rows,
+    int64_t *min_end, int64_t *max_end)
+{
+    uint32_t from = zone * MEMTABLE_ZONE_ROWS;
+
+    if (rows - from < MEMTABLE_ZONE_ROWS) {
+        scan_ends(mt, from, rows, min_end, max_end);
+        return;
+    }
+    *min_end = mt->h.zone_min_end[zone];
+    *max_end = mt->h.zone_max_end[zone];
+}
+
+bool
+memtable_end_range(const struct memtable *mt, uint32_t rows, int64_t *min_end,
+    int64_t *max_end)
+{
+    int64_t low, high;
+
+    rows = MIN(rows, MEMTABLE_ROWS_MAX);
+    if (rows == 0)
+        return false;
+    *min_end = INT64_MAX;
+    *max_end = INT64_MIN;
+    for (uint32_t zone = 0; zone * MEMTABLE_ZONE_ROWS < rows; zone++) {
+        zone_ends(mt, zone, rows, &low, &high);
+        *min_end = MIN(*min_end, low);
+        *max_end = MAX(*max_end, high);
+    }
+    return true;
+}
+
+unsigned
+memtable_days(const struct memtable *mt, uint32_t days[MEMTABLE_DAYS_MAX])
+{
+    uint32_t n = atomic_load_explicit(&mt->h.ndays, memory_order_acquire);
+
+    n = MIN(n, MEMTABLE_DAYS_MAX);
+    memcpy(days, mt->h.days, n * sizeof(days[0]));
+    return n;
+}
+
+/* --- streams --- */
+
+static int
+damaged_stream(struct err *err, uint32_t code)
+{
+    return err_set(err, ERR_CORRUPT, "memtable: stream %u is damaged", code);
+}
+
+/*
+ * A stream with its texts.  Returns 1 when it is the tenant's and one of its
+ * rows is among the first `rows`, 0 when not, -1 when it is damaged.
+ */
+static int
+load_stream(const struct memtable *mt, uint32_t code, uint32_t rows,
+    const struct tenant *tenant, struct memtable_stream *stream,
+    struct sv texts[2] /* service, name */)
+{
+    struct tenant owner;
+
+    *stream = mt->streams[code];
+    if (stream->first_row >= rows)
+        return 0;
+    if (stream->tenant >= MEMTABLE_TENANTS_MAX)
+        return -1;
+    owner = mt->tenants[stream->tenant];
+    if (owner.account != tenant->account || owner.project != tenant->project)
+        return 0;
+    texts[0] = memtable_string(mt, stream->service);
+    texts[1] = memtable_string(mt, stream->name);
+    return texts[0].ptr == NULL || texts[1].ptr == NULL ? -1 : 1;
+}
+
+static uint32_t
+stream_count(const struct memtable *mt)
+{
+    uint32_t n = atomic_load_explicit(&mt->h.nstreams, memory_order_acquire);
+
+    return MIN(n, MEMTABLE_STREAMS_MAX);
+}
+
+int
+memtable_visit_streams(const struct memtable *mt, uint32_t rows,
+    const struct tenant *tenant, struct stream_visit *visit, struct err *err)
+{
+    uint32_t n = stream_count(mt);
+    struct memtable_stream stream;
+    struct sv texts[2];
+
+    for (uint32_t code = 0; code < n; code++) {
+        int found = load_stream(mt, code, rows, tenant, &stream, texts);
+
+        if (found < 0)
+            return damaged_stream(err, code);
+        if (found > 0 &&
+            visit->fn(texts[0], texts[1], stream.kind, visit->arg) < 0)
+            return 0;
+    }
+    return 0;
+}
+
+/* --- search --- */
+
+/* One bit a stream. */
+struct stream_set {
+    uint64_t bits[MEMTABLE_STREAMS_MAX / 64];
+    bool is_empty;
+};
+
+static int
+match_streams(const struct memtable *mt, uint32_t rows,
+    const struct search *search, struct stream_set *set, struct err *err)
+{
+    uint32_t n = stream_count(mt);
+    struct memtable_stream stream;
+    struct sv texts[2];
+
+    memset(set, 0, sizeof(*set));
+    set->is_empty = true;
+    for (uint32_t code = 0; code < n; code++) {
+        int found = load_stream(mt, code, rows, &search->tenant, &stream,
+            texts);
+
+        if (found < 0)
+            return damaged_stream(err, code);
+        if (found == 0 || !sv_eq(texts[0], search->service) ||
+            (search->name.ptr != NULL && !sv_eq(texts[1], search->name)))
+            continue;
+        set->bits[code / 64] |= UINT64_C(1) << code % 64;
+        set->is_empty = false;
+    }
+    return 0;
+}
+
+static bool
+set_has(const struct stream_set *set, uint32_t stream)
+{
+    return stream < MEMTABLE_STREAMS_MAX &&
+        (set->bits[stream / 64] >> stream % 64 & 1) != 0;
+}
+
+static void
+search_zone(const struct memtable *mt, uint32_t zone, uint32_t rows,
+    struct search *search, const struct stream_set *set)
+{
+    uint32_t from = zone * MEMTABLE_ZONE_ROWS;
+    uint32_t to = MIN(from + MEMTABLE_ZONE_ROWS, rows);
+
+    for (uint32_t row = from; row < to; row++) {
+        int64_t end = mt->end_ns[row];
+
+        if (set_has(set, mt->stream[row]) && end >= search->start_ns &&
+            end <= search->end_ns)
+            search_offer(search, &mt->trace_id[row], end);
+    }
+}
+
+/* The newest rows first: soon the older zones do not matter any more. */
+int
+memtable_search(const struct memtable *mt, uint32_t rows,
+    struct search *search, struct err *err)
+{
+    struct stream_set set;
+    int64_t low, high;
+    uint32_t zone;
+
+    rows = MIN(rows, MEMTABLE_ROWS_MAX);
+    if (match_streams(mt, rows, search, &set, err) != 0)
+        return -1;
+    if (set.is_empty)
+        return 0;
+    zone = (rows + MEMTABLE_ZONE_ROWS - 1) / MEMTABLE_ZONE_ROWS;
+    while (zone-- > 0) {
+        if (search_poll(search, err) != 0)
+            return -1;
+        zone_ends(mt, zone, rows, &low, &high);
+        if (high < search->start_ns || low > search->end_ns ||
+            search_is_settled(search, high))
+            continue;
+        search_zone(mt, zone, rows, search, &set);
+    }
+    return 0;
+}
