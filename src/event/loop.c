@@ -594,10 +594,6 @@ loop_abandon(struct loop *loop)
      * from it would blind the parent.  event_reinit() makes an own one.
      */
     check(event_reinit(loop->base) == 0);
-    while (loop->fds != NULL)
-        loop_fd_free(LOOP_OF(loop->fds, struct loop_fd));
-    while (loop->timers != NULL)
-        loop_timer_free(LOOP_OF(loop->timers, struct loop_timer));
     loop->is_inside = false;
     loop_free(loop);
 }

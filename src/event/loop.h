@@ -22,7 +22,8 @@ struct loop_fd;
 struct loop_timer;
 
 struct loop *loop_new(void);
-void loop_free(struct loop *loop); /* accepts NULL */
+/* Accepts NULL.  Call it last: what was not freed before becomes inert. */
+void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop);
 /* Monotonic time at which the current callback began, cached. */
@@ -72,9 +73,10 @@ void loop_later_add(struct loop *loop, struct loop_later *later);
 void loop_later_remove(struct loop *loop, struct loop_later *later);
 
 /*
- * After fork in the child, before a new loop is made: drops the parent's with
- * all its descriptors and timers, without disturbing the parent.  Signals
- * must be blocked.
+ * After fork in the child, before a new loop is made: drops the parent's
+ * without disturbing the parent.  Signals must be blocked.  As after
+ * loop_free(), descriptors and timers left behind are inert: they can only be
+ * freed.
  */
 void loop_abandon(struct loop *loop);
 

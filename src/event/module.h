@@ -24,11 +24,19 @@ enum role {
     ROLE_COUNT,
 };
 
+/* A process without a place in shared memory. */
+#define SLOT_NONE UINT_MAX
+
 /* What a process knows of itself. */
 struct process {
     enum role role;
     unsigned index;          /* 0..workers-1 within the role */
-    unsigned slot;           /* place in shared memory; unique among the live */
+    /*
+     * WORKER: its place in shared memory, below master_slot_capacity() and
+     * unique among the living workers.  RECOVER: the place of the dead worker
+     * to recover, SLOT_NONE at boot.  Others: SLOT_NONE.
+     */
+    unsigned slot;
     uint32_t generation;     /* counts HUPs */
     const struct conf *conf; /* valid for the life of the process */
     struct loop *loop;
@@ -47,19 +55,30 @@ struct module {
     /* Master, after a good reload, before the new generation is forked. */
     int (*reload_master)(const struct conf *conf, struct err *err);
 
-    /* In each child, after rights are dropped, before READY is reported. */
+    /*
+     * In each child, after rights are dropped, before READY is reported.  A
+     * failure ends the process, which is started again with back-off.  A
+     * RECOVER process does its work here, or begins it here and says in
+     * is_drained() when it is done: it is drained as soon as it is ready.  It
+     * may be killed at any point of its work (SIGTERM has no handler in it)
+     * and is started again until it ended well.
+     */
     int (*init_process)(struct process *process, struct err *err);
     /* A graceful end was asked for: finish, take nothing new. */
     void (*drain)(struct process *process);
     /* True when nothing is left to finish (asked after drain, repeatedly). */
     bool (*is_drained)(struct process *process);
-    /* Last call in a process that ends in an orderly way. */
+    /*
+     * Last call in a process that ends in an orderly way, in reverse order of
+     * the table.  The loop does not run any more; the pool still does.
+     */
     void (*exit_process)(struct process *process);
 
     /*
      * Master: a child ended.  crashed is true for SEGV, BUS, ILL, ABRT, FPE.
      * Return true to have a recover process started for that slot; the slot
-     * is not given out again until that process ended well.
+     * is not given out again until that process ended well.  Called for every
+     * child; what it returns counts for workers only.
      */
     bool (*child_ended)(enum role role, unsigned slot, pid_t pid,
         bool crashed);
@@ -67,5 +86,8 @@ struct module {
 
 /* Ends with a NULL entry; set by main before the master runs. */
 extern const struct module *const *modules;
+
+/* "worker", from core/roles.def. */
+const char *role_name(enum role role);
 
 #endif
