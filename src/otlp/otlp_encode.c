@@ -130,8 +130,8 @@ status_size(const struct span *span)
     return text_size(span->status_message) + i32_size(span->status_code);
 }
 
-static size_t
-span_size(const struct span *span)
+size_t
+otlp_span_size(const struct span *span)
 {
     size_t status = status_size(span);
     size_t size = text_size(trace_id_sv(&span->trace_id)) +
@@ -157,7 +157,7 @@ put_span(struct sb *out, const struct span *span)
 {
     size_t status = status_size(span);
 
-    wire_put_head(out, 2, span_size(span));
+    wire_put_head(out, 2, otlp_span_size(span));
     put_text(out, 1, trace_id_sv(&span->trace_id));
     put_text(out, 2, span_id_sv(&span->span_id));
     put_text(out, 3, span->trace_state);
@@ -228,7 +228,7 @@ scope_spans_size(const struct batch *batch, uint32_t from, uint32_t to)
         text_size(scope->schema_url);
 
     for (uint32_t i = from; i < to; i++)
-        size += wire_bytes_size(span_size(&batch->spans[i]));
+        size += wire_bytes_size(otlp_span_size(&batch->spans[i]));
     return size;
 }
 

@@ -20,4 +20,7 @@
 void otlp_encode_protobuf(const struct batch *batch, struct sb *out);
 void otlp_encode_json(const struct batch *batch, struct sb *out);
 
+/* Bytes of the message Span. */
+size_t otlp_span_size(const struct span *span);
+
 #endif

@@ -57,6 +57,7 @@ bool attr_decode(struct wire w, struct attr *out, unsigned depth,
     struct wire_fail *fail) WARN_UNUSED;
 
 /* The other way: the bytes of an AnyValue, and of a KeyValue. */
+size_t value_size(const struct value *value);
 void value_put(struct sb *out, const struct value *value);
 size_t attr_size(const struct attr *attr);
 void attr_put(struct sb *out, const struct attr *attr);

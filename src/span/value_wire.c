@@ -295,7 +295,7 @@ value_iter_next(struct value_iter *iter, struct sv *key, struct value *item)
 
 /* --- writing --- */
 
-static size_t
+size_t
 value_size(const struct value *value)
 {
     switch ((enum value_type)value->type) {
