@@ -186,6 +186,48 @@ catalog_remove(uint32_t index)
         atomic_load(&catalog->gen) + 1);
 }
 
+void
+catalog_remove_all(void)
+{
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (atomic_load(&catalog->entries[i].born) != 0 &&
+            atomic_load(&catalog->entries[i].dead) == UINT64_MAX)
+            catalog_remove(i);
+    }
+}
+
+static bool
+entry_is_memtable_of(const struct catalog_entry *entry, unsigned slot)
+{
+    return atomic_load(&entry->born) != 0 &&
+        atomic_load(&entry->dead) == UINT64_MAX &&
+        entry->kind == CATALOG_MEMTABLE && entry->slot == slot;
+}
+
+void
+catalog_remove_memtables(unsigned slot)
+{
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (entry_is_memtable_of(&catalog->entries[i], slot))
+            catalog_remove(i);
+    }
+}
+
+void
+catalog_flag_memtables(unsigned slot, uint32_t flags)
+{
+    uint32_t n = atomic_load(&catalog->nentries);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (entry_is_memtable_of(&catalog->entries[i], slot))
+            catalog_flag(i, flags);
+    }
+}
+
 bool
 catalog_has_part(uint64_t part_id)
 {

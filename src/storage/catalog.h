@@ -58,6 +58,10 @@ int catalog_add_part(const struct part_info *info, uint32_t *entry,
 int catalog_add_memtable(unsigned slot, unsigned buffer, uint32_t *entry,
     struct err *err) WARN_UNUSED;
 void catalog_remove(uint32_t entry);
+/* Removes every entry. */
+void catalog_remove_all(void);
+/* Removes every memtable of a slot. */
+void catalog_remove_memtables(unsigned slot);
 /* True when a part of this id is alive (or being added). */
 bool catalog_has_part(uint64_t part_id);
 /* The new generation: what was removed is gone for readers from it on. */
@@ -66,6 +70,8 @@ void catalog_abort(void);
 
 /* Flags are set without a generation: they only add caution. */
 void catalog_flag(uint32_t entry, uint32_t flags);
+/* Marks the memtables of a crashed worker. */
+void catalog_flag_memtables(unsigned slot, uint32_t flags);
 
 /* --- reading --- */
 

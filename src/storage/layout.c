@@ -173,11 +173,12 @@ layout_create_partition(uint32_t day, struct err *err)
     return file_sync_dir(path, err);
 }
 
-int
-layout_discard(const char *path, const char *where, struct err *err)
+/* Where a file goes: a flat name that tells its origin and the time. */
+static void
+discard_target(char target[PATH_MAX], const char *path, const char *where)
 {
-    char target[PATH_MAX], base[256];
     const char *name = path;
+    char base[256];
     int n;
 
     if (strncmp(path, root, strlen(root)) == 0)
@@ -187,10 +188,29 @@ layout_discard(const char *path, const char *where, struct err *err)
         if (*c == '/')
             *c = '_';
     }
-    n = snprintf(target, sizeof(target), "%s/%s/%s.%lld", root, where, base,
+    n = snprintf(target, PATH_MAX, "%s/%s/%s.%lld", root, where, base,
         (long long)clock_wall_ns());
-    check(n > 0 && (size_t)n < sizeof(target));
+    check(n > 0 && n < PATH_MAX);
+}
+
+int
+layout_discard(const char *path, const char *where, struct err *err)
+{
+    char target[PATH_MAX];
+
+    discard_target(target, path, where);
     return file_rename(path, target, err);
+}
+
+int
+layout_keep_copy(const char *path, const char *where, struct err *err)
+{
+    char target[PATH_MAX];
+
+    discard_target(target, path, where);
+    if (link(path, target) != 0)
+        return err_sys(err, "link %s to %s", path, target);
+    return 0;
 }
 
 static bool

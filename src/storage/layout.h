@@ -51,6 +51,10 @@ int layout_create_partition(uint32_t day, struct err *err) WARN_UNUSED;
 int layout_discard(const char *path, const char *where, struct err *err)
     WARN_UNUSED;
 
+/* A hard link there; the file stays, too (until it is replaced). */
+int layout_keep_copy(const char *path, const char *where, struct err *err)
+    WARN_UNUSED;
+
 struct layout_node {
     uint8_t id[16];
     uint32_t version;

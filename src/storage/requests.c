@@ -185,8 +185,8 @@ requests_replay(const uint8_t digest[16], uint64_t log_id, int64_t stored_ns,
 
     requests_lock();
     request = request_find(digest, &set);
-    if (request != NULL && request->state == STORED &&
-        request->log_id != log_id) {
+    if (request != NULL && request->log_id != log_id) {
+        /* Stored, or being stored, by another: this copy was refused. */
         is_ours = false;
     } else {
         if (request == NULL)

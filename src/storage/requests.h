@@ -43,7 +43,8 @@ void requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
 /*
  * Recovery: notes a digest found in a log or digest file.  True when it was
  * new or belongs to this log: its rows are to be replayed.  False: the same
- * body is stored by another log, its rows must be skipped.
+ * body is stored (or being stored) by another log, so this copy was refused
+ * and its rows must be skipped.
  */
 bool requests_replay(const uint8_t digest[16], uint64_t log_id,
     int64_t stored_ns, const struct request_outcome *outcome);

@@ -30,6 +30,8 @@
  */
 #define SLOT_BUFFERS 4u
 #define SLOTS_MAX 1024u
+/* A worker opens a new log after each failure of one (design P15). */
+#define SLOT_LOGS 8u
 
 /* Days from 1970 to 2262, the range of int64 nanoseconds. */
 #define PARTITIONS_MAX 106752u
@@ -55,13 +57,14 @@ struct buffer {
 struct slot {
     _Atomic uint32_t state;
     _Atomic int32_t pid;
-    _Atomic uint64_t log_id;
+    /* Logs with rows that may not be in parts yet; 0: none. */
+    _Atomic uint64_t logs[SLOT_LOGS];
     _Atomic uint64_t flush_done; /* highest flush request that was served */
     struct buffer buffers[SLOT_BUFFERS];
     /* Recovery: what is being replayed, so that a crash names its cause. */
     _Atomic uint32_t recover_tries;
     _Atomic uint64_t recover_log_id;
-    _Atomic uint64_t recover_lsn; /* + 1; 0: none */
+    _Atomic uint64_t recover_lsn; /* of the record + 1; 0: none */
 };
 
 struct partition {

@@ -57,6 +57,9 @@ int store_visit_streams(const struct tenant *tenant,
 int store_search(struct search *search, struct store_answer *answer,
     struct err *err) WARN_UNUSED;
 
+/* search.max_trace_spans of this process. */
+uint32_t store_trace_spans_max(void);
+
 /* --- operation --- */
 
 /*

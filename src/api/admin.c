@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "api/admin.h"
+
+#include "core/metrics.h"
+#include "core/mem.h"
+#include "storage/store.h"
+
+#define METRICS_BYTES_MAX (4 * MIB)
+#define TEXT "text/plain; charset=utf-8"
+
+void IMPL(route_fn)
+admin_home(struct http_req *req)
+{
+    static const char page[] =
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+        "<title>spoor</title>\n<h1>spoor</h1>\n"
+        "<p>A database for distributed traces.</p>\n<ul>\n"
+        "<li>send spans (OTLP over HTTP): <code>POST v1/traces</code></li>\n"
+        "<li><a href=\"select/jaeger/api/services\">services</a> "
+        "(Jaeger API under <code>select/jaeger/api/</code>)</li>\n"
+        "<li><a href=\"metrics\">metrics</a></li>\n"
+        "<li><a href=\"flags\">flags</a></li>\n"
+        "<li><a href=\"health\">health</a></li>\n</ul>\n";
+
+    http_reply(req, 200, "text/html; charset=utf-8", sv_from(page));
+}
+
+void IMPL(route_fn)
+admin_health(struct http_req *req)
+{
+    http_reply(req, 200, TEXT, SV("OK"));
+}
+
+void IMPL(route_fn)
+admin_healthy(struct http_req *req)
+{
+    http_reply(req, 200, TEXT, SV("spoor is healthy\n"));
+}
+
+void IMPL(route_fn)
+admin_ready(struct http_req *req)
+{
+    const char *why;
+
+    if (store_is_read_only(&why))
+        http_reply_error(req, 503, "read-only: %s", why);
+    else
+        http_reply(req, 200, TEXT, SV("spoor is ready\n"));
+}
+
+void IMPL(route_fn)
+admin_insert_ready(struct http_req *req)
+{
+    http_reply(req, 200, "application/json", SV("{\"status\":\"ok\"}"));
+}
+
+void IMPL(route_fn)
+admin_metrics(struct http_req *req)
+{
+    struct sb sb;
+
+    sb_init(&sb, METRICS_BYTES_MAX);
+    metrics_print(&sb, req->process->conf->metrics_metadata);
+    http_reply_sb(req, 200, "text/plain; version=0.0.4; charset=utf-8", &sb);
+    sb_release(&sb);
+}
+
+void IMPL(route_fn)
+admin_flags(struct http_req *req)
+{
+    struct sb sb;
+
+    sb_init(&sb, METRICS_BYTES_MAX);
+    conf_print_flags(req->process->conf, &sb);
+    http_reply_sb(req, 200, TEXT, &sb);
+    sb_release(&sb);
+}
+
+/* --- force flush --- */
+
+struct flush_wait {
+    struct http_req *req; /* NULL: the client went away */
+};
+
+static void
+flush_done(bool ok, void *arg)
+{
+    struct flush_wait *wait = arg;
+
+    if (wait->req != NULL && ok)
+        http_reply(wait->req, 200, NULL, SV_EMPTY);
+    else if (wait->req != NULL)
+        http_reply_error(wait->req, 503,
+            "not all rows could be written into parts in time");
+    xfree(wait);
+}
+
+static void IMPL(http_abort_fn)
+flush_aborted(struct http_req *req, void *arg)
+{
+    struct flush_wait *wait = arg;
+
+    wait->req = NULL;
+    http_abandon(req);
+}
+
+void IMPL(route_fn)
+admin_force_flush(struct http_req *req)
+{
+    struct flush_wait *wait = xcalloc(1, sizeof(*wait));
+
+    wait->req = req;
+    http_on_abort(req, flush_aborted, wait);
+    store_force_flush(flush_done, wait);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* The Jaeger query API: services, operations, search, trace by id. */
+
+#include "core/base.h"
+#include "api/jaeger.h"
+
+#include "api/jaeger_json.h"
+#include "api/job.h"
+#include "core/enc.h"
+#include "core/num.h"
+#include "core/timefmt.h"
+#include "storage/store.h"
+
+/* Names shown by services and operations (VictoriaTraces' default). */
+#define NAMES_MAX 1000u
+#define LIMIT_DEFAULT 20u
+/* Traces asked for by repeated traceID arguments. */
+#define IDS_MAX 100u
+
+static const char partial_text[] =
+    "some stored data is damaged and was left out";
+static const char truncated_text[] =
+    "the trace has more spans than search.max_trace_spans allows to show";
+
+/* --- errors --- */
+
+static void
+reply_error(struct sb *sb, int code, const char *text)
+{
+    struct jaeger_error error = {code, sv_from(text), SV_EMPTY};
+    struct json_out out;
+
+    sb_reset(sb);
+    json_out_init(&out, sb);
+    jaeger_begin(&out);
+    json_null(&out);
+    jaeger_end(&out, 0, &error, 1);
+}
+
+static void
+job_error(struct job *job, const struct err *err)
+{
+    switch (err->code) {
+    case ERR_BUSY:
+    case ERR_TIMEOUT:
+        job->status = 503;
+        break;
+    case ERR_LIMIT:
+        job->status = 422;
+        break;
+    default:
+        job->status = 500;
+    }
+    reply_error(&job->reply, job->status, err->text);
+}
+
+/* An argument is wrong: 400 in Jaeger's envelope. */
+static void
+refuse(struct http_req *req, struct job *job, const char *text)
+{
+    struct sb sb;
+
+    sb_init(&sb, 8 * KIB);
+    reply_error(&sb, 400, text);
+    http_reply_sb(req, 400, "application/json", &sb);
+    sb_release(&sb);
+    job_free(job);
+}
+
+/* --- names --- */
+
+struct names {
+    struct job *job;
+    struct sv service; /* of operations; ptr NULL: collect services */
+    struct sv *v;
+    uint32_t n;
+    bool no_memory;
+};
+
+static void
+names_add(struct names *names, struct sv name)
+{
+    uint32_t low = 0, high = names->n;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        int order = sv_cmp(names->v[middle], name);
+
+        if (order == 0)
+            return;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == NAMES_MAX)
+        return;
+    name.ptr = pool_dup(names->job->pool, name.ptr, name.len);
+    if (name.ptr == NULL) {
+        names->no_memory = true;
+        return;
+    }
+    if (names->n == NAMES_MAX)
+        names->n--; /* the greatest makes room: the first NAMES_MAX count */
+    memmove(names->v + low + 1, names->v + low,
+        (names->n - low) * sizeof(*names->v));
+    names->v[low] = name;
+    names->n++;
+}
+
+static int
+names_visit(struct sv service, struct sv name, int32_t kind, void *arg)
+{
+    struct names *names = arg;
+
+    (void)kind;
+    if (names->service.ptr == NULL) {
+        if (service.len != 0)
+            names_add(names, service);
+    } else if (sv_eq(service, names->service) && name.len != 0) {
+        names_add(names, name);
+    }
+    return names->no_memory || atomic_load(&names->job->cancel) ? -1 : 0;
+}
+
+static void
+names_run(struct job *job)
+{
+    struct names *names = job->arg;
+    struct stream_visit visit = {names_visit, names, INT64_MIN, INT64_MAX};
+    struct err err = ERR_INIT;
+    struct store_answer answer;
+    struct json_out out;
+
+    if (store_visit_streams(&job->tenant, &visit, &answer, &err) != 0) {
+        job_error(job, &err);
+        return;
+    }
+    json_out_init(&out, &job->reply);
+    jaeger_begin(&out);
+    json_array(&out);
+    for (uint32_t i = 0; i < names->n; i++)
+        json_string(&out, names->v[i]);
+    json_array_end(&out);
+    jaeger_end(&out, names->n, NULL, 0);
+}
+
+static void
+names_start(struct http_req *req, struct sv service)
+{
+    struct job *job = job_new(req);
+    struct names *names;
+
+    if (job == NULL)
+        return;
+    names = pool_zalloc(job->pool, sizeof(*names));
+    if (names != NULL)
+        names->v = pool_alloc(job->pool, (NAMES_MAX + 1) *
+            sizeof(*names->v));
+    if (names == NULL || names->v == NULL) {
+        refuse(req, job, "no memory");
+        return;
+    }
+    names->job = job;
+    names->service = service;
+    job->arg = names;
+    job_start(job, names_run);
+}
+
+void IMPL(route_fn)
+jaeger_services(struct http_req *req)
+{
+    names_start(req, (struct sv){NULL, 0});
+}
+
+void IMPL(route_fn)
+jaeger_operations(struct http_req *req)
+{
+    struct sv service = req->path_arg;
+    bool ok;
+
+    service = http_unescape(req->pool, service, false, &ok);
+    /* Clients that escape twice: Jaeger undoes both levels, so do we. */
+    if (ok && sv_find_byte(service, '%') < service.len) {
+        bool twice_ok;
+        struct sv twice = http_unescape(req->pool, service, false,
+            &twice_ok);
+
+        if (twice_ok)
+            service = twice;
+    }
+    if (!ok || service.len == 0) {
+        refuse(req, NULL, "the service name is not well-formed");
+        return;
+    }
+    names_start(req, service);
+}
+
+/* --- traces --- */
+
+static bool
+parse_trace_id(struct sv text, struct trace_id *id)
+{
+    char padded[32];
+
+    if (text.len == 0 || text.len > sizeof(padded))
+        return false;
+    memset(padded, '0', sizeof(padded));
+    memcpy(padded + sizeof(padded) - text.len, text.ptr, text.len);
+    return enc_unhex(sv_make(padded, sizeof(padded)), id->b, sizeof(id->b));
+}
+
+/*
+ * Writes one trace.  *found tells if there is one; -1: the answer is an
+ * error already.
+ */
+static int
+trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
+    bool *found)
+{
+    struct pool *pool = pool_new(JOB_POOL_BYTES_MAX);
+    struct err err = ERR_INIT;
+    struct store_answer answer;
+    struct batch batch;
+    int rc = 0;
+
+    batch_init(&batch, pool);
+    if (store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
+        job_error(job, &err);
+        rc = -1;
+    } else {
+        *found = batch.nspans != 0;
+        if (*found)
+            jaeger_trace(out, &batch, answer.is_truncated ? truncated_text
+                : answer.is_partial ? partial_text : NULL);
+    }
+    pool_free(pool);
+    return rc;
+}
+
+static void
+trace_run(struct job *job)
+{
+    const struct trace_id *id = job->arg;
+    struct json_out out;
+    bool found;
+
+    json_out_init(&out, &job->reply);
+    jaeger_begin(&out);
+    json_array(&out);
+    if (trace_write(job, &out, id, &found) != 0)
+        return;
+    if (!found) {
+        job->status = 404;
+        sb_reset(&job->reply);
+        reply_error(&job->reply, 404, "trace not found");
+        return;
+    }
+    json_array_end(&out);
+    jaeger_end(&out, 1, NULL, 0);
+}
+
+void IMPL(route_fn)
+jaeger_trace_by_id(struct http_req *req)
+{
+    struct job *job = job_new(req);
+    struct trace_id *id;
+
+    if (job == NULL)
+        return;
+    id = pool_zalloc(job->pool, sizeof(*id));
+    if (id == NULL || !parse_trace_id(req->path_arg, id)) {
+        refuse(req, job, "a trace id has 1 to 32 hex digits");
+        return;
+    }
+    job->arg = id;
+    job_start(job, trace_run);
+}
+
+/* --- several traces by id --- */
+
+struct multi {
+    struct trace_id ids[IDS_MAX];
+    unsigned n;
+};
+
+static void
+multi_run(struct job *job)
+{
+    const struct multi *multi = job->arg;
+    struct jaeger_error errors[IDS_MAX];
+    char hex[IDS_MAX][32];
+    struct json_out out;
+    unsigned nerrors = 0;
+    bool found;
+
+    json_out_init(&out, &job->reply);
+    jaeger_begin(&out);
+    json_array(&out);
+    for (unsigned i = 0; i < multi->n; i++) {
+        if (atomic_load(&job->cancel) ||
+            trace_write(job, &out, &multi->ids[i], &found) != 0)
+            return;
+        if (!found)
+            errors[nerrors++] = (struct jaeger_error){404,
+                SV("trace not found"), jaeger_trace_id(&multi->ids[i],
+                hex[i])};
+    }
+    json_array_end(&out);
+    jaeger_end(&out, multi->n - nerrors, errors, nerrors);
+}
+
+static void
+multi_start(struct http_req *req, struct job *job)
+{
+    struct multi *multi = pool_zalloc(job->pool, sizeof(*multi));
+    struct sv text;
+
+    if (multi == NULL) {
+        refuse(req, job, "no memory");
+        return;
+    }
+    while ((text = http_arg_n(req, "traceID", multi->n)).ptr != NULL) {
+        if (multi->n == IDS_MAX) {
+            refuse(req, job, "more than 100 traceID arguments");
+            return;
+        }
+        if (!parse_trace_id(text, &multi->ids[multi->n])) {
+            refuse(req, job, "traceID: a trace id has 1 to 32 hex digits");
+            return;
+        }
+        multi->n++;
+    }
+    job->arg = multi;
+    job_start(job, multi_run);
+}
+
+/* --- search --- */
+
+static void
+search_write(struct job *job, const struct search *search)
+{
+    struct json_out out;
+    uint32_t total = 0;
+
+    json_out_init(&out, &job->reply);
+    jaeger_begin(&out);
+    json_array(&out);
+    for (uint32_t i = 0; i < search->nhits; i++) {
+        struct err err = ERR_INIT;
+        bool found;
+
+        if (search_poll(search, &err) != 0) {
+            job_error(job, &err);
+            return;
+        }
+        if (trace_write(job, &out, &search->hits[i].id, &found) != 0)
+            return;
+        total += found;
+    }
+    json_array_end(&out);
+    jaeger_end(&out, total, NULL, 0);
+}
+
+static void
+search_run(struct job *job)
+{
+    struct search *search = job->arg;
+    struct store_answer answer;
+    struct err err = ERR_INIT;
+
+    if (search_init(search, &err) != 0 ||
+        store_search(search, &answer, &err) != 0)
+        job_error(job, &err);
+    else
+        search_write(job, search);
+}
+
+/* Unix microseconds; absent or empty: *ns stays. */
+static bool
+arg_time(struct http_req *req, const char *name, int64_t *ns)
+{
+    struct sv text = http_arg(req, name);
+    int64_t us;
+
+    if (text.len == 0)
+        return true;
+    return num_parse_i64(text, &us) &&
+        !__builtin_mul_overflow(us, (int64_t)1000, ns);
+}
+
+static const char *
+search_args(struct http_req *req, struct search *search)
+{
+    static const char *const later[] = {"tag", "tags", "minDuration",
+        "maxDuration"};
+    struct sv limit = http_arg(req, "limit");
+    uint64_t n = LIMIT_DEFAULT;
+
+    for (size_t i = 0; i < ARRAY_LEN(later); i++) {
+        struct sv value = http_arg(req, later[i]);
+
+        if (value.len != 0 && !sv_eq(value, SV("{}")))
+            return "search by tags and duration is not there yet";
+    }
+    search->service = http_arg(req, "service");
+    if (search->service.len == 0)
+        return "parameter 'service' is required";
+    search->name = http_arg(req, "operation");
+    if (search->name.len == 0)
+        search->name = (struct sv){NULL, 0};
+    search->start_ns = 0;
+    search->end_ns = clock_wall_ns();
+    if (!arg_time(req, "start", &search->start_ns))
+        return "start: unix microseconds expected";
+    if (!arg_time(req, "end", &search->end_ns))
+        return "end: unix microseconds expected";
+    if (limit.len != 0 && !num_parse_u64(limit, &n))
+        return "limit: a number expected";
+    if (n > req->process->conf->search_max_traces)
+        return "limit: above search.max_traces";
+    /* 0 means the default, as for Jaeger UI. */
+    search->limit = n == 0 ? LIMIT_DEFAULT : (uint32_t)n;
+    return NULL;
+}
+
+void IMPL(route_fn)
+jaeger_traces(struct http_req *req)
+{
+    struct job *job = job_new(req);
+    struct search *search;
+    const char *wrong;
+
+    if (job == NULL)
+        return;
+    if (http_arg(req, "traceID").len != 0) {
+        multi_start(req, job);
+        return;
+    }
+    search = pool_zalloc(job->pool, sizeof(*search));
+    wrong = search != NULL ? search_args(req, search) : "no memory";
+    if (wrong != NULL) {
+        refuse(req, job, wrong);
+        return;
+    }
+    search->tenant = job->tenant;
+    search->pool = job->pool;
+    search->cancel = &job->cancel;
+    search->deadline_ns = job->deadline_ns;
+    job->arg = search;
+    job_start(job, search_run);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "api/routes.h"
+
+#include "api/admin.h"
+#include "api/jaeger.h"
+#include "otlp/otlp.h"
+
+#define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
+#define SELECT (ROUTE_SELECT | ROUTE_CORS)
+
+const struct route api_routes[] = {
+    /* ingest */
+    {"/insert/opentelemetry/v1/traces", HTTP_POST, INSERT, otlp_http_traces,
+        NULL, "Spans as OTLP, protobuf or JSON; gzip, deflate, zstd, snappy"},
+    {"/v1/traces", HTTP_POST, INSERT, otlp_http_traces,
+        "/insert/opentelemetry/v1/traces",
+        "The same under OTLP's default path"},
+    {"/insert/ready", HTTP_GET | HTTP_POST, 0, admin_insert_ready, NULL,
+        "Always {\"status\":\"ok\"} while the process runs"},
+
+    /* Jaeger */
+    {"/select/jaeger/api/services", HTTP_GET, SELECT, jaeger_services, NULL,
+        "Names of all services"},
+    {"/select/jaeger/api/services/*/operations", HTTP_GET, SELECT,
+        jaeger_operations, NULL, "Span names of a service"},
+    {"/select/jaeger/api/traces", HTTP_GET, SELECT, jaeger_traces, NULL,
+        "Newest traces: service, operation, start, end (microseconds), "
+        "limit; or traceID, repeated"},
+    {"/select/jaeger/api/traces/*", HTTP_GET, SELECT, jaeger_trace_by_id,
+        NULL, "One trace by its id"},
+
+    /* operation */
+    {"/", HTTP_GET, 0, admin_home, NULL, "A page with links"},
+    {"/health", HTTP_GET, ROUTE_HEALTH, admin_health, NULL,
+        "OK while the server takes requests"},
+    {"/-/healthy", HTTP_GET, ROUTE_HEALTH, admin_healthy, NULL,
+        "The same, for Prometheus' tools"},
+    {"/-/ready", HTTP_GET, ROUTE_HEALTH, admin_ready, NULL,
+        "503 while inserts are refused"},
+    {"/metrics", HTTP_GET, ROUTE_HEALTH, admin_metrics, NULL,
+        "Metrics in Prometheus' text format"},
+    {"/flags", HTTP_GET, 0, admin_flags, NULL,
+        "Every flag with its value, secrets masked"},
+    {"/internal/force_flush", HTTP_POST, ROUTE_ADMIN, admin_force_flush,
+        NULL, "Writes all rows in memory into parts, then answers"},
+    {NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static void
+methods_print(struct sb *out, unsigned methods)
+{
+    if ((methods & HTTP_GET) != 0)
+        sb_add_str(out, "GET");
+    if ((methods & HTTP_GET) != 0 && (methods & HTTP_POST) != 0)
+        sb_add_str(out, ", ");
+    if ((methods & HTTP_POST) != 0)
+        sb_add_str(out, "POST");
+}
+
+void
+routes_print_reference(struct sb *out)
+{
+    sb_add_str(out, "# HTTP API\n\n<!-- Generated from src/api/routes.c by "
+        "`make docs`; do not edit. -->\n\n"
+        "Any other path is answered 404; a known path with another method "
+        "405.\n`*` stands for one or more bytes.\n\n"
+        "| path | methods | what |\n|---|---|---|\n");
+    for (const struct route *route = api_routes; route->pattern != NULL;
+        route++) {
+        sb_addf(out, "| `%s` | ", route->pattern);
+        methods_print(out, route->methods);
+        sb_addf(out, " | %s |\n", route->doc);
+    }
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/day.h"
+
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "storage/layout.h"
+#include "storage/manifest.h"
+#include "storage/part.h"
+#include "storage/shared.h"
+
+#define NAME_BYTES_MAX 64u
+
+struct names {
+    char (*v)[NAME_BYTES_MAX];
+    size_t n, cap;
+};
+
+static int IMPL(file_name_fn)
+names_add(const char *name, void *arg)
+{
+    struct names *names = arg;
+
+    if (strlen(name) >= NAME_BYTES_MAX)
+        return 0;
+    if (names->n == names->cap) {
+        names->cap = MAX(2 * names->cap, 64u);
+        names->v = xrealloc(names->v, names->cap * sizeof(*names->v));
+    }
+    snprintf(names->v[names->n++], NAME_BYTES_MAX, "%s", name);
+    return 0;
+}
+
+static int
+names_list(struct names *names, uint32_t day, struct err *err)
+{
+    char dir[PATH_MAX];
+
+    memset(names, 0, sizeof(*names));
+    layout_partition_dir(dir, day);
+    return file_list(dir, names_add, names, err);
+}
+
+int
+day_highest_boot(uint32_t day, uint32_t *boot, struct err *err)
+{
+    struct manifest manifest;
+    struct names names;
+    int rc = -1;
+
+    *boot = 0;
+    if (names_list(&names, day, err) != 0)
+        goto out;
+    for (size_t i = 0; i < names.n; i++) {
+        uint64_t id;
+        uint32_t level;
+
+        if (layout_parse_part(names.v[i], &id, &level))
+            *boot = MAX(*boot, (uint32_t)(id >> 40));
+    }
+    if (manifest_read(&manifest, day, err) != 0)
+        goto out;
+    for (size_t i = 0; i < manifest.nparts; i++)
+        *boot = MAX(*boot, (uint32_t)(manifest.parts[i].info.id >> 40));
+    for (size_t i = 0; i < manifest.nflushed; i++)
+        *boot = MAX(*boot, (uint32_t)(manifest.flushed[i].log_id >> 32));
+    manifest_release(&manifest);
+    rc = 0;
+out:
+    xfree(names.v);
+    return rc;
+}
+
+static bool
+log_exists(const struct wal_file_name *logs, size_t nlogs, uint64_t log_id)
+{
+    for (size_t i = 0; i < nlogs; i++) {
+        if (!logs[i].is_digests && logs[i].log_id == log_id)
+            return true;
+    }
+    return false;
+}
+
+/* A listed part holds all the rows that this one holds. */
+static bool
+rows_are_covered(const struct manifest *manifest,
+    const struct part_lineage *lineage)
+{
+    for (size_t i = 0; i < manifest->nparts; i++) {
+        const struct part_lineage *other = &manifest->parts[i].lineage;
+
+        if (other->log_id == lineage->log_id &&
+            other->first_lsn <= lineage->first_lsn &&
+            other->last_lsn >= lineage->last_lsn)
+            return true;
+    }
+    return false;
+}
+
+static int
+part_judge(struct manifest *manifest, const char *path,
+    const struct wal_file_name *logs, size_t nlogs, struct err *err)
+{
+    struct manifest_part entry;
+    struct err open_err = ERR_INIT;
+    struct part *part;
+
+    memset(&entry, 0, sizeof(entry));
+    if (part_open(&part, path, &open_err) != 0) {
+        if (open_err.code != ERR_CORRUPT) {
+            if (err != NULL)
+                *err = open_err;
+            return -1;
+        }
+        log_error("unlisted file goes to quarantine: %s", open_err.text);
+        return layout_discard(path, "quarantine", err);
+    }
+    entry.info = *part_get_info(part);
+    entry.lineage = *part_get_lineage(part);
+    part_close(part);
+    if (!manifest->is_damaged &&
+        (rows_are_covered(manifest, &entry.lineage) ||
+        (log_exists(logs, nlogs, entry.lineage.log_id) &&
+        entry.lineage.last_lsn > manifest_flushed_lsn(manifest,
+        entry.lineage.log_id)))) {
+        log_info("leftover of a crash goes to .trash: %s", path);
+        return layout_discard(path, ".trash", err);
+    }
+    log_warn("unlisted part adopted: %s", path);
+    manifest_add(manifest, &entry);
+    manifest_flush(manifest, entry.lineage.log_id, entry.lineage.last_lsn);
+    return 0;
+}
+
+static struct manifest_part *
+part_find(struct manifest *manifest, uint64_t id)
+{
+    for (size_t i = 0; i < manifest->nparts; i++) {
+        if (manifest->parts[i].info.id == id)
+            return &manifest->parts[i];
+    }
+    return NULL;
+}
+
+/* Files without an entry; sets *changed when the manifest got new parts. */
+static int
+unlisted_judge(struct manifest *manifest, const struct names *names,
+    const struct wal_file_name *logs, size_t nlogs, struct err *err)
+{
+    char dir[PATH_MAX], path[PATH_MAX + NAME_BYTES_MAX + 2];
+
+    layout_partition_dir(dir, manifest->day);
+    for (size_t i = 0; i < names->n; i++) {
+        const char *name = names->v[i];
+        uint64_t id;
+        uint32_t level;
+
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        if (sv_ends_with(sv_from(name), SV(".tmp"))) {
+            if (file_unlink(path, err) != 0)
+                return -1;
+        } else if (layout_parse_part(name, &id, &level) &&
+            part_find(manifest, id) == NULL) {
+            if (part_judge(manifest, path, logs, nlogs, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* Entries without a file. */
+static bool
+listed_check(struct manifest *manifest)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < manifest->nparts; i++) {
+        const struct part_info *info = &manifest->parts[i].info;
+        char path[PATH_MAX];
+
+        layout_part(path, info->day, info->id, info->level);
+        if (!manifest->parts[i].is_bad && access(path, F_OK) != 0) {
+            log_error("part is missing, answers that need it will be marked "
+                "partial: %s", path);
+            manifest->parts[i].is_bad = true;
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+int
+day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
+    struct err *err)
+{
+    struct manifest manifest;
+    char path[PATH_MAX];
+    struct names names;
+    size_t nparts;
+    bool changed;
+    int rc = -1;
+
+    if (manifest_read(&manifest, day, err) != 0)
+        return -1;
+    if (names_list(&names, day, err) != 0)
+        goto out;
+    nparts = manifest.nparts;
+    changed = manifest.is_damaged;
+    if (manifest.is_damaged) {
+        layout_manifest(path, day);
+        log_error("%s is damaged: kept in quarantine, rebuilt from the parts",
+            path);
+        if (layout_keep_copy(path, "quarantine", err) != 0)
+            goto out;
+    }
+    /* Parts without any manifest: as if it were damaged. */
+    if (manifest.end == 0)
+        manifest.is_damaged = true;
+    if (unlisted_judge(&manifest, &names, logs, nlogs, err) != 0)
+        goto out;
+    changed |= listed_check(&manifest) || manifest.nparts != nparts;
+    if (changed && manifest_rewrite(&manifest, true, err) != 0)
+        goto out;
+    rc = 0;
+out:
+    xfree(names.v);
+    manifest_release(&manifest);
+    return rc;
+}
+
+int
+day_checkpoint(uint32_t day, struct err *err)
+{
+    struct partition *partition = partition_lock(day);
+    struct manifest manifest;
+    int rc;
+
+    rc = manifest_read(&manifest, day, err);
+    if (rc == 0 && manifest.nflushed != 0)
+        rc = manifest_rewrite(&manifest, false, err);
+    partition->manifest_end = 0; /* to be read again by the next writer */
+    partition_unlock(partition);
+    if (rc == 0)
+        manifest_release(&manifest);
+    return rc;
+}

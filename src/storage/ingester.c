@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/ingester.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/fault.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/timefmt.h"
+#include "event/loop.h"
+#include "storage/catalog.h"
+#include "storage/flusher.h"
+#include "storage/layout.h"
+#include "storage/requests.h"
+#include "storage/shared.h"
+#include "storage/wal.h"
+
+/* One group: what one write and one sync cover. */
+#define GROUP_REQUESTS_MAX 256u
+#define GROUP_BYTES_MAX (32 * MIB)
+/* Memtables that one group may fill one after another. */
+#define GROUP_MEMTABLES_MAX 64u
+/* Pause after a log error before a new log is tried. */
+#define LOG_RETRY_NS (100 * NS_PER_MS)
+/* No free memtable buffer for this long: 503. */
+#define BUFFER_WAIT_NS NS_PER_SEC
+/* A request that meets its twin in flight waits this long: then 503. */
+#define TWIN_WAIT_NS (10 * NS_PER_SEC)
+#define TWIN_POLL_MS 2
+
+/* The memtable being filled. */
+struct active {
+    unsigned buffer; /* UINT_MAX: none */
+    struct memtable *mt;
+    uint32_t committed;
+    uint64_t first_lsn;
+    uint64_t committed_lsn;
+    int64_t since_ns; /* first row; 0: empty */
+};
+
+struct group {
+    struct ingest *requests[GROUP_REQUESTS_MAX];
+    struct wal_record records[GROUP_REQUESTS_MAX];
+    unsigned n;
+    size_t bytes;
+    uint64_t log_id; /* under which the digests are claimed */
+    /* Memtables this group has filled to the end, to be committed with it. */
+    struct active full[GROUP_MEMTABLES_MAX];
+    unsigned nfull;
+};
+
+struct ingester {
+    struct process *process;
+    unsigned slot;
+    pthread_t thread;
+    bool sync;                  /* before the answer */
+    int64_t sync_interval_ns;   /* fsync: interval, else 0 */
+
+    pthread_mutex_t mutex;
+    struct ingest *head, **tail;
+    unsigned queued;            /* with those in the making */
+    bool is_stopping;
+
+    /* Of the thread alone. */
+    struct memtable_writer *writer;
+    struct active active;
+    struct wal *wal;            /* NULL: none, or given up */
+    uint64_t next_lsn;
+    int64_t log_retry_ns;       /* monotonic; 0: log is fine */
+    unsigned log_failures;      /* in a row */
+    int64_t last_sync_ns;
+    struct ingest *waiting;     /* their twins are in flight */
+    uint64_t flush_seen;        /* shared->flush_request handed on */
+    struct flusher *flusher;
+    struct group group;
+    struct ingest *answers, **answers_tail;
+};
+
+/* --- answers --- */
+
+static void IMPL(loop_post_fn)
+answer_on_loop(void *arg)
+{
+    struct ingest *ingest = arg;
+
+    while (ingest != NULL) {
+        struct ingest *next = ingest->next;
+
+        ingest->done(ingest);
+        ingest = next;
+    }
+    fault("ingest.after_reply");
+}
+
+static void
+answer(struct ingester *ingester, struct ingest *ingest,
+    enum ingest_status status)
+{
+    ingest->status = status;
+    if (status != INGEST_OK && ingest->retry_after_sec == 0)
+        ingest->retry_after_sec = 1;
+    ingest->next = NULL;
+    *ingester->answers_tail = ingest;
+    ingester->answers_tail = &ingest->next;
+}
+
+static void
+answers_send(struct ingester *ingester)
+{
+    struct ingest *list = ingester->answers;
+    unsigned n = 0;
+
+    if (list == NULL)
+        return;
+    for (struct ingest *i = list; i != NULL; i = i->next)
+        n++;
+    ingester->answers = NULL;
+    ingester->answers_tail = &ingester->answers;
+    pthread_mutex_lock(&ingester->mutex);
+    ingester->queued -= n;
+    pthread_mutex_unlock(&ingester->mutex);
+    metric_gauge_add(METRIC_INGEST_QUEUE, -(int64_t)n);
+    loop_post(ingester->process->loop, answer_on_loop, list);
+}
+
+/* --- memtables --- */
+
+static int
+buffer_find(const struct ingester *ingester)
+{
+    const struct slot *slot = &shared->slots[ingester->slot];
+    uint64_t oldest = catalog_oldest_reader();
+
+    for (unsigned i = 0; i < SLOT_BUFFERS; i++) {
+        if (atomic_load(&slot->buffers[i].state) == BUFFER_FREE &&
+            atomic_load(&slot->buffers[i].dead_gen) <= oldest)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Waits for the flush or for a slow reader, but not for ever. */
+static int
+buffer_take(const struct ingester *ingester)
+{
+    int64_t until = clock_mono_ns() + BUFFER_WAIT_NS;
+    int buffer;
+
+    while ((buffer = buffer_find(ingester)) < 0 && clock_mono_ns() < until)
+        (void)poll(NULL, 0, TWIN_POLL_MS);
+    return buffer;
+}
+
+static int
+active_open(struct ingester *ingester, struct err *err)
+{
+    struct slot *slot = &shared->slots[ingester->slot];
+    struct active *active = &ingester->active;
+    uint32_t entry;
+    int buffer;
+
+    check(ingester->wal != NULL);
+    buffer = buffer_take(ingester);
+    if (buffer < 0)
+        return err_set(err, ERR_BUSY, "all %u memtables wait for the disk",
+            SLOT_BUFFERS);
+    active->mt = memtable_init(shared_buffer(ingester->slot,
+        (unsigned)buffer), wal_log_id(ingester->wal), ingester->next_lsn);
+    catalog_begin();
+    if (catalog_add_memtable(ingester->slot, (unsigned)buffer, &entry,
+        err) != 0) {
+        catalog_abort();
+        return -1;
+    }
+    slot->buffers[buffer].entry = entry;
+    atomic_store(&slot->buffers[buffer].state, BUFFER_ACTIVE);
+    catalog_commit();
+    active->buffer = (unsigned)buffer;
+    active->committed = 0;
+    active->first_lsn = ingester->next_lsn;
+    active->committed_lsn = ingester->next_lsn;
+    active->since_ns = 0;
+    memtable_writer_attach(ingester->writer, active->mt);
+    return 0;
+}
+
+/* Hands a memtable to the flush thread; its rows end at `committed`. */
+static void
+active_freeze(struct ingester *ingester, const struct active *active,
+    bool wal_ends, uint64_t request)
+{
+    struct flush_job *job = xcalloc(1, sizeof(*job));
+
+    job->buffer = active->buffer;
+    job->rows = active->committed;
+    job->first_lsn = active->first_lsn;
+    job->last_lsn = active->committed_lsn;
+    job->wal = ingester->wal;
+    job->wal_ends = wal_ends;
+    job->request = request;
+    if (active->buffer != UINT_MAX) {
+        atomic_store(&shared->slots[ingester->slot].buffers[active->buffer]
+            .state, BUFFER_FROZEN);
+        metric_add(METRIC_MEMTABLE_ROTATIONS, 1);
+    }
+    flusher_submit(ingester->flusher, job);
+}
+
+/* Everything in memory goes to the flush thread, perhaps with its log. */
+static void
+active_end(struct ingester *ingester, bool wal_ends, uint64_t request)
+{
+    struct active *active = &ingester->active;
+
+    if (active->buffer == UINT_MAX)
+        active->committed_lsn = ingester->next_lsn;
+    active_freeze(ingester, active, wal_ends, request);
+    active->buffer = UINT_MAX;
+    active->mt = NULL;
+    active->since_ns = 0;
+    active->committed = 0;
+    if (wal_ends)
+        ingester->wal = NULL;
+}
+
+/* --- the log --- */
+
+static int
+log_open_new(struct ingester *ingester, struct err *err)
+{
+    struct slot *slot = &shared->slots[ingester->slot];
+    uint64_t log_id;
+    char dir[PATH_MAX];
+    unsigned i = 0;
+
+    if (ingester->log_retry_ns != 0 &&
+        clock_mono_ns() < ingester->log_retry_ns)
+        return err_set(err, ERR_BUSY, "the log failed a moment ago");
+    while (i < SLOT_LOGS && atomic_load(&slot->logs[i]) != 0)
+        i++;
+    if (i == SLOT_LOGS)
+        return err_set(err, ERR_BUSY, "%u failed logs wait for the disk",
+            SLOT_LOGS);
+    log_id = shared_new_log_id();
+    layout_wal_dir(dir);
+    if (wal_open(&ingester->wal, dir, log_id, shared->node_id, err) != 0)
+        return -1;
+    atomic_store(&slot->logs[i], log_id);
+    ingester->next_lsn = 1;
+    return 0;
+}
+
+static void
+log_failed(struct ingester *ingester, const struct err *err)
+{
+    log_error("log %016llx failed, opening a new one: %s",
+        (unsigned long long)wal_log_id(ingester->wal), err->text);
+    ingester->log_failures++;
+    ingester->log_retry_ns = clock_mono_ns() + LOG_RETRY_NS;
+    active_end(ingester, true, 0);
+}
+
+/* --- groups --- */
+
+static void
+group_refuse(struct ingester *ingester, struct group *group)
+{
+    struct request_outcome none = {0, 0};
+
+    for (unsigned i = 0; i < group->n; i++) {
+        struct ingest *ingest = group->requests[i];
+
+        requests_settle(ingest->digest, group->log_id, false, &none);
+        metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
+        answer(ingester, ingest, INGEST_UNAVAILABLE);
+    }
+}
+
+/*
+ * The memtables a failed group has touched end at what was committed before
+ * it; the rows behind that are never seen by anybody.
+ */
+static void
+group_abandon(struct ingester *ingester, struct group *group, bool wal_failed,
+    const struct err *err)
+{
+    for (unsigned i = 0; i < group->nfull; i++)
+        active_freeze(ingester, &group->full[i], false, 0);
+    group->nfull = 0;
+    if (wal_failed) {
+        log_failed(ingester, err);
+    } else {
+        log_warn("%u requests refused: %s", group->n, err->text);
+        if (ingester->active.buffer != UINT_MAX)
+            active_end(ingester, false, 0);
+    }
+    group_refuse(ingester, group);
+    group->n = 0;
+    answers_send(ingester);
+}
+
+/* The full memtable waits for its group; the next one takes over. */
+static int
+group_rotate(struct ingester *ingester, struct group *group, struct err *err)
+{
+    struct active *active = &ingester->active;
+
+    if (group->nfull == GROUP_MEMTABLES_MAX)
+        return err_set(err, ERR_LIMIT, "one request needs more than %u "
+            "memtables", GROUP_MEMTABLES_MAX);
+    group->full[group->nfull++] = *active;
+    active->buffer = UINT_MAX;
+    return active_open(ingester, err);
+}
+
+/* Appends one request's rows and its record to the group. */
+static int
+group_add(struct ingester *ingester, struct group *group,
+    struct ingest *ingest, struct err *err)
+{
+    const struct batch *batch = ingest->batch;
+    uint32_t from = 0;
+
+    group->requests[group->n] = ingest;
+    group->records[group->n].ingest = ingest;
+    group->records[group->n].first_lsn = ingester->next_lsn;
+    group->n++;
+    group->bytes += ingest->wire.len;
+    for (;;) {
+        from = memtable_append(ingester->writer, &ingest->tenant, batch,
+            from);
+        ingester->next_lsn = memtable_next_lsn(ingester->active.mt);
+        if (from == batch->nspans)
+            break;
+        if (group_rotate(ingester, group, err) != 0)
+            return -1;
+    }
+    check(ingester->next_lsn == group->records[group->n - 1].first_lsn +
+        batch->nspans);
+    return 0;
+}
+
+/* Stored: rows turn visible, digests settle, then the answers go out. */
+static void
+group_commit(struct ingester *ingester, struct group *group)
+{
+    struct active *active = &ingester->active;
+
+    for (unsigned i = 0; i < group->nfull; i++) {
+        struct active *full = &group->full[i];
+
+        full->committed = memtable_rows(full->mt);
+        full->committed_lsn = memtable_next_lsn(full->mt);
+        memtable_commit(full->mt, full->committed);
+    }
+    active->committed = memtable_rows(active->mt);
+    active->committed_lsn = ingester->next_lsn;
+    memtable_commit(active->mt, active->committed);
+    if (active->since_ns == 0)
+        active->since_ns = clock_mono_ns();
+    fault("ingest.after_commit");
+    for (unsigned i = 0; i < group->n; i++) {
+        struct ingest *ingest = group->requests[i];
+        struct request_outcome outcome = {ingest->batch->rejected,
+            ingest->batch->reject_mask};
+
+        ingest->rejected = outcome.rejected;
+        ingest->reject_mask = outcome.reject_mask;
+        requests_settle(ingest->digest, group->log_id, true, &outcome);
+        answer(ingester, ingest, INGEST_OK);
+    }
+    answers_send(ingester);
+    for (unsigned i = 0; i < group->nfull; i++)
+        active_freeze(ingester, &group->full[i], false, 0);
+    group->nfull = 0;
+    group->n = 0;
+    ingester->log_failures = 0;
+    ingester->log_retry_ns = 0;
+}
+
+static void
+group_store(struct ingester *ingester, struct group *group)
+{
+    struct err err = ERR_INIT;
+
+    if (group->n == 0)
+        return;
+    fault("ingest.after_append");
+    if (wal_append(ingester->wal, group->records, group->n, ingester->sync,
+        &err) != 0) {
+        group_abandon(ingester, group, true, &err);
+        return;
+    }
+    group_commit(ingester, group);
+}
+
+/* True: it is answered, or waits for its twin. */
+static bool
+request_is_known(struct ingester *ingester, struct ingest *ingest,
+    uint64_t log_id)
+{
+    struct request_outcome outcome = {0, 0};
+
+    switch (requests_claim(ingest->digest, log_id, &outcome)) {
+    case REQUEST_NEW:
+        return false;
+    case REQUEST_STORED:
+        ingest->is_duplicate = true;
+        ingest->rejected = outcome.rejected;
+        ingest->reject_mask = outcome.reject_mask;
+        metric_add(METRIC_INGEST_DUPLICATES, 1);
+        answer(ingester, ingest, INGEST_OK);
+        return true;
+    case REQUEST_IN_FLIGHT:
+        break;
+    }
+    if (clock_wall_ns() - ingest->recv_time_ns > TWIN_WAIT_NS) {
+        metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+        answer(ingester, ingest, INGEST_UNAVAILABLE);
+    } else {
+        ingest->next = ingester->waiting;
+        ingester->waiting = ingest;
+    }
+    return true;
+}
+
+/* A log and a memtable to write to, or the reason why there is none. */
+static int
+ready_to_store(struct ingester *ingester, struct err *err)
+{
+    if (ingester->wal == NULL && log_open_new(ingester, err) != 0)
+        return -1;
+    if (ingester->active.buffer == UINT_MAX &&
+        active_open(ingester, err) != 0)
+        return -1;
+    return 0;
+}
+
+static void
+request_take(struct ingester *ingester, struct ingest *ingest)
+{
+    struct group *group = &ingester->group;
+    struct err err = ERR_INIT;
+
+    if (ready_to_store(ingester, &err) != 0) {
+        log_warn("request refused: %s", err.text);
+        metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
+        answer(ingester, ingest, INGEST_UNAVAILABLE);
+        return;
+    }
+    if (group->n == 0) {
+        group->bytes = 0;
+        group->log_id = wal_log_id(ingester->wal);
+    }
+    if (request_is_known(ingester, ingest, group->log_id))
+        return;
+    if (group_add(ingester, group, ingest, &err) != 0)
+        group_abandon(ingester, group, false, &err);
+    else if (group->n == GROUP_REQUESTS_MAX || group->bytes > GROUP_BYTES_MAX)
+        group_store(ingester, group);
+}
+
+static struct ingest *
+queue_take(struct ingester *ingester)
+{
+    struct ingest *list;
+
+    pthread_mutex_lock(&ingester->mutex);
+    list = ingester->head;
+    ingester->head = NULL;
+    ingester->tail = &ingester->head;
+    pthread_mutex_unlock(&ingester->mutex);
+    return list;
+}
+
+static void
+requests_run(struct ingester *ingester, struct ingest *list)
+{
+    int64_t start = clock_mono_ns();
+
+    if (list == NULL)
+        return;
+    while (list != NULL) {
+        struct ingest *next = list->next;
+
+        request_take(ingester, list);
+        list = next;
+    }
+    group_store(ingester, &ingester->group);
+    answers_send(ingester);
+    metric_observe_ns(METRIC_APPEND_SECONDS, clock_mono_ns() - start);
+}
+
+static void
+waiting_run(struct ingester *ingester)
+{
+    struct ingest *list = ingester->waiting;
+
+    ingester->waiting = NULL;
+    requests_run(ingester, list);
+}
+
+/* --- the thread --- */
+
+static void
+interval_sync(struct ingester *ingester)
+{
+    struct err err = ERR_INIT;
+    int64_t now = clock_mono_ns();
+
+    if (ingester->sync_interval_ns == 0 || ingester->wal == NULL ||
+        now - ingester->last_sync_ns < ingester->sync_interval_ns)
+        return;
+    ingester->last_sync_ns = now;
+    if (wal_sync(ingester->wal, &err) != 0)
+        log_failed(ingester, &err);
+}
+
+static void
+flush_when_due(struct ingester *ingester)
+{
+    uint64_t request = atomic_load(&shared->flush_request);
+    const struct active *active = &ingester->active;
+
+    if (request != ingester->flush_seen) {
+        ingester->flush_seen = request;
+        active_end(ingester, false, request);
+    } else if (active->since_ns != 0 && clock_mono_ns() - active->since_ns >
+        ingester->process->conf->flush_interval) {
+        active_end(ingester, false, 0);
+    }
+}
+
+static int
+wait_ms(const struct ingester *ingester)
+{
+    int64_t ns = INT64_MAX;
+
+    if (ingester->waiting != NULL)
+        return TWIN_POLL_MS;
+    if (ingester->active.since_ns != 0)
+        ns = ingester->process->conf->flush_interval -
+            (clock_mono_ns() - ingester->active.since_ns);
+    if (ingester->sync_interval_ns != 0 && ingester->wal != NULL)
+        ns = MIN(ns, ingester->sync_interval_ns);
+    if (ns == INT64_MAX)
+        return -1;
+    return (int)(MAX(ns, NS_PER_MS) / NS_PER_MS) + 1;
+}
+
+static void
+wait_for_work(struct ingester *ingester)
+{
+    struct pollfd fd = {shared_wake_fd(ingester->slot), POLLIN, 0};
+    uint64_t count;
+
+    if (poll(&fd, 1, wait_ms(ingester)) > 0 &&
+        read(fd.fd, &count, sizeof(count)) < 0)
+        check(errno == EAGAIN || errno == EINTR);
+}
+
+static void *
+ingester_main(void *arg)
+{
+    struct ingester *ingester = arg;
+    bool stop = false;
+
+    while (!stop) {
+        wait_for_work(ingester);
+        pthread_mutex_lock(&ingester->mutex);
+        stop = ingester->is_stopping && ingester->head == NULL;
+        pthread_mutex_unlock(&ingester->mutex);
+        requests_run(ingester, queue_take(ingester));
+        waiting_run(ingester);
+        interval_sync(ingester);
+        flush_when_due(ingester);
+    }
+    return NULL;
+}
+
+/* The slot's memory belongs to this process from here on. */
+static void
+slot_claim(unsigned index)
+{
+    struct slot *slot = &shared->slots[index];
+
+    check(atomic_load(&slot->state) == SLOT_FREE);
+    for (unsigned i = 0; i < SLOT_LOGS; i++)
+        check(atomic_load(&slot->logs[i]) == 0);
+    atomic_store(&slot->recover_tries, 0);
+    atomic_store(&slot->recover_lsn, 0);
+    atomic_store(&slot->flush_done, atomic_load(&shared->flush_request));
+    atomic_store(&slot->pid, (int32_t)getpid());
+    atomic_store(&slot->state, SLOT_LIVE);
+}
+
+struct ingester *
+ingester_start(struct process *process)
+{
+    struct ingester *ingester = xcalloc(1, sizeof(*ingester));
+    const struct conf *conf = process->conf;
+    sigset_t all, old;
+
+    slot_claim(process->slot);
+    ingester->process = process;
+    ingester->slot = process->slot;
+    ingester->sync = conf->fsync == FSYNC_ALWAYS;
+    if (conf->fsync == FSYNC_INTERVAL)
+        ingester->sync_interval_ns = conf->fsync_interval;
+    ingester->tail = &ingester->head;
+    ingester->answers_tail = &ingester->answers;
+    ingester->active.buffer = UINT_MAX;
+    ingester->flush_seen = atomic_load(
+        &shared->slots[process->slot].flush_done);
+    ingester->writer = memtable_writer_new();
+    ingester->flusher = flusher_start(process->slot, conf->fsync !=
+        FSYNC_OFF);
+    check(pthread_mutex_init(&ingester->mutex, NULL) == 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    check(pthread_create(&ingester->thread, NULL, ingester_main,
+        ingester) == 0);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_setname_np(ingester->thread, "ingest");
+    return ingester;
+}
+
+void
+ingester_submit(struct ingester *ingester, struct ingest *ingest)
+{
+    ingest->next = NULL;
+    metric_gauge_add(METRIC_INGEST_QUEUE, 1);
+    pthread_mutex_lock(&ingester->mutex);
+    *ingester->tail = ingest;
+    ingester->tail = &ingest->next;
+    ingester->queued++;
+    pthread_mutex_unlock(&ingester->mutex);
+    shared_wake(ingester->slot);
+}
+
+bool
+ingester_is_idle(struct ingester *ingester)
+{
+    bool idle;
+
+    pthread_mutex_lock(&ingester->mutex);
+    idle = ingester->queued == 0;
+    pthread_mutex_unlock(&ingester->mutex);
+    return idle;
+}
+
+bool
+ingester_stop(struct ingester *ingester, int64_t timeout_ns)
+{
+    struct slot *slot = &shared->slots[ingester->slot];
+    bool clean;
+
+    pthread_mutex_lock(&ingester->mutex);
+    ingester->is_stopping = true;
+    pthread_mutex_unlock(&ingester->mutex);
+    shared_wake(ingester->slot);
+    pthread_join(ingester->thread, NULL);
+    if (ingester->wal != NULL)
+        active_end(ingester, true, 0);
+    clean = flusher_wait(ingester->flusher, 1, timeout_ns);
+    flusher_stop(ingester->flusher);
+    if (clean) {
+        atomic_store(&slot->pid, 0);
+        atomic_store(&slot->state, SLOT_FREE);
+    }
+    memtable_writer_free(ingester->writer);
+    pthread_mutex_destroy(&ingester->mutex);
+    xfree(ingester);
+    return clean;
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "storage/recover.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/fault.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/timefmt.h"
+#include "storage/catalog.h"
+#include "storage/day.h"
+#include "storage/layout.h"
+#include "storage/replay.h"
+#include "storage/requests.h"
+#include "storage/shared.h"
+#include "storage/wal.h"
+
+/* The log files of a directory, log after log. */
+struct logs {
+    struct wal_file_name *names;
+    size_t n;
+};
+
+/* The next run of files of one log from *at on; 0 at the end. */
+static size_t
+logs_next(const struct logs *logs, size_t *at, size_t *first)
+{
+    size_t i;
+
+    while (*at < logs->n && logs->names[*at].is_digests)
+        (*at)++;
+    *first = *at;
+    for (i = *at; i < logs->n && !logs->names[i].is_digests &&
+        logs->names[i].log_id == logs->names[*first].log_id; i++)
+        ;
+    *at = i;
+    return i - *first;
+}
+
+static int
+logs_list(struct logs *logs, bool logs_only, struct err *err)
+{
+    char dir[PATH_MAX];
+    size_t kept = 0;
+
+    layout_wal_dir(dir);
+    if (wal_list(dir, &logs->names, &logs->n, err) != 0)
+        return -1;
+    for (size_t i = 0; logs_only && i < logs->n; i++) {
+        if (!logs->names[i].is_digests)
+            logs->names[kept++] = logs->names[i];
+    }
+    if (logs_only)
+        logs->n = kept;
+    return 0;
+}
+
+static int64_t
+oldest_kept(const struct conf *conf)
+{
+    int64_t oldest = clock_wall_ns() - conf->retention;
+
+    return time_day_start(time_day(MAX(oldest, 0)));
+}
+
+/* --- boot --- */
+
+static int
+node_load(struct layout_node *node, struct err *err)
+{
+    struct err read_err = ERR_INIT;
+
+    if (layout_read_node(node, &read_err) == 0)
+        return 0;
+    if (read_err.code != ERR_NOT_FOUND) {
+        if (err != NULL)
+            *err = read_err;
+        return -1;
+    }
+    memset(node, 0, sizeof(*node));
+    node->version = LAYOUT_VERSION;
+    node->created_ns = clock_wall_ns();
+    if (getrandom(node->id, sizeof(node->id), 0) != sizeof(node->id))
+        return err_sys(err, "getrandom");
+    return 0;
+}
+
+/*
+ * A boot number above every one on disk: ids that contain it are new even
+ * when NODE was lost or restored from a copy.
+ */
+static int
+node_advance(struct layout_node *node, const struct logs *logs,
+    const uint32_t *days, size_t ndays, struct err *err)
+{
+    uint32_t boot = node->boot;
+
+    for (size_t i = 0; i < logs->n; i++)
+        boot = MAX(boot, (uint32_t)(logs->names[i].log_id >> 32));
+    for (size_t i = 0; i < ndays; i++) {
+        uint32_t highest;
+
+        if (day_highest_boot(days[i], &highest, err) != 0)
+            return -1;
+        boot = MAX(boot, highest);
+    }
+    node->boot = boot + 1;
+    if (layout_write_node(node, err) != 0)
+        return -1;
+    memcpy(shared->node_id, node->id, sizeof(shared->node_id));
+    atomic_store(&shared->boot, node->boot);
+    atomic_store(&shared->next_log, 1);
+    atomic_store(&shared->next_part, 1);
+    return 0;
+}
+
+static int
+digests_load(const struct logs *logs, struct err *err)
+{
+    int64_t oldest = clock_wall_ns() - REQUESTS_HORIZON_NS;
+    char dir[PATH_MAX], path[PATH_MAX];
+
+    layout_wal_dir(dir);
+    for (size_t i = 0; i < logs->n; i++) {
+        struct err read_err = ERR_INIT;
+        struct wal_digest *digests = NULL;
+        size_t n = 0;
+
+        if (!logs->names[i].is_digests)
+            continue;
+        wal_file_path(path, sizeof(path), dir, &logs->names[i]);
+        if (wal_read_digests(path, &digests, &n, &read_err) != 0) {
+            log_warn("digests left out, a retry may be stored twice: %s",
+                read_err.text);
+            if (layout_discard(path, "quarantine", err) != 0)
+                return -1;
+            continue;
+        }
+        for (size_t k = 0; k < n; k++) {
+            struct request_outcome outcome = {digests[k].rejected,
+                digests[k].reject_mask};
+
+            if (digests[k].recv_time_ns >= oldest)
+                (void)requests_replay(digests[k].digest,
+                    logs->names[i].log_id, digests[k].recv_time_ns,
+                    &outcome);
+        }
+        xfree(digests);
+    }
+    return 0;
+}
+
+static int
+logs_replay(struct replay *replay, const struct logs *logs, struct err *err)
+{
+    size_t at = 0, first, n;
+
+    while ((n = logs_next(logs, &at, &first)) > 0) {
+        if (replay_claim_flushed(replay, logs->names[first].log_id,
+            logs->names + first, n, err) != 0)
+            return -1;
+    }
+    at = 0;
+    while ((n = logs_next(logs, &at, &first)) > 0) {
+        if (replay_log(replay, logs->names[first].log_id,
+            logs->names + first, n, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* All days' manifests, as they are now, become the catalogue. */
+static int
+catalog_load(const uint32_t *days, size_t ndays, struct err *err)
+{
+    uint64_t rows = 0, parts = 0;
+
+    catalog_begin();
+    catalog_remove_all(); /* of an earlier try that died behind its flip */
+    for (size_t i = 0; i < ndays; i++) {
+        struct manifest manifest;
+
+        if (manifest_read(&manifest, days[i], err) != 0)
+            goto failed;
+        for (size_t k = 0; k < manifest.nparts; k++) {
+            uint32_t entry;
+
+            if (catalog_add_part(&manifest.parts[k].info, &entry, err) != 0) {
+                manifest_release(&manifest);
+                goto failed;
+            }
+            if (manifest.parts[k].is_bad)
+                catalog_flag(entry, CATALOG_BAD);
+            rows += manifest.parts[k].info.rows;
+            parts++;
+        }
+        manifest_release(&manifest);
+    }
+    fault("recover.before_flip");
+    catalog_commit();
+    log_info("loaded %llu spans in %llu parts of %zu days",
+        (unsigned long long)rows, (unsigned long long)parts, ndays);
+    return 0;
+failed:
+    catalog_abort();
+    return -1;
+}
+
+static int
+boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
+    struct err *err)
+{
+    struct replay *replay = NULL;
+    uint32_t *days = NULL;
+    size_t ndays = 0;
+    struct layout_node node;
+    int rc = -1;
+
+    if (node_load(&node, err) != 0 || layout_days(&days, &ndays, err) != 0 ||
+        node_advance(&node, logs, days, ndays, err) != 0)
+        goto out;
+    for (size_t i = 0; i < ndays; i++) {
+        if (day_tidy(days[i], logs->names, logs->n, err) != 0)
+            goto out;
+    }
+    if (digests_load(logs, err) != 0)
+        goto out;
+    replay = replay_new(conf, decode, &shared->slots[0], oldest_kept(conf));
+    if (logs_replay(replay, logs, err) != 0)
+        goto out;
+    xfree(days);
+    days = NULL;
+    if (layout_days(&days, &ndays, err) != 0 ||
+        catalog_load(days, ndays, err) != 0)
+        goto out;
+    if (replay_rows(replay) != 0)
+        log_info("recovered %llu spans from the log",
+            (unsigned long long)replay_rows(replay));
+    /* The flushed positions have no meaning once the logs are gone. */
+    if (replay_remove_log(logs->names, logs->n, err) != 0)
+        goto out;
+    for (size_t i = 0; i < ndays; i++) {
+        if (day_checkpoint(days[i], err) != 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    replay_free(replay);
+    xfree(days);
+    return rc;
+}
+
+int
+recover_boot(const struct conf *conf, store_decode_fn decode,
+    struct err *err)
+{
+    int64_t start = clock_mono_ns();
+    struct logs logs = {NULL, 0};
+    int rc;
+
+    /* A boot recovery that crashed is tried again with its notes. */
+    atomic_fetch_add(&shared->slots[0].recover_tries, 1);
+    if (layout_create(err) != 0 || logs_list(&logs, false, err) != 0)
+        return -1;
+    rc = boot_run(conf, decode, &logs, err);
+    xfree(logs.names);
+    if (rc == 0) {
+        atomic_store(&shared->slots[0].recover_tries, 0);
+        atomic_store(&shared->slots[0].recover_lsn, 0);
+        metric_observe_ns(METRIC_RECOVERY_SECONDS, clock_mono_ns() - start);
+    }
+    return rc;
+}
+
+/* --- one slot --- */
+
+/* The slot's logs out of all files; others belong to the living. */
+static int
+slot_logs(const struct slot *slot, struct logs *logs, struct err *err)
+{
+    size_t kept = 0;
+
+    if (logs_list(logs, true, err) != 0)
+        return -1;
+    for (size_t i = 0; i < logs->n; i++) {
+        for (unsigned k = 0; k < SLOT_LOGS; k++) {
+            uint64_t log_id = atomic_load(&slot->logs[k]);
+
+            if (log_id != 0 && log_id == logs->names[i].log_id) {
+                logs->names[kept++] = logs->names[i];
+                break;
+            }
+        }
+    }
+    logs->n = kept;
+    return 0;
+}
+
+static bool
+slot_has_log(const struct slot *slot, uint64_t log_id)
+{
+    for (unsigned k = 0; k < SLOT_LOGS; k++) {
+        if (log_id != 0 && atomic_load(&slot->logs[k]) == log_id)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Adds the parts of the slot's logs that are in manifests but not in the
+ * catalogue: those of this recovery and those the dead worker had written
+ * without reaching its flip.
+ */
+static int
+catalog_add_missing(const struct slot *slot, struct err *err)
+{
+    uint32_t *days = NULL;
+    size_t ndays = 0;
+    int rc = -1;
+
+    if (layout_days(&days, &ndays, err) != 0)
+        return -1;
+    for (size_t i = 0; i < ndays; i++) {
+        struct manifest manifest;
+
+        if (manifest_read(&manifest, days[i], err) != 0)
+            goto out;
+        for (size_t k = 0; k < manifest.nparts; k++) {
+            const struct manifest_part *part = &manifest.parts[k];
+
+            if (!slot_has_log(slot, part->lineage.log_id) ||
+                catalog_has_part(part->info.id))
+                continue;
+            if (catalog_add_part(&part->info, NULL, err) != 0) {
+                manifest_release(&manifest);
+                goto out;
+            }
+        }
+        manifest_release(&manifest);
+    }
+    rc = 0;
+out:
+    xfree(days);
+    return rc;
+}
+
+static int
+slot_swap(unsigned index, struct err *err)
+{
+    struct slot *slot = &shared->slots[index];
+    uint64_t gen;
+
+    catalog_begin();
+    if (catalog_add_missing(slot, err) != 0) {
+        catalog_abort();
+        return -1;
+    }
+    catalog_remove_memtables(index);
+    fault("recover.before_flip");
+    gen = catalog_commit();
+    for (unsigned i = 0; i < SLOT_BUFFERS; i++) {
+        atomic_store(&slot->buffers[i].dead_gen,
+            MAX(gen, atomic_load(&slot->buffers[i].dead_gen)));
+        atomic_store(&slot->buffers[i].state, BUFFER_FREE);
+    }
+    return 0;
+}
+
+static void
+slot_free(struct slot *slot)
+{
+    for (unsigned k = 0; k < SLOT_LOGS; k++) {
+        uint64_t log_id = atomic_load(&slot->logs[k]);
+
+        if (log_id != 0)
+            requests_forget(log_id);
+        atomic_store(&slot->logs[k], 0);
+    }
+    atomic_store(&slot->recover_tries, 0);
+    atomic_store(&slot->recover_lsn, 0);
+    atomic_store(&slot->pid, 0);
+    atomic_store(&slot->state, SLOT_FREE);
+}
+
+int
+recover_slot(unsigned index, const struct conf *conf,
+    store_decode_fn decode, struct err *err)
+{
+    struct slot *slot = &shared->slots[index];
+    int64_t start = clock_mono_ns();
+    struct replay *replay = NULL;
+    struct logs logs = {NULL, 0};
+    size_t at = 0, first, n;
+    int rc = -1;
+
+    check(atomic_load(&slot->state) == SLOT_ORPHAN);
+    atomic_fetch_add(&slot->recover_tries, 1);
+    replay = replay_new(conf, decode, slot, oldest_kept(conf));
+    if (slot_logs(slot, &logs, err) != 0)
+        goto out;
+    while ((n = logs_next(&logs, &at, &first)) > 0) {
+        if (replay_log(replay, logs.names[first].log_id, logs.names + first,
+            n, err) != 0)
+            goto out;
+    }
+    if (slot_swap(index, err) != 0 ||
+        replay_remove_log(logs.names, logs.n, err) != 0)
+        goto out;
+    slot_free(slot);
+    metric_add(METRIC_RECOVERIES, 1);
+    metric_observe_ns(METRIC_RECOVERY_SECONDS, clock_mono_ns() - start);
+    log_info("recovered %llu spans of slot %u in %lld ms",
+        (unsigned long long)replay_rows(replay), index,
+        (long long)((clock_mono_ns() - start) / NS_PER_MS));
+    rc = 0;
+out:
+    replay_free(replay);
+    xfree(logs.names);
+    return rc;
+}

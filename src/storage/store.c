@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The local store as a module: what each role does with it.
+ *
+ *   master      LOCK, directories, shared memory; notes what ended children
+ *               leave behind; never opens a data file
+ *   recover     recover_boot() or recover_slot(), then ends
+ *   worker      ingester and flusher; queries on its task threads
+ *   retention   watches the disk; removes what has expired by its own rules
+ *               (digest files, .trash)
+ *   merge       nothing of its own yet
+ */
+
+#include "core/base.h"
+#include "storage/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "core/timefmt.h"
+#include "event/loop.h"
+#include "event/master.h"
+#include "storage/catalog.h"
+#include "storage/housekeeping.h"
+#include "storage/ingester.h"
+#include "storage/layout.h"
+#include "storage/part_cache.h"
+#include "storage/recover.h"
+#include "storage/requests.h"
+#include "storage/shared.h"
+
+/* Another master may take this long to finish before we say so again. */
+#define LOCK_SAY_NS (5 * NS_PER_SEC)
+/* Rows that are not in parts by then stay in the log for recovery. */
+#define STOP_TIMEOUT_NS (10 * NS_PER_SEC)
+#define FLUSH_POLL_NS (2 * NS_PER_MS)
+#define FLUSH_TIMEOUT_NS (60 * NS_PER_SEC)
+#define HOUSEKEEPING_NS NS_PER_SEC
+
+static store_decode_fn decoder;
+static const struct conf *store_conf;
+static struct ingester *ingester;
+static struct loop *store_loop;
+static struct loop_timer *housekeeping_timer;
+static int lock_fd = -1;
+
+void
+store_set_decoder(store_decode_fn decode)
+{
+    decoder = decode;
+}
+
+/* --- master --- */
+
+/* Owner of what a root master makes for its children. */
+static int
+chown_for_user(const struct conf *conf, struct err *err)
+{
+    static const char *const names[] = {"", "wal", "partitions",
+        "quarantine", ".trash", "LOCK"};
+    const struct passwd *user;
+    char path[PATH_MAX];
+
+    if (geteuid() != 0 || conf->user[0] == '\0')
+        return 0;
+    errno = 0;
+    user = getpwnam(conf->user);
+    if (user == NULL)
+        return err_set(err, ERR_INVALID, "user: no user \"%s\"", conf->user);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        layout_path(path, names[i]);
+        if (chown(path, user->pw_uid, user->pw_gid) != 0)
+            return err_sys(err, "chown %s", path);
+    }
+    return 0;
+}
+
+/*
+ * The lock is held by every process that inherits the descriptor, so it is
+ * free only when the last child of an earlier master is gone.
+ */
+static int
+lock_take(struct err *err)
+{
+    int64_t said = 0;
+    char path[PATH_MAX];
+
+    layout_path(path, "LOCK");
+    lock_fd = file_open(path, O_RDWR | O_CREAT, 0640, err);
+    if (lock_fd < 0)
+        return -1;
+    for (int64_t waited = 0;; waited += 50 * NS_PER_MS) {
+        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_sys(err, "lock %s", path);
+        if (waited >= 30 * NS_PER_SEC)
+            return err_set(err, ERR_BUSY,
+                "%s is in use by another spoor (waited 30 s)",
+                layout_root());
+        if (clock_mono_ns() - said > LOCK_SAY_NS) {
+            said = clock_mono_ns();
+            log_warn("%s is in use by another spoor, waiting for it to end",
+                layout_root());
+        }
+        usleep(50 * 1000);
+    }
+}
+
+static int
+store_init_master(const struct conf *conf, struct err *err)
+{
+    store_conf = conf;
+    layout_set(conf->data_path);
+    if (layout_create(err) != 0 || lock_take(err) != 0 ||
+        chown_for_user(conf, err) != 0)
+        return -1;
+    if (shared_create(conf, master_slot_capacity(conf), err) != 0 ||
+        catalog_create(err) != 0 || requests_create(err) != 0)
+        return -1;
+    return 0;
+}
+
+static bool
+store_child_ended(enum role role, unsigned index, pid_t pid, bool crashed)
+{
+    struct slot *slot;
+
+    if (shared == NULL)
+        return false;
+    catalog_clear_readers(pid);
+    if (role != ROLE_WORKER || index >= shared->nslots)
+        return false;
+    slot = &shared->slots[index];
+    if (atomic_load(&slot->state) != SLOT_LIVE)
+        return false;
+    atomic_store(&slot->state, SLOT_ORPHAN);
+    if (crashed)
+        catalog_flag_memtables(index, CATALOG_SUSPECT);
+    return true;
+}
+
+/* --- children --- */
+
+static void
+collect_metrics(struct sb *out, void *arg)
+{
+    struct catalog_totals totals;
+    uint64_t free_bytes = 0;
+
+    (void)arg;
+    catalog_totals(&totals);
+    metric_set(METRIC_PARTS_BAD, (int64_t)totals.bad);
+    metric_set(METRIC_STORAGE_IS_READ_ONLY,
+        atomic_load(&shared->is_read_only) != READ_ONLY_NO);
+    if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
+        metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
+    sb_addf(out, "vt_storage_rows{type=\"storage/small\"} %llu\n",
+        (unsigned long long)totals.rows);
+    sb_addf(out, "vt_storage_parts{type=\"storage/small\"} %llu\n",
+        (unsigned long long)totals.parts);
+    sb_addf(out, "vt_storage_parts{type=\"storage/inmemory\"} %llu\n",
+        (unsigned long long)totals.memtables);
+    sb_addf(out, "vt_data_size_bytes{type=\"storage\"} %llu\n",
+        (unsigned long long)totals.bytes);
+}
+
+static int
+recover_process(const struct process *process, struct err *err)
+{
+    check(decoder != NULL);
+    if (process->slot == UINT_MAX)
+        return recover_boot(process->conf, decoder, err);
+    return recover_slot(process->slot, process->conf, decoder, err);
+}
+
+static void IMPL(loop_timer_fn)
+housekeeping_tick(void *arg)
+{
+    (void)arg;
+    housekeeping_run(store_conf);
+    loop_timer_set(housekeeping_timer, HOUSEKEEPING_NS);
+}
+
+static int
+store_init_process(struct process *process, struct err *err)
+{
+    store_conf = process->conf;
+    store_loop = process->loop;
+    switch (process->role) {
+    case ROLE_RECOVER:
+        return recover_process(process, err);
+    case ROLE_WORKER:
+        ingester = ingester_start(process);
+        metrics_on_collect(collect_metrics, NULL);
+        return 0;
+    case ROLE_RETENTION:
+        housekeeping_timer = loop_timer_new(process->loop,
+            housekeeping_tick, NULL);
+        loop_timer_set(housekeeping_timer, NS_PER_MS);
+        return 0;
+    case ROLE_MERGE:
+    case ROLE_COUNT:
+        return 0;
+    }
+    return 0;
+}
+
+static bool
+store_is_drained(struct process *process)
+{
+    (void)process;
+    return ingester == NULL || ingester_is_idle(ingester);
+}
+
+static void
+store_exit_process(struct process *process)
+{
+    (void)process;
+    if (ingester != NULL && !ingester_stop(ingester, STOP_TIMEOUT_NS))
+        log_warn("not all rows could be written into parts; the log keeps "
+            "them");
+    ingester = NULL;
+    loop_timer_free(housekeeping_timer);
+    housekeeping_timer = NULL;
+    part_cache_clear();
+}
+
+const struct module store_module = {
+    .name = "store",
+    .init_master = store_init_master,
+    .init_process = store_init_process,
+    .is_drained = store_is_drained,
+    .exit_process = store_exit_process,
+    .child_ended = store_child_ended,
+};
+
+/* --- ingest --- */
+
+bool
+store_is_read_only(const char **why)
+{
+    switch (atomic_load(&shared->is_read_only)) {
+    case READ_ONLY_DISK:
+        *why = "too little free disk space";
+        return true;
+    default:
+        *why = "";
+        return false;
+    }
+}
+
+void
+store_ingest(struct ingest *ingest)
+{
+    const char *why;
+
+    check(ingester != NULL);
+    if (store_is_read_only(&why)) {
+        metric_add(METRIC_INGEST_REFUSED_READ_ONLY, 1);
+        ingest->status = INGEST_BUSY;
+        ingest->retry_after_sec = 10;
+        ingest->done(ingest);
+        return;
+    }
+    ingester_submit(ingester, ingest);
+}
+
+void
+store_span_limits(struct span_limits *limits)
+{
+    int64_t now = clock_wall_ns(), oldest, newest;
+
+    if (__builtin_sub_overflow(now, store_conf->retention, &oldest) ||
+        oldest < 0)
+        oldest = 0;
+    if (__builtin_add_overflow(now, store_conf->future_retention, &newest) ||
+        newest > INT64_MAX - NS_PER_DAY)
+        newest = INT64_MAX - 2 * NS_PER_DAY;
+    /* Whole days: the day of the end decides. */
+    limits->oldest_ns = MAX(time_day_start(time_day(oldest)), 1);
+    limits->newest_ns = time_day_start(time_day(newest)) + NS_PER_DAY - 1;
+    limits->fields_max = (uint32_t)store_conf->max_fields;
+}
+
+uint32_t
+store_trace_spans_max(void)
+{
+    return (uint32_t)store_conf->trace_max_spans;
+}
+
+/* --- force flush --- */
+
+struct force_flush {
+    uint64_t request;
+    int64_t until_ns;
+    struct loop_timer *timer;
+    void (*done)(bool ok, void *arg);
+    void *arg;
+};
+
+/* Every slot has flushed what it held, or its log has been recovered. */
+static bool
+all_flushed(uint64_t request)
+{
+    for (unsigned i = 0; i < shared->nslots; i++) {
+        const struct slot *slot = &shared->slots[i];
+        uint32_t state = atomic_load(&slot->state);
+
+        if (state == SLOT_ORPHAN || (state == SLOT_LIVE &&
+            atomic_load(&slot->flush_done) < request))
+            return false;
+    }
+    return true;
+}
+
+static void IMPL(loop_timer_fn)
+force_flush_poll(void *arg)
+{
+    struct force_flush *force = arg;
+    bool ok = all_flushed(force->request);
+
+    if (!ok && clock_mono_ns() < force->until_ns) {
+        loop_timer_set(force->timer, FLUSH_POLL_NS);
+        return;
+    }
+    force->done(ok, force->arg);
+    loop_timer_free(force->timer);
+    xfree(force);
+}
+
+void
+store_force_flush(void (*done)(bool ok, void *arg), void *arg)
+{
+    struct force_flush *force = xcalloc(1, sizeof(*force));
+
+    force->request = atomic_fetch_add(&shared->flush_request, 1) + 1;
+    force->until_ns = clock_mono_ns() + FLUSH_TIMEOUT_NS;
+    force->done = done;
+    force->arg = arg;
+    for (unsigned i = 0; i < shared->nslots; i++) {
+        if (atomic_load(&shared->slots[i].state) == SLOT_LIVE)
+            shared_wake(i);
+    }
+    force->timer = loop_timer_new(store_loop, force_flush_poll, force);
+    loop_timer_set(force->timer, FLUSH_POLL_NS);
+}
