@@ -148,6 +148,19 @@ struct route {
 /* Ends with a row whose pattern is NULL; set by main. */
 extern const struct route *http_routes;
 
+/* Largest body of a route that is no ROUTE_INSERT (a form). */
+#define HTTP_FORM_BYTES_MAX (1 * MIB)
+
+/*
+ * Errors that HTTP itself answers for a known route (413 before the handler
+ * runs, 408, 503, http_reply_error()) are plain text.  A layer whose clients
+ * expect another form sets fn for its route flag (ROUTE_INSERT, say); fn
+ * appends the body to out and returns its content type, or NULL for text.
+ */
+typedef const char *(*http_error_body_fn)(struct http_req *req, int status,
+    const char *text, struct sb *out);
+void http_set_error_body(enum route_flag flag, http_error_body_fn fn);
+
 /* The module row of http/: listeners are given to it by the worker. */
 extern const struct module http_module;
 

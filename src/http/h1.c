@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The life of an HTTP/1.x connection:
+ *
+ *     HEAD -> [BODY ->] REPLY -> [FLUSH ->] HEAD ... CLOSED
+ *
+ * One request at a time; what the client sends ahead waits in the input
+ * buffer and in the socket.  h1_run() takes steps until one has to wait.
+ * Handlers may answer at any time: the end of a reply only leaves a note and
+ * h1_run() is called when the present callback ends, so a request is never
+ * freed below its handler.
+ */
+
+#include "core/base.h"
+#include "http/h1.h"
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
+#include "event/listen.h"
+
+#define H1_MAGIC 0x314e4f43u /* "CON1" */
+
+static SLIST_HEAD(, h1_request) kept_requests;
+static unsigned nkept_requests;
+static char *kept_bufs[H1_KEPT_BUFS];
+static unsigned nkept_bufs;
+
+static void h1_run(struct h1_conn *h1);
+
+/* --- memory --- */
+
+static struct h1_request *
+request_get(void)
+{
+    struct h1_request *request = SLIST_FIRST(&kept_requests);
+
+    if (request == NULL)
+        return xcalloc(1, sizeof(*request));
+    SLIST_REMOVE_HEAD(&kept_requests, kept);
+    nkept_requests--;
+    return request;
+}
+
+static void
+request_put(struct h1_request *request)
+{
+    struct pool *pool = request->stream.req.pool;
+
+    if (nkept_requests == H1_KEPT_REQUESTS) {
+        pool_free(pool);
+        xfree(request);
+        return;
+    }
+    if (pool != NULL)
+        pool_reset(pool);
+    SLIST_INSERT_HEAD(&kept_requests, request, kept);
+    nkept_requests++;
+}
+
+static void
+buf_put(char *buf, size_t cap)
+{
+    if (cap == H1_IN_BYTES && nkept_bufs < H1_KEPT_BUFS)
+        kept_bufs[nkept_bufs++] = buf;
+    else
+        xfree(buf);
+}
+
+/* More room: the first buffer, or twice as much. */
+static void
+in_grow(struct h1_conn *h1)
+{
+    if (h1->in == NULL) {
+        h1->in = nkept_bufs > 0 ? kept_bufs[--nkept_bufs]
+                                : xmalloc(H1_IN_BYTES);
+        h1->in_cap = H1_IN_BYTES;
+        return;
+    }
+    check(h1->in_cap <= HTTP_HEAD_BYTES_MAX);
+    h1->in_cap *= 2;
+    h1->in = xrealloc(h1->in, h1->in_cap);
+}
+
+static void
+in_release(struct h1_conn *h1)
+{
+    if (h1->in != NULL)
+        buf_put(h1->in, h1->in_cap);
+    h1->in = NULL;
+    h1->in_cap = h1->in_len = h1->in_pos = 0;
+}
+
+void
+h1_clear(void)
+{
+    while (!SLIST_EMPTY(&kept_requests)) {
+        struct h1_request *request = request_get();
+
+        pool_free(request->stream.req.pool);
+        xfree(request);
+    }
+    while (nkept_bufs > 0)
+        xfree(kept_bufs[--nkept_bufs]);
+    body_cache_clear();
+}
+
+/* --- requests --- */
+
+static void
+wait_list_add(struct h1_conn *h1)
+{
+    check(!h1->is_waiting);
+    TAILQ_INSERT_TAIL(&h1->server->waiting, h1, wait_link);
+    h1->is_waiting = true;
+}
+
+static void
+wait_list_remove(struct h1_conn *h1)
+{
+    if (h1->is_waiting)
+        TAILQ_REMOVE(&h1->server->waiting, h1, wait_link);
+    h1->is_waiting = false;
+}
+
+static void
+IMPL(body_wake_fn) h1_on_memory(void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    loop_later_add(h1->server->process->loop, &h1->later);
+}
+
+/* The first byte of a request is there. */
+static void
+request_begin(struct h1_conn *h1)
+{
+    struct h1_request *request = request_get();
+    struct http_req *req = &request->stream.req;
+    struct pool *pool = req->pool;
+
+    stream_init(&request->stream, &h1_stream_ops);
+    request->h1 = h1;
+    request->is_complete = request->has_continued = false;
+    request->reply_chunked = request->reply_closes = false;
+    request->reply_ended = request->reply_broken = false;
+    request->wait_until_ns = 0;
+    body_init(&request->body, h1_on_memory, h1);
+    h1_head_init(&request->head, false);
+    req->pool = pool;
+    req->process = h1->server->process;
+    req->start_ns = loop_now_ns(req->process->loop);
+    snprintf(request->peer, sizeof(request->peer), "%s",
+        conn_peer(h1->conn));
+    req->peer = request->peer;
+    h1->request = request;
+    h1->server->nrequests++;
+    listen_conn_busy(1);
+}
+
+/* The request is over; what came behind it moves to the front. */
+static void
+request_end(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+    size_t left = h1->in_len - h1->in_pos;
+
+    metric_add(METRIC_HTTP_RECEIVED_BYTES,
+        request->head.bytes + request->stream.req.body.len);
+    body_release(&request->body);
+    request_put(request);
+    h1->request = NULL;
+    h1->server->nrequests--;
+    h1->had_request = true;
+    h1->head_timed = false;
+    listen_conn_busy(-1);
+    if (left == 0) {
+        in_release(h1);
+        return;
+    }
+    memmove(h1->in, h1->in + h1->in_pos, left);
+    h1->in_len = left;
+    h1->in_pos = 0;
+}
+
+/* --- the end of a connection --- */
+
+static void
+h1_free(struct h1_conn *h1)
+{
+    check(h1->conn == NULL && h1->request == NULL && !h1->is_running);
+    loop_later_remove(h1->server->process->loop, &h1->later);
+    h1->magic = 0;
+    xfree(h1);
+}
+
+/* Everything but the memory, and but a request that a handler has. */
+static void
+h1_detach(struct h1_conn *h1)
+{
+    bool is_handled = h1->state == H1_REPLY && !h1->request->reply_ended;
+
+    h1->state = H1_CLOSED;
+    h1->conn = NULL;
+    loop_timer_free(h1->timer);
+    h1->timer = NULL;
+    wait_list_remove(h1);
+    TAILQ_REMOVE(&h1->server->conns, h1, link);
+    h1->server->nconns--;
+    metric_gauge_add(METRIC_HTTP_CONNECTIONS, -1);
+    listen_conn_ended();
+    if (is_handled)
+        return;
+    if (h1->request != NULL)
+        request_end(h1);
+    in_release(h1);
+    /* Freed by h1_run(), whose end may still be ahead. */
+    loop_later_add(h1->server->process->loop, &h1->later);
+}
+
+void
+h1_reap(struct h1_conn *h1)
+{
+    check(h1->state == H1_CLOSED);
+    h1_run(h1);
+}
+
+void
+h1_finish(struct h1_conn *h1)
+{
+    conn_finish(h1->conn);
+    h1_detach(h1);
+}
+
+void
+h1_kill(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+
+    conn_free(h1->conn);
+    h1_detach(h1);
+    if (h1->request != NULL)
+        stream_abort(&request->stream);
+}
+
+void
+h1_end_of_stream(struct h1_conn *h1)
+{
+    if (conn_queued(h1->conn) > 0)
+        h1_finish(h1);
+    else
+        h1_kill(h1);
+}
+
+static void
+IMPL(on_closed) h1_on_closed(UNUSED struct conn *conn, enum conn_close why,
+    void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    if (why == CONN_CLOSE_TIMEOUT) {
+        metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
+        log_warn("%s: took no byte of its reply for too long",
+            conn_peer(h1->conn));
+    }
+    h1_kill(h1);
+}
+
+/* --- heads --- */
+
+void
+h1_set_deadline(struct h1_conn *h1, int64_t after_ns)
+{
+    struct loop *loop = h1->server->process->loop;
+
+    if (after_ns == 0) {
+        h1->deadline_ns = 0; /* the timer may fire in vain */
+        return;
+    }
+    h1->deadline_ns = loop_now_ns(loop) + after_ns;
+    loop_timer_set(h1->timer, after_ns);
+}
+
+/* Answers what was understood of a request and closes. */
+static void
+head_refuse(struct h1_conn *h1, int status, const char *why)
+{
+    struct h1_request *request = h1->request;
+    struct http_req *req = &request->stream.req;
+
+    metric_add(status == 408 ? METRIC_HTTP_REFUSED_TIMEOUT
+            : status == 414 || status == 431
+            ? METRIC_HTTP_REFUSED_HEAD_TOO_LARGE
+            : METRIC_HTTP_REFUSED_BAD_REQUEST, 1);
+    if (req->pool == NULL)
+        req->pool = pool_new(STREAM_POOL_BYTES_MAX);
+    req->method = HTTP_OTHER;
+    req->method_name = h1_span_sv(request->head.method, h1->in);
+    req->raw_path = h1_span_sv(request->head.target, h1->in);
+    req->path = SV_EMPTY;
+    req->query = SV_EMPTY;
+    wait_list_remove(h1);
+    h1->state = H1_REPLY;
+    h1->in_pos = h1->in_len;
+    stream_refuse(&request->stream, status, "%s", why);
+}
+
+static enum http_method
+method_of(struct sv name)
+{
+    static const struct {
+        struct sv name;
+        enum http_method method;
+    } methods[] = {
+        {{"GET", 3}, HTTP_GET},
+        {{"POST", 4}, HTTP_POST},
+        {{"HEAD", 4}, HTTP_HEAD},
+        {{"OPTIONS", 7}, HTTP_OPTIONS},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (sv_eq(methods[i].name, name))
+            return methods[i].method;
+    }
+    return HTTP_OTHER;
+}
+
+/* Views into the input buffer, which stays where it is from now on. */
+static bool
+request_fill(struct h1_conn *h1)
+{
+    struct h1_head *head = &h1->request->head;
+    struct http_req *req = &h1->request->stream.req;
+    struct http_header *headers;
+
+    if (req->pool == NULL)
+        req->pool = pool_new(STREAM_POOL_BYTES_MAX);
+    headers = pool_alloc(req->pool, (head->nfields + 1) * sizeof(*headers));
+    if (headers == NULL)
+        return false;
+    for (uint32_t i = 0; i < head->nfields; i++) {
+        headers[i].name = h1_span_sv(head->fields[i].name, h1->in);
+        headers[i].value = h1_span_sv(head->fields[i].value, h1->in);
+    }
+    req->headers = headers;
+    req->nheaders = head->nfields;
+    req->method_name = h1_span_sv(head->method, h1->in);
+    req->method = method_of(req->method_name);
+    req->raw_path = h1_span_sv(head->path, h1->in);
+    if (req->raw_path.len == 0) /* "GET http://host HTTP/1.1" */
+        req->raw_path = SV("/");
+    req->path = req->raw_path;
+    req->query = h1_span_sv(head->query, h1->in);
+    req->body = SV_EMPTY;
+    return true;
+}
+
+static void
+head_complete(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+    struct h1_head *head = &request->head;
+    bool has_body = head->is_chunked || head->length > 0;
+
+    if (h1->in_cap - h1->in_len < H1_IN_TAIL)
+        in_grow(h1);
+    h1->in_pos = head->bytes;
+    if (!request_fill(h1)) {
+        head_refuse(h1, 503, "out of memory");
+        return;
+    }
+    wait_list_remove(h1);
+    h1_set_deadline(h1, 0);
+    h1->state = H1_REPLY;
+    request->is_complete = !has_body;
+    if (!dispatch_head(&request->stream, &request->body_max))
+        return;
+    if (!has_body) {
+        dispatch_run(&request->stream);
+        return;
+    }
+    if (request->body_max == 0) {
+        stream_refuse(&request->stream, 413, "this path takes no body");
+    } else if (head->length > request->body_max) {
+        metric_add(METRIC_HTTP_REFUSED_BODY_TOO_LARGE, 1);
+        stream_refuse(&request->stream, 413,
+            "the body is larger than %llu bytes",
+            (unsigned long long)request->body_max);
+    } else {
+        h1->state = H1_BODY;
+        h1_body_begin(h1);
+    }
+}
+
+ssize_t
+h1_fill(struct h1_conn *h1)
+{
+    size_t room;
+    ssize_t n;
+
+    if (h1->in_len == h1->in_cap)
+        in_grow(h1);
+    room = h1->in_cap - h1->in_len;
+    n = conn_read(h1->conn, h1->in + h1->in_len, room);
+    h1->is_dry = n < (ssize_t)room;
+    if (n > 0)
+        h1->in_len += (size_t)n;
+    if (n == 0)
+        h1->saw_eof = true;
+    return n;
+}
+
+/* Parses what is there, else reads; false: wait. */
+static bool
+head_step(struct h1_conn *h1)
+{
+    const struct conf *conf = h1->server->process->conf;
+    enum h1_result result;
+    ssize_t n;
+
+    if (h1->in_len > 0) {
+        if (h1->request == NULL)
+            request_begin(h1);
+        result = h1_head_feed(&h1->request->head, h1->in, h1->in_len);
+        if (result == H1_DONE) {
+            head_complete(h1);
+            return true;
+        }
+        if (result == H1_ERROR) {
+            head_refuse(h1, h1->request->head.error_status,
+                h1->request->head.error);
+            return true;
+        }
+        if (!h1->head_timed && h1->had_request)
+            h1_set_deadline(h1, conf->header_timeout);
+        h1->head_timed = true;
+    }
+    if (h1->saw_eof) {
+        h1_end_of_stream(h1);
+        return false;
+    }
+    if (h1->is_dry)
+        return false;
+    n = h1_fill(h1);
+    if (n == -2)
+        h1_kill(h1);
+    if (n == -1 && h1->in_len == 0)
+        in_release(h1);
+    return n >= 0;
+}
+
+/* --- between requests --- */
+
+/* What arrives while a handler works: the next request, or the end. */
+static void
+watch_for_end(struct h1_conn *h1)
+{
+    const struct route *route = h1->request->stream.req.route;
+    ssize_t n;
+
+    if (h1->in_len == h1->in_cap || h1->saw_eof) {
+        conn_want_read(h1->conn, false);
+        return;
+    }
+    n = h1_fill(h1);
+    if (n == -2) {
+        h1_kill(h1);
+    } else if (n == 0) {
+        conn_want_read(h1->conn, false);
+        if (route != NULL && (route->flags & ROUTE_SELECT) != 0)
+            h1_set_deadline(h1, H1_EOF_GRACE_NS);
+    }
+}
+
+/* The reply is queued: the next request, or the end. */
+static bool
+reply_step(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+    bool closes = request->reply_closes || !request->is_complete;
+
+    if (!request->reply_ended) {
+        if (!h1->is_dry)
+            watch_for_end(h1);
+        return false;
+    }
+    if (request->reply_broken) {
+        h1_kill(h1);
+        return false;
+    }
+    request_end(h1);
+    if (closes) {
+        h1_finish(h1);
+        return false;
+    }
+    h1->state = H1_FLUSH;
+    return true;
+}
+
+/* A client that does not take its replies gets no further ones. */
+static bool
+flush_step(struct h1_conn *h1)
+{
+    const struct process *process = h1->server->process;
+
+    if (conn_queued(h1->conn) > CONN_LOW_WATER) {
+        conn_want_read(h1->conn, false);
+        return false;
+    }
+    h1->state = H1_HEAD;
+    wait_list_add(h1);
+    conn_want_read(h1->conn, true);
+    h1_set_deadline(h1, h1->server->is_draining
+            ? DRAIN_IDLE_NS : process->conf->idle_timeout);
+    return h1->in_len > 0 || h1->saw_eof;
+}
+
+static void
+IMPL(loop_post_fn) h1_continue(void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    h1->turn_requests = 0;
+    h1_run(h1);
+}
+
+static bool
+h1_step(struct h1_conn *h1)
+{
+    switch ((enum h1_state)h1->state) {
+    case H1_HEAD:
+        return head_step(h1);
+    case H1_BODY:
+        return h1_body_step(h1);
+    case H1_REPLY:
+        return reply_step(h1);
+    case H1_FLUSH:
+        if (++h1->turn_requests > H1_TURN_REQUESTS && h1->in_len > 0) {
+            loop_post(h1->server->process->loop, h1_continue, h1);
+            return false;
+        }
+        return flush_step(h1);
+    case H1_CLOSED:
+        break;
+    }
+    return false;
+}
+
+static void
+h1_run(struct h1_conn *h1)
+{
+    if (h1->is_running)
+        return;
+    h1->is_running = true;
+    while (h1_step(h1))
+        continue;
+    h1->is_running = false;
+    if (h1->state != H1_CLOSED)
+        return;
+    if (h1->request != NULL && h1->request->reply_ended) {
+        request_end(h1);
+        in_release(h1);
+    }
+    if (h1->request == NULL) {
+        loop_post_cancel(h1->server->process->loop, h1_continue, h1);
+        h1_free(h1);
+    }
+}
+
+/* --- callbacks --- */
+
+static void
+IMPL(on_readable) h1_on_readable(UNUSED struct conn *conn, void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    h1->is_dry = false;
+    h1->turn_bytes = 0;
+    h1->turn_requests = 0;
+    h1_run(h1);
+}
+
+static void
+IMPL(on_drained) h1_on_drained(UNUSED struct conn *conn, void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    if (h1->state == H1_REPLY)
+        stream_drained(&h1->request->stream);
+    h1_run(h1);
+}
+
+static void
+IMPL(loop_post_fn) h1_on_later(void *arg)
+{
+    struct h1_conn *h1 = arg;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    h1_run(h1);
+}
+
+static void
+IMPL(loop_timer_fn) h1_on_timer(void *arg)
+{
+    struct h1_conn *h1 = arg;
+    int64_t now_ns = loop_now_ns(h1->server->process->loop);
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    if (h1->deadline_ns == 0)
+        return;
+    if (now_ns < h1->deadline_ns) {
+        loop_timer_set(h1->timer, h1->deadline_ns - now_ns);
+        return;
+    }
+    h1->deadline_ns = 0;
+    if (h1->state == H1_HEAD && h1->request != NULL)
+        head_refuse(h1, 408, "the request head took too long");
+    else if (h1->state == H1_HEAD)
+        h1_finish(h1);
+    else if (h1->state == H1_BODY)
+        h1_body_timeout(h1);
+    else if (h1->state == H1_REPLY &&
+        h1->request->stream.state != STREAM_WRITING)
+        h1_kill(h1); /* a writer notices by writing */
+    h1_run(h1);
+}
+
+static const struct conn_ops h1_conn_ops = {
+    .on_readable = h1_on_readable,
+    .on_drained = h1_on_drained,
+    .on_closed = h1_on_closed,
+};
+
+void
+h1_open(struct server *server, int fd)
+{
+    const struct process *process = server->process;
+    struct h1_conn *h1 = xcalloc(1, sizeof(*h1));
+
+    h1->magic = H1_MAGIC;
+    h1->state = H1_HEAD;
+    h1->server = server;
+    h1->conn = conn_new(process->loop, fd, &h1_conn_ops, h1);
+    h1->timer = loop_timer_new(process->loop, h1_on_timer, h1);
+    h1->later.fn = h1_on_later;
+    h1->later.arg = h1;
+    h1->born_ns = loop_now_ns(process->loop);
+    TAILQ_INSERT_TAIL(&server->conns, h1, link);
+    wait_list_add(h1);
+    server->nconns++;
+    conn_set_send_timeout(h1->conn, process->conf->send_timeout);
+    conn_want_read(h1->conn, true);
+    h1_set_deadline(h1, process->conf->header_timeout);
+}
+
+void
+h1_drain(struct h1_conn *h1)
+{
+    if (h1->state == H1_HEAD && h1->request == NULL)
+        h1_set_deadline(h1, h1->had_request ? DRAIN_IDLE_NS
+                                            : 4 * DRAIN_IDLE_NS);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The module: workers accept connections, keep their number within the
+ * limit, and let go of them when the process has to end.
+ */
+
+#include "core/base.h"
+#include "http/http.h"
+
+#include "core/assert.h"
+#include "core/metrics.h"
+#include "event/conn.h"
+#include "event/listen.h"
+#include "event/loop.h"
+#include "http/body.h"
+#include "http/h1.h"
+#include "http/server.h"
+#include "http/stream.h"
+
+static struct server server = {
+    .conns = TAILQ_HEAD_INITIALIZER(server.conns),
+    .waiting = TAILQ_HEAD_INITIALIZER(server.waiting),
+};
+static struct loop_timer *drain_timer;
+
+/*
+ * Nearly full: who has waited longest without a whole request makes room, so
+ * that idle or slow clients never keep out others.
+ */
+static void
+make_room(void)
+{
+    uint64_t most = server.process->conf->connections;
+    uint64_t spare = MAX(most / 16, 1);
+    struct h1_conn *oldest = TAILQ_FIRST(&server.waiting);
+
+    if (server.nconns < most - spare || oldest == NULL)
+        return;
+    metric_add(METRIC_HTTP_REFUSED_TOO_MANY_CONNECTIONS, 1);
+    h1_kill(oldest);
+}
+
+static void
+IMPL(listen_accept_fn) http_accept(int fd, UNUSED const char *peer,
+    UNUSED void *arg)
+{
+    make_room();
+    metric_add(METRIC_HTTP_CONNECTIONS_TOTAL, 1);
+    metric_gauge_add(METRIC_HTTP_CONNECTIONS, 1);
+    h1_open(&server, fd);
+}
+
+static int
+http_init_process(struct process *process, UNUSED struct err *err)
+{
+    if (process->role != ROLE_WORKER)
+        return 0;
+    server.process = process;
+    server.is_draining = false;
+    reply_init();
+    access_init(http_routes);
+    body_budget_init((unsigned)(process->conf->workers > 0
+            ? process->conf->workers : conf_cpus()),
+        process->conf->max_request_size);
+    listen_start(process, http_accept, NULL);
+    return 0;
+}
+
+/* The time for the rest is over. */
+static void
+IMPL(loop_timer_fn) http_force(UNUSED void *arg)
+{
+    struct h1_conn *h1;
+
+    while ((h1 = TAILQ_FIRST(&server.conns)) != NULL)
+        h1_kill(h1);
+}
+
+static void
+http_drain(struct process *process)
+{
+    struct h1_conn *h1;
+
+    if (process->role != ROLE_WORKER || server.is_draining)
+        return;
+    server.is_draining = true;
+    listen_stop();
+    TAILQ_FOREACH(h1, &server.conns, link) {
+        h1_drain(h1);
+    }
+    drain_timer = loop_timer_new(process->loop, http_force, NULL);
+    loop_timer_set(drain_timer, MAX(process->conf->shutdown_timeout, 1));
+}
+
+static bool
+http_is_drained(struct process *process)
+{
+    if (process->role != ROLE_WORKER)
+        return true;
+    return server.nconns == 0 && server.nrequests == 0 &&
+        conn_finishing() == 0;
+}
+
+static void
+http_exit_process(struct process *process)
+{
+    struct h1_conn *h1;
+
+    if (process->role != ROLE_WORKER)
+        return;
+    loop_timer_free(drain_timer);
+    drain_timer = NULL;
+    while ((h1 = TAILQ_FIRST(&server.conns)) != NULL) {
+        h1_kill(h1);
+        h1_reap(h1);
+    }
+    h1_clear();
+}
+
+const struct module http_module = {
+    .name = "http",
+    .init_process = http_init_process,
+    .drain = http_drain,
+    .is_drained = http_is_drained,
+    .exit_process = http_exit_process,
+};

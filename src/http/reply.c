@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Replies: the fields every one carries, whole and streamed bodies, errors.
+ * The protocol below turns struct reply_head into bytes.
+ */
+
+#include "core/base.h"
+#include "http/stream.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/compress.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/timefmt.h"
+#include "event/conn.h"
+#include "event/loop.h"
+#include "event/task.h"
+#include "http/h1_parse.h"
+
+/* Smaller bodies gain nothing from compression. */
+#define GZIP_BYTES_MIN (1 * KIB)
+/* Larger ones are compressed on a thread: this takes half a millisecond. */
+#define GZIP_INLINE_BYTES_MAX (64 * KIB)
+/* The lowest: the link is seldom slower than the compressor. */
+#define GZIP_LEVEL 1
+/* Text of an error. */
+#define ERROR_BYTES_MAX (2 * KIB)
+/* Body of an error in the form of a layer above. */
+#define ERROR_BODY_BYTES_MAX (8 * KIB)
+
+/* An API answers with no pages; one that has parts says so itself. */
+#define CONTENT_POLICY \
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+static struct {
+    char host[256];
+    char date[32]; /* "Sat, 21 Nov 2026 09:50:45 GMT" */
+    int64_t date_sec;
+} common = {.date_sec = -1};
+
+static http_error_body_fn error_body_fns[8];
+
+void
+http_set_error_body(enum route_flag flag, http_error_body_fn fn)
+{
+    unsigned bit = (unsigned)__builtin_ctz((unsigned)flag);
+
+    check(bit < ARRAY_LEN(error_body_fns));
+    error_body_fns[bit] = fn;
+}
+
+void
+reply_init(void)
+{
+    if (gethostname(common.host, sizeof(common.host) - 1) != 0)
+        common.host[0] = '\0';
+    for (char *c = common.host; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~')
+            *c = '?';
+    }
+}
+
+/* IMF-fixdate (RFC 9110, 5.6.7), made once a second. */
+static struct sv
+date_now(void)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = (time_t)(clock_wall_ns() / NS_PER_SEC);
+    struct tm tm;
+
+    if (now != common.date_sec && gmtime_r(&now, &tm) != NULL) {
+        snprintf(common.date, sizeof(common.date),
+            "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+            tm.tm_mday % 100, months + 3 * tm.tm_mon,
+            (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        common.date_sec = now;
+    }
+    return sv_from(common.date);
+}
+
+const char *
+reply_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    }
+    return "";
+}
+
+void
+reply_add_safe(struct sb *out, struct sv text, size_t bytes_max)
+{
+    for (size_t i = 0; i < MIN(text.len, bytes_max); i++) {
+        bool is_safe = text.ptr[i] >= ' ' && text.ptr[i] <= '~';
+
+        sb_add_char(out, is_safe ? text.ptr[i] : '?');
+    }
+    if (text.len > bytes_max)
+        sb_add_str(out, "...");
+}
+
+static void
+field_add(struct reply_head *head, struct sv name, struct sv value)
+{
+    check(head->nfields < REPLY_FIELDS_MAX);
+    head->fields[head->nfields++] = (struct http_header){name, value};
+}
+
+static bool
+extra_has(const struct stream *stream, struct sv name)
+{
+    for (unsigned i = 0; i < stream->nextra; i++) {
+        if (sv_eq_nocase(stream->extra[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+void
+http_reply_header(struct http_req *req, const char *name, const char *value)
+{
+    struct stream *stream = stream_of(req);
+    size_t name_len = strlen(name), value_len = strlen(value);
+    char *copy;
+
+    check(stream->state == STREAM_OPEN);
+    check(h1_is_token(sv_make(name, name_len)));
+    check(stream->nextra < REPLY_EXTRA_MAX);
+    copy = pool_alloc(req->pool, name_len + value_len);
+    if (copy == NULL ||
+        stream->extra_bytes + name_len + value_len > REPLY_EXTRA_BYTES_MAX)
+        return;
+    memcpy(copy, name, name_len);
+    memcpy(copy + name_len, value, value_len);
+    /* What a value repeats of a request must not end the field. */
+    for (size_t i = name_len; i < name_len + value_len; i++) {
+        if (!h1_is_field_value(sv_make(copy + i, 1)))
+            copy[i] = '?';
+    }
+    stream->extra_bytes += name_len + value_len;
+    stream->extra[stream->nextra++] = (struct http_header){
+        sv_make(copy, name_len), sv_make(copy + name_len, value_len)};
+}
+
+static void
+head_fields(struct stream *stream, struct reply_head *head,
+    const char *content_type)
+{
+    const struct route *route = stream->req.route;
+
+    field_add(head, SV("Server"), SV("spoor"));
+    field_add(head, SV("Date"), date_now());
+    if (common.host[0] != '\0')
+        field_add(head, SV("X-Server-Hostname"), sv_from(common.host));
+    if (content_type != NULL && head->status != 204)
+        field_add(head, SV("Content-Type"), sv_from(content_type));
+    field_add(head, SV("X-Content-Type-Options"), SV("nosniff"));
+    if (!extra_has(stream, SV("Cache-Control")))
+        field_add(head, SV("Cache-Control"), SV("no-store"));
+    if (content_type != NULL && strncmp(content_type, "text/html", 9) == 0 &&
+        !extra_has(stream, SV("Content-Security-Policy")))
+        field_add(head, SV("Content-Security-Policy"), SV(CONTENT_POLICY));
+    if (route != NULL && (route->flags & ROUTE_CORS) != 0 &&
+        !extra_has(stream, SV("Access-Control-Allow-Origin")))
+        field_add(head, SV("Access-Control-Allow-Origin"), SV("*"));
+    for (unsigned i = 0; i < stream->nextra; i++)
+        field_add(head, stream->extra[i].name, stream->extra[i].value);
+}
+
+/* Sends the head; from now on only the body may follow. */
+static void
+send_head(struct stream *stream, int status, const char *content_type,
+    int64_t length)
+{
+    struct reply_head head = {.status = status, .length = length};
+
+    check(status >= 200 && status <= 599);
+    stream->status = status;
+    stream->has_body = stream->req.method != HTTP_HEAD && status != 204 &&
+        status != 304;
+    if (stream->is_aborted)
+        return;
+    head.has_body = stream->has_body;
+    head_fields(stream, &head, content_type);
+    stream->ops->head(stream, &head);
+}
+
+static void
+send_data(struct stream *stream, const void *ptr, size_t len)
+{
+    stream->sent_bytes += len;
+    if (!stream->is_aborted && stream->has_body && len > 0)
+        stream->ops->data(stream, ptr, len);
+}
+
+static void
+stream_end(struct stream *stream, bool is_broken)
+{
+    stream->state = STREAM_ENDED;
+    stream->on_abort = NULL;
+    stream->on_drain = NULL;
+    access_ended(stream, is_broken);
+    stream->ops->end(stream, is_broken);
+}
+
+/* Takes the buffer. */
+static void
+send_whole(struct stream *stream, int status, const char *content_type,
+    struct sb *body)
+{
+    size_t len;
+    char *ptr;
+
+    send_head(stream, status, content_type, (int64_t)body->len);
+    if (stream->has_body && body->len > CONN_LOW_WATER &&
+        !stream->is_aborted) {
+        ptr = sb_detach(body, &len);
+        stream->sent_bytes += len;
+        stream->ops->data_take(stream, ptr, len);
+    } else {
+        send_data(stream, body->ptr, body->len);
+    }
+    sb_release(body);
+    stream_end(stream, false);
+}
+
+/* A body that is compressed on a thread. */
+struct gzip_job {
+    struct stream *stream;
+    int status;
+    char *content_type;
+    struct sb plain;
+    struct sb packed;
+    bool is_failed;
+};
+
+static void
+IMPL(task_fn) gzip_run(void *arg)
+{
+    struct gzip_job *job = arg;
+
+    job->is_failed = compress_append(ENCODING_GZIP, sb_sv(&job->plain),
+        GZIP_LEVEL, &job->packed, NULL) != 0;
+}
+
+/* The stream was kept: only http/ itself can have aborted it meanwhile. */
+static void
+IMPL(task_fn) gzip_done(void *arg)
+{
+    struct gzip_job *job = arg;
+    struct stream *stream = job->stream;
+
+    stream->state = STREAM_OPEN;
+    if (!job->is_failed)
+        http_reply_header(&stream->req, "Content-Encoding", "gzip");
+    stream->state = STREAM_WHOLE;
+    send_whole(stream, job->status, job->content_type,
+        job->is_failed ? &job->plain : &job->packed);
+    sb_release(&job->plain);
+    sb_release(&job->packed);
+    xfree(job->content_type);
+    xfree(job);
+}
+
+static bool
+gzip_later(struct stream *stream, int status, const char *content_type,
+    struct sb *body)
+{
+    struct task_pool *tasks = stream->req.process->tasks;
+    struct gzip_job *job;
+
+    if (tasks == NULL)
+        return false;
+    job = xcalloc(1, sizeof(*job));
+    job->stream = stream;
+    job->status = status;
+    job->content_type = xstrdup(content_type);
+    job->plain = *body;
+    sb_init(&job->packed, body->len);
+    if (task_post(tasks, gzip_run, gzip_done, job, NULL) == 0) {
+        sb_init(body, 0);
+        return true;
+    }
+    sb_release(&job->packed);
+    xfree(job->content_type);
+    xfree(job);
+    return false;
+}
+
+/* Replaces body by a shorter form of it, or leaves it. */
+static void
+gzip_now(struct http_req *req, struct sb *body)
+{
+    struct sb packed;
+
+    sb_init(&packed, body->len);
+    if (compress_append(ENCODING_GZIP, sb_sv(body), GZIP_LEVEL, &packed,
+            NULL) == 0) {
+        sb_release(body);
+        *body = packed;
+        http_reply_header(req, "Content-Encoding", "gzip");
+        return;
+    }
+    sb_release(&packed);
+}
+
+void
+http_reply_sb(struct http_req *req, int status, const char *content_type,
+    struct sb *sb)
+{
+    struct stream *stream = stream_of(req);
+    struct sb body = *sb;
+
+    check(stream->state == STREAM_OPEN);
+    sb_init(sb, body.max);
+    if (sb_failed(&body)) {
+        sb_release(&body);
+        http_reply_error(req, 500, "the reply is too large");
+        return;
+    }
+    if (body.len >= GZIP_BYTES_MIN && content_type != NULL &&
+        !stream->is_aborted && !extra_has(stream, SV("Content-Encoding"))) {
+        http_reply_header(req, "Vary", "Accept-Encoding");
+        if (accepts_gzip(req)) {
+            stream->on_abort = NULL;
+            if (body.len <= GZIP_INLINE_BYTES_MAX) {
+                gzip_now(req, &body);
+            } else if (gzip_later(stream, status, content_type, &body)) {
+                stream->state = STREAM_WHOLE;
+                return;
+            }
+        }
+    }
+    stream->state = STREAM_WHOLE;
+    send_whole(stream, status, content_type, &body);
+}
+
+void
+http_reply(struct http_req *req, int status, const char *content_type,
+    struct sv body)
+{
+    struct sb copy;
+
+    sb_init(&copy, body.len);
+    sb_add_sv(&copy, body);
+    http_reply_sb(req, status, content_type, &copy);
+}
+
+static const char *
+error_body(struct http_req *req, int status, const char *text, struct sb *out)
+{
+    const char *content_type = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(error_body_fns); i++) {
+        if (req->route != NULL && error_body_fns[i] != NULL &&
+            (req->route->flags & 1u << i) != 0 && content_type == NULL)
+            content_type = error_body_fns[i](req, status, text, out);
+    }
+    if (content_type == NULL) {
+        sb_reset(out);
+        sb_add_str(out, text);
+        sb_add_char(out, '\n');
+        content_type = "text/plain; charset=utf-8";
+    }
+    return content_type;
+}
+
+static void
+reply_error(struct http_req *req, int status, const char *fmt, va_list args)
+{
+    struct sb text, body;
+    const char *content_type;
+
+    sb_init(&text, ERROR_BYTES_MAX);
+    sb_vaddf(&text, fmt, args);
+    sb_init(&body, ERROR_BODY_BYTES_MAX);
+    content_type = error_body(req, status, text.ptr, &body);
+    log_warn("%s: %d to %.*s %.*s: %s", req->peer, status,
+        SV_ARG(sv_sub(req->method_name, 0, 32)),
+        SV_ARG(sv_sub(req->raw_path, 0, 256)), text.ptr);
+    sb_release(&text);
+    http_reply_sb(req, status, content_type, &body);
+}
+
+void
+http_reply_error(struct http_req *req, int status, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    reply_error(req, status, fmt, args);
+    va_end(args);
+}
+
+void
+stream_refuse(struct stream *stream, int status, const char *fmt, ...)
+{
+    va_list args;
+
+    stream->is_refused = true;
+    va_start(args, fmt);
+    reply_error(&stream->req, status, fmt, args);
+    va_end(args);
+}
+
+/* Streamed replies. */
+
+void
+http_reply_begin(struct http_req *req, int status, const char *content_type)
+{
+    struct stream *stream = stream_of(req);
+
+    check(stream->state == STREAM_OPEN);
+    stream->state = STREAM_WRITING;
+    send_head(stream, status, content_type, -1);
+}
+
+bool
+http_reply_write(struct http_req *req, const void *ptr, size_t len)
+{
+    struct stream *stream = stream_of(req);
+
+    check(stream->state == STREAM_WRITING);
+    send_data(stream, ptr, len);
+    if (stream->is_aborted)
+        return true;
+    stream->is_above = stream->ops->queued(stream) > CONN_HIGH_WATER;
+    return !stream->is_above;
+}
+
+void
+http_reply_end(struct http_req *req)
+{
+    struct stream *stream = stream_of(req);
+
+    check(stream->state == STREAM_WRITING);
+    stream_end(stream, false);
+}
+
+void
+http_reply_break(struct http_req *req)
+{
+    struct stream *stream = stream_of(req);
+
+    check(stream->state == STREAM_WRITING || stream->state == STREAM_OPEN);
+    stream_end(stream, true);
+}
+
+void
+http_on_drain(struct http_req *req, http_drain_fn fn, void *arg)
+{
+    struct stream *stream = stream_of(req);
+
+    stream->on_drain = fn;
+    stream->drain_arg = arg;
+}

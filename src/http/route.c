@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Which handler a request goes to, and the answers for requests that go to
+ * none: unknown paths, wrong methods, preflights of browsers.
+ */
+
+#include "core/base.h"
+#include "http/path.h"
+
+#include <string.h>
+
+#include "core/assert.h"
+#include "http/h1_parse.h"
+#include "http/stream.h"
+
+/* Header names of a preflight that are granted by name. */
+#define PREFLIGHT_HEADERS_BYTES_MAX 1024
+/* Seconds a browser may keep the answer: the most that Chromium takes. */
+#define PREFLIGHT_MAX_AGE "7200"
+/* Bytes of an unknown path that the answer repeats. */
+#define PATH_SHOWN_MAX 256
+
+const struct route *http_routes;
+
+/* Whether plain matches; *arg is what '*' stands for (ptr NULL: no '*'). */
+static bool
+pattern_matches(const char *pattern, struct sv plain, struct sv *arg)
+{
+    struct sv text = sv_from(pattern);
+    size_t star = sv_find_byte(text, '*');
+    struct sv head = sv_sub(text, 0, star);
+    struct sv tail = sv_sub(text, star + 1, text.len);
+
+    *arg = sv_make(NULL, 0);
+    if (star == text.len)
+        return sv_eq(text, plain);
+    if (plain.len <= head.len + tail.len || !sv_starts_with(plain, head) ||
+        !sv_ends_with(plain, tail))
+        return false;
+    *arg = sv_sub(plain, head.len, plain.len - head.len - tail.len);
+    return true;
+}
+
+static bool
+route_takes(const struct route *route, enum http_method method)
+{
+    if (method == HTTP_HEAD)
+        return (route->methods & (HTTP_GET | HTTP_HEAD)) != 0;
+    return (route->methods & method) != 0;
+}
+
+void
+route_find(const struct route *table, struct sv plain,
+    enum http_method method, struct route_match *match)
+{
+    bool is_exact = false;
+
+    *match = (struct route_match){.arg = {NULL, 0}};
+    for (const struct route *row = table; row->pattern != NULL; row++) {
+        struct sv arg;
+
+        if (!pattern_matches(row->pattern, plain, &arg))
+            continue;
+        if (is_exact && arg.ptr != NULL)
+            continue;
+        if (arg.ptr == NULL && !is_exact) {
+            *match = (struct route_match){.arg = {NULL, 0}};
+            is_exact = true;
+        }
+        match->methods |= row->methods;
+        match->flags |= row->flags;
+        if (match->route == NULL && route_takes(row, method)) {
+            match->route = row;
+            match->arg = arg;
+        }
+    }
+    if (match->methods & HTTP_GET)
+        match->methods |= HTTP_HEAD;
+}
+
+/* "GET, HEAD, POST, OPTIONS" */
+static void
+reply_methods(struct http_req *req, const char *field, unsigned methods)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {
+        {HTTP_GET, "GET"},
+        {HTTP_HEAD, "HEAD"},
+        {HTTP_POST, "POST"},
+    };
+    char text[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (methods & names[i].bit)
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s, ",
+                names[i].name);
+    }
+    snprintf(text + n, sizeof(text) - n, "OPTIONS");
+    http_reply_header(req, field, text);
+}
+
+/* The requested header names, if they are a short list of tokens. */
+static const char *
+preflight_headers(struct http_req *req)
+{
+    struct sv list = http_header_get(req, "access-control-request-headers");
+    struct sv rest = list, name;
+    const char *copy;
+
+    if (list.ptr == NULL || list.len > PREFLIGHT_HEADERS_BYTES_MAX)
+        return "*";
+    while (sv_split(&rest, ',', &name)) {
+        if (!h1_is_token(sv_trim(name)))
+            return "*";
+    }
+    copy = pool_dup(req->pool, list.ptr, list.len);
+    return copy == NULL ? "*" : copy;
+}
+
+static void
+reply_options(struct http_req *req, const struct route_match *match)
+{
+    reply_methods(req, "Allow", match->methods);
+    if (match->flags & ROUTE_CORS) {
+        http_reply_header(req, "Access-Control-Allow-Origin", "*");
+        reply_methods(req, "Access-Control-Allow-Methods", match->methods);
+        http_reply_header(req, "Access-Control-Allow-Headers",
+            preflight_headers(req));
+        http_reply_header(req, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE);
+        http_reply_header(req, "Vary", "Access-Control-Request-Headers");
+    }
+    http_reply(req, 204, NULL, SV_EMPTY);
+}
+
+static void
+refuse_path(struct stream *stream)
+{
+    struct sb shown;
+
+    sb_init(&shown, 4 * PATH_SHOWN_MAX);
+    reply_add_safe(&shown, stream->req.path, PATH_SHOWN_MAX);
+    stream_refuse(stream, 404, "unknown path: %s", shown.ptr);
+    sb_release(&shown);
+}
+
+bool
+dispatch_head(struct stream *stream, uint64_t *body_max)
+{
+    struct http_req *req = &stream->req;
+    struct route_match match = {.methods = HTTP_GET | HTTP_POST | HTTP_HEAD};
+    struct sv plain;
+    const char *problem;
+
+    *body_max = 0;
+    if (sv_eq(req->raw_path, SV("*"))) {
+        reply_options(req, &match);
+        return false;
+    }
+    problem = path_normalise(req->pool, req->raw_path, &plain, &req->path);
+    if (problem != NULL) {
+        req->path = req->raw_path;
+        stream_refuse(stream, 400, "%s", problem);
+        return false;
+    }
+    check(http_routes != NULL);
+    route_find(http_routes, plain, req->method, &match);
+    req->route = match.route;
+    req->path_arg = match.arg;
+    if (match.methods == 0) {
+        refuse_path(stream);
+        return false;
+    }
+    if (req->route == NULL && req->method == HTTP_OPTIONS) {
+        reply_options(req, &match);
+        return false;
+    }
+    if (req->route == NULL) {
+        reply_methods(req, "Allow", match.methods);
+        stream_refuse(stream, 405, "this path does not take this method");
+        return false;
+    }
+    if (req->route->flags & ROUTE_BODY)
+        *body_max = req->route->flags & ROUTE_INSERT
+            ? req->process->conf->max_request_size : HTTP_FORM_BYTES_MAX;
+    return true;
+}
+
+void
+dispatch_run(struct stream *stream)
+{
+    stream->req.route->handler(&stream->req);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Private to http/: a request with its reply, above the protocol version.
+ * The protocol (h1.c) makes the stream, fills the request, asks
+ * dispatch_head() whether to read a body and calls dispatch_run() when it is
+ * complete.  The reply (reply.c) comes back through struct stream_ops.
+ */
+
+#ifndef SPOOR_HTTP_STREAM_H
+#define SPOOR_HTTP_STREAM_H
+
+#include "core/base.h"
+#include "core/sv.h"
+#include "http/http.h"
+
+#define HTTP_REQ_MAGIC 0x52505448u /* "HTPR" */
+
+/* Fields a handler may add to one reply, and their bytes. */
+#define REPLY_EXTRA_MAX 16
+#define REPLY_EXTRA_BYTES_MAX (8 * KIB)
+/* Those, and at most twelve of our own. */
+#define REPLY_FIELDS_MAX (REPLY_EXTRA_MAX + 12)
+
+/*
+ * What a request's region may hold: arguments, headers and the small objects
+ * of handlers.  Decoded bodies have budgets of their own.
+ */
+#define STREAM_POOL_BYTES_MAX (128 * MIB)
+
+struct reply_head {
+    int status;
+    bool has_body;   /* false: HEAD, 204, 304; no byte follows */
+    int64_t length;  /* of the body, or -1: known at the end */
+    unsigned nfields;
+    struct http_header fields[REPLY_FIELDS_MAX];
+};
+
+struct stream;
+
+/* No call but end() after the stream was aborted, none after end(). */
+struct stream_ops {
+    void (*head)(struct stream *stream, const struct reply_head *head);
+    void (*data)(struct stream *stream, const void *ptr, size_t len);
+    /* Takes memory of xmalloc(). */
+    void (*data_take)(struct stream *stream, char *ptr, size_t len);
+    /* The handler is done with the stream.  is_broken: the reply is not. */
+    void (*end)(struct stream *stream, bool is_broken);
+    size_t (*queued)(const struct stream *stream);
+};
+
+enum stream_state {
+    STREAM_OPEN,    /* no reply yet */
+    STREAM_WHOLE,   /* a whole reply is being made */
+    STREAM_WRITING, /* between http_reply_begin() and http_reply_end() */
+    STREAM_ENDED,
+};
+
+struct stream {
+    struct http_req req; /* req.stream is this */
+    const struct stream_ops *ops;
+    enum stream_state state;
+    bool is_aborted;   /* the client is gone: nothing may be sent */
+    bool is_refused;   /* the reply was made without the handler */
+    bool has_body;     /* of the reply */
+    bool is_above;     /* http_reply_write() said to wait */
+    int status;
+    uint64_t sent_bytes;
+    http_abort_fn on_abort;
+    void *abort_arg;
+    http_drain_fn on_drain;
+    void *drain_arg;
+    unsigned nextra;
+    size_t extra_bytes;
+    struct http_header extra[REPLY_EXTRA_MAX];
+};
+
+/* req.pool, req.process and all of the head have to be set afterwards. */
+void stream_init(struct stream *stream, const struct stream_ops *ops);
+struct stream *stream_of(const struct http_req *req);
+
+/* The client is gone; the handler is told, or its reply goes nowhere. */
+void stream_abort(struct stream *stream);
+/* The output queue went below the low water. */
+void stream_drained(struct stream *stream);
+
+/*
+ * Finds the route.  True: the request may go on, and a body of up to
+ * *body_max bytes may be read (0: none).  False: the reply is made.
+ */
+bool dispatch_head(struct stream *stream, uint64_t *body_max);
+/* The body is complete: calls the handler. */
+void dispatch_run(struct stream *stream);
+
+/* An answer to a request that HTTP itself refuses. */
+void stream_refuse(struct stream *stream, int status, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Log line and counters of a reply that ended (access.c). */
+void access_ended(const struct stream *stream, bool is_broken);
+/* Maps the routes to their counters. */
+void access_init(const struct route *routes);
+
+/* "Not Found" */
+const char *reply_reason(int status);
+/* "spoor" host name and the date of now: fields of every reply. */
+void reply_init(void);
+
+/*
+ * Appends text with everything but printable ASCII as "?": for replies that
+ * name what the client sent.
+ */
+void reply_add_safe(struct sb *out, struct sv text, size_t bytes_max);
+
+/* True if Accept-Encoding allows gzip. */
+bool accepts_gzip(const struct http_req *req);
+
+#endif
