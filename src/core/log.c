@@ -236,10 +236,14 @@ sweep(int64_t now_sec)
         || !atomic_compare_exchange_strong(&log_swept_sec, &swept, now_sec))
         return;
     for (site = atomic_load(&log_sites); site != NULL; site = site->next) {
-        uint32_t n = atomic_exchange(&site->swallowed, 0);
         struct log_head head = {LOG_WARN, site->file, site->line};
         char text[80];
+        uint32_t n;
 
+        /* One that still swallows in this second is not done. */
+        if (atomic_load(&site->window_sec) == now_sec)
+            continue;
+        n = atomic_exchange(&site->swallowed, 0);
         if (n == 0)
             continue;
         snprintf(text, sizeof(text), "%u more lines like this were not "
