@@ -35,8 +35,17 @@ int otlp_decode(enum otlp_format format, struct sv body, struct batch *batch,
 
 /* Called on the loop's thread; must call done() exactly once, later or now. */
 typedef void (*otlp_sink_fn)(struct ingest *ingest);
-/* Set by main before any request (default: panics). */
+/*
+ * Set by main before any request (default: panics).  Also makes errors of
+ * insert routes google.rpc.Status messages.
+ */
 void otlp_set_sink(otlp_sink_fn sink);
+/*
+ * Asked on the loop's thread for the limits of each request.  Not set: no
+ * limits of time, 1,000 fields.
+ */
+typedef void (*otlp_limits_fn)(struct span_limits *limits);
+void otlp_set_limits(otlp_limits_fn limits);
 
 /* Route handler of /insert/opentelemetry/v1/traces and /v1/traces. */
 void otlp_http_traces(struct http_req *req);

@@ -154,6 +154,14 @@ struct batch {
 /* One request may not carry more (the rest of the body is refused, 413). */
 #define BATCH_SPANS_MAX 1000000u
 
+/*
+ * What the pool of a batch may hold for a body of so many (inflated) bytes.
+ * Real requests need up to four times their size (an attribute of 9 bytes is
+ * 40 in memory); only hostile ones, such as millions of empty spans, need
+ * more than eight times and are refused.
+ */
+#define BATCH_POOL_BYTES(body_len) (8 * (size_t)(body_len) + 4 * MIB)
+
 void batch_init(struct batch *batch, struct pool *pool);
 
 /*

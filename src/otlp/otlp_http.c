@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * OTLP/HTTP inserts.  The way of one request:
+ *
+ *   otlp_http_traces   head checked, a place among the running inserts taken
+ *   insert_decode      inflate, decode, digest, limits: without side effects,
+ *                      on a thread when it is more than a small plain body
+ *   insert_decoded     refused, or handed to the sink
+ *   ingest_done        stored: the answer
+ *
+ * A client that goes away does not stop the way: the request is kept until
+ * the step under way has come back.  A body that was not handed to the sink
+ * by then is dropped; nobody was told that it was stored.
+ */
+
+#include "core/base.h"
+#include "otlp/otlp.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/sb.h"
+#include "core/timefmt.h"
+#include "event/task.h"
+#include "otlp/otlp_reply.h"
+
+/* A plain body up to this is decoded in 25 us as protobuf: not worth a hop. */
+#define INLINE_BYTES_MAX (64 * KIB)
+
+/* What insert.max_concurrent: 0 means. */
+#define INSERTS_PER_CPU 16
+
+/* Of an answer; partial successes are short. */
+#define ANSWER_BYTES_MAX (8 * KIB)
+
+/* Without limits set: insert.max_fields_per_span of the directive table. */
+#define FIELDS_DEFAULT 1000
+
+#define INSERT_MAGIC 0x52534e49u /* "INSR" */
+
+struct insert {
+    uint32_t magic;
+    bool is_aborted;        /* the client is gone */
+    struct http_req *req;
+    const char *answer_type;
+    struct ingest ingest;
+    struct span_limits limits;
+    size_t bytes_max;       /* of the inflated body */
+    struct sb inflated;
+    struct sv body;         /* inflated, or as received */
+    struct pool *pool;
+    struct batch batch;
+    int status;             /* HTTP status of a failed decode, or 0 */
+    struct err err;
+};
+
+static otlp_sink_fn sink_fn;
+static otlp_limits_fn limits_fn;
+static unsigned running; /* inserts of this process */
+
+void
+otlp_set_sink(otlp_sink_fn sink)
+{
+    sink_fn = sink;
+    http_set_error_body(ROUTE_INSERT, otlp_put_error);
+}
+
+void
+otlp_set_limits(otlp_limits_fn limits)
+{
+    limits_fn = limits;
+}
+
+static bool
+is_full(const struct conf *conf)
+{
+    static unsigned by_cpus;
+
+    if (conf->max_concurrent_inserts > 0)
+        return running >= conf->max_concurrent_inserts;
+    if (by_cpus == 0)
+        by_cpus = conf_cpus() * INSERTS_PER_CPU;
+    return running >= by_cpus;
+}
+
+/* --- counting --- */
+
+static void
+count_rejects(const struct batch *batch)
+{
+    static const enum metric_id ids[REJECT_KINDS] = {
+        [REJECT_TRACE_ID] = METRIC_DROPPED_TRACE_ID,
+        [REJECT_SPAN_ID] = METRIC_DROPPED_SPAN_ID,
+        [REJECT_PARENT_ID] = METRIC_DROPPED_PARENT_ID,
+        [REJECT_TOO_OLD] = METRIC_DROPPED_TOO_SMALL_TIMESTAMP,
+        [REJECT_TOO_NEW] = METRIC_DROPPED_TOO_BIG_TIMESTAMP,
+        [REJECT_TIME] = METRIC_DROPPED_TIME,
+        [REJECT_MANY_FIELDS] = METRIC_DROPPED_TOO_MANY_FIELDS,
+        [REJECT_LONG_NAME] = METRIC_DROPPED_LONG_FIELD_NAME,
+        [REJECT_LARGE] = METRIC_DROPPED_TOO_LARGE,
+    };
+    uint32_t counts[REJECT_KINDS] = {0};
+
+    if (batch->rejected == 0)
+        return;
+    for (uint32_t i = 0; i < batch->nspans; i++)
+        counts[batch->spans[i].reject]++;
+    for (unsigned why = REJECT_NONE + 1; why < REJECT_KINDS; why++) {
+        if (counts[why] == 0)
+            continue;
+        metric_add(ids[why], counts[why]);
+        log_warn("%u spans rejected: %s", counts[why],
+            reject_text((enum reject)why));
+    }
+}
+
+static void
+count_stored(const struct insert *insert)
+{
+    const struct batch *batch = &insert->batch;
+    bool is_json = insert->ingest.format == OTLP_JSON;
+
+    count_rejects(batch);
+    metric_add(is_json ? METRIC_SPANS_JSON : METRIC_SPANS_PROTOBUF,
+        batch->nspans - batch->rejected);
+    metric_add(is_json ? METRIC_BYTES_JSON : METRIC_BYTES_PROTOBUF,
+        insert->body.len);
+}
+
+/* --- the end of an insert --- */
+
+/* Gives back everything but the request, whose region holds insert. */
+static void
+insert_release(struct insert *insert)
+{
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->magic = 0;
+    check(running > 0);
+    running--;
+    pool_free(insert->pool);
+    sb_release(&insert->inflated);
+}
+
+static void
+answer_error(struct insert *insert, int status, const char *text)
+{
+    struct http_req *req = insert->req;
+    bool is_aborted = insert->is_aborted;
+
+    insert_release(insert);
+    if (is_aborted)
+        http_abandon(req);
+    else
+        http_reply_error(req, status, "%s", text);
+}
+
+static void
+answer_later(struct insert *insert, int status, uint32_t after_sec,
+    const char *text)
+{
+    char seconds[16];
+
+    snprintf(seconds, sizeof(seconds), "%u", MAX(after_sec, 1));
+    if (!insert->is_aborted)
+        http_reply_header(insert->req, "Retry-After", seconds);
+    answer_error(insert, status, text);
+}
+
+static void
+answer_success(struct insert *insert, uint32_t rejected,
+    uint32_t reject_mask)
+{
+    enum otlp_format format = insert->ingest.format;
+    const char *answer_type = insert->answer_type;
+    struct http_req *req = insert->req;
+    bool is_aborted = insert->is_aborted;
+    struct sb answer;
+
+    insert_release(insert);
+    if (is_aborted) {
+        http_abandon(req);
+        return;
+    }
+    sb_init(&answer, ANSWER_BYTES_MAX);
+    otlp_put_response(&answer, format, rejected, reject_mask);
+    http_reply_sb(req, 200, answer_type, &answer);
+}
+
+/* Called by the sink, perhaps before it returns. */
+static void
+ingest_done(struct ingest *ingest)
+{
+    struct insert *insert = ingest->arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    switch (ingest->status) {
+    case INGEST_OK:
+        if (ingest->is_duplicate) {
+            answer_success(insert, ingest->rejected, ingest->reject_mask);
+            break;
+        }
+        count_stored(insert);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        break;
+    case INGEST_BUSY:
+        answer_later(insert, 429, ingest->retry_after_sec,
+            "the server is busy, send the request again");
+        break;
+    default:
+        answer_later(insert, 503, ingest->retry_after_sec,
+            "the server cannot store spans now, send the request again");
+    }
+}
+
+/* --- decoding --- */
+
+static void
+decode_failed(struct insert *insert)
+{
+    switch (insert->err.code) {
+    case ERR_LIMIT:
+        insert->status = 413;
+        break;
+    case ERR_INVALID:
+        insert->status = 400;
+        break;
+    default:
+        insert->status = 500;
+    }
+}
+
+/* xxh3-128 of (account, project, parameters, inflated body). */
+static void
+make_digest(struct insert *insert)
+{
+    struct ingest *ingest = &insert->ingest;
+    const struct {
+        uint32_t account;
+        uint32_t project;
+        uint64_t params_len;
+    } head = {ingest->tenant.account, ingest->tenant.project,
+        ingest->params.len};
+    XXH128_canonical_t canonical;
+    XXH3_state_t state;
+
+    XXH3_INITSTATE(&state);
+    XXH3_128bits_reset(&state);
+    XXH3_128bits_update(&state, &head, sizeof(head));
+    if (ingest->params.len > 0)
+        XXH3_128bits_update(&state, ingest->params.ptr, ingest->params.len);
+    if (insert->body.len > 0)
+        XXH3_128bits_update(&state, insert->body.ptr, insert->body.len);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+    memcpy(ingest->digest, canonical.digest, sizeof(ingest->digest));
+}
+
+/* On a thread or on the loop's; touches nothing but insert. */
+static void
+IMPL(task_fn) insert_decode(void *arg)
+{
+    struct insert *insert = arg;
+    struct ingest *ingest = &insert->ingest;
+    int64_t start = clock_mono_ns();
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->body = ingest->wire;
+    if (ingest->encoding != ENCODING_IDENTITY && ingest->wire.len > 0) {
+        if (decompress(ingest->encoding, ingest->wire, insert->bytes_max,
+                &insert->inflated, &insert->err) != 0) {
+            decode_failed(insert);
+            return;
+        }
+        insert->body = sb_sv(&insert->inflated);
+    }
+    insert->pool = pool_new(BATCH_POOL_BYTES(insert->body.len));
+    batch_init(&insert->batch, insert->pool);
+    if (otlp_decode(ingest->format, insert->body, &insert->batch,
+            &insert->err) != 0) {
+        decode_failed(insert);
+        return;
+    }
+    make_digest(insert);
+    batch_apply_limits(&insert->batch, &insert->limits);
+    metric_observe_ns(METRIC_DECODE_SECONDS, clock_mono_ns() - start);
+}
+
+static void
+IMPL(task_fn) insert_decoded(void *arg)
+{
+    struct insert *insert = arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    if (insert->status != 0) {
+        if (insert->status == 400)
+            metric_add(METRIC_DROPPED_MALFORMED, 1);
+        answer_error(insert, insert->status, insert->err.text);
+        return;
+    }
+    if (insert->is_aborted) {
+        answer_error(insert, 500, "");
+        return;
+    }
+    if (insert->batch.rejected == insert->batch.nspans) {
+        count_rejects(&insert->batch);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        return;
+    }
+    if (sink_fn == NULL)
+        panic("otlp_set_sink() was not called");
+    sink_fn(&insert->ingest);
+}
+
+static void
+IMPL(http_abort_fn) insert_aborted(struct http_req *req UNUSED, void *arg)
+{
+    struct insert *insert = arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->is_aborted = true;
+}
+
+/* --- the head --- */
+
+/* What can be refused before a place is taken.  False: answered. */
+static bool
+read_head(struct http_req *req, struct insert *insert)
+{
+    struct sv type = http_header_get(req, "content-type");
+    struct sv encoding = http_header_get(req, "content-encoding");
+    struct ingest *ingest = &insert->ingest;
+    struct err err = ERR_INIT;
+
+    if (!otlp_format_of(type, &ingest->format, &insert->answer_type)) {
+        http_reply_error(req, 415, "content type is not one of "
+            "application/x-protobuf, application/json");
+        return false;
+    }
+    if (!encoding_from_name(encoding.ptr == NULL ? SV_EMPTY : encoding,
+            &ingest->encoding)) {
+        http_reply_error(req, 400, "content encoding is not one of "
+            "gzip, deflate, zstd, snappy");
+        return false;
+    }
+    if (http_tenant(req, &ingest->tenant.account, &ingest->tenant.project,
+            &err) != 0) {
+        http_reply_error(req, 400, "%s", err.text);
+        return false;
+    }
+    return true;
+}
+
+static void
+refuse_busy(struct http_req *req, const char *text)
+{
+    metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+    http_reply_header(req, "Retry-After", "1");
+    http_reply_error(req, 429, "%s", text);
+}
+
+static void
+insert_start(struct http_req *req, struct insert *insert)
+{
+    insert->magic = INSERT_MAGIC;
+    insert->req = req;
+    insert->bytes_max = (size_t)req->process->conf->max_request_size;
+    insert->ingest.wire = req->body;
+    insert->ingest.params = SV_EMPTY;
+    insert->ingest.batch = &insert->batch;
+    insert->ingest.recv_time_ns = clock_wall_ns();
+    insert->ingest.done = ingest_done;
+    insert->ingest.arg = insert;
+    insert->limits = (struct span_limits){INT64_MIN, INT64_MAX,
+        FIELDS_DEFAULT};
+    if (limits_fn != NULL)
+        limits_fn(&insert->limits);
+    sb_init(&insert->inflated, insert->bytes_max);
+    running++;
+    http_on_abort(req, insert_aborted, insert);
+}
+
+void
+IMPL(route_fn) otlp_http_traces(struct http_req *req)
+{
+    struct task_pool *tasks = req->process->tasks;
+    struct insert *insert;
+
+    if (is_full(req->process->conf)) {
+        refuse_busy(req, "too many inserts at a time");
+        return;
+    }
+    insert = pool_zalloc(req->pool, sizeof(*insert));
+    if (insert == NULL) {
+        refuse_busy(req, "no memory for the insert");
+        return;
+    }
+    if (!read_head(req, insert))
+        return;
+    insert_start(req, insert);
+    if (tasks == NULL ||
+        (insert->ingest.encoding == ENCODING_IDENTITY &&
+            req->body.len <= INLINE_BYTES_MAX)) {
+        insert_decode(insert);
+        insert_decoded(insert);
+        return;
+    }
+    if (task_post(tasks, insert_decode, insert_decoded, insert, NULL) != 0) {
+        metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+        answer_later(insert, 429, 1, "too many inserts wait for a thread");
+    }
+}
