@@ -140,6 +140,12 @@ encoding_name(enum encoding encoding)
 
 /* --- output that grows as bytes arrive --- */
 
+/* Where a decoder writes to, and how much it may write in all. */
+struct output {
+    struct sb *sb;
+    size_t bytes_max;
+};
+
 /*
  * Room for the next step of a decoder.  When the maximum is reached the room
  * is one byte of scratch: a decoder that fills it has more to give.
@@ -152,10 +158,10 @@ struct room {
 };
 
 static int
-room_make(struct room *room, struct sb *out, size_t bytes_max,
-    struct err *err)
+room_make(struct room *room, const struct output *to, struct err *err)
 {
-    size_t left = bytes_max - out->len;
+    struct sb *sb = to->sb;
+    size_t left = to->bytes_max - sb->len;
 
     room->is_scratch = left == 0;
     if (left == 0) {
@@ -163,24 +169,24 @@ room_make(struct room *room, struct sb *out, size_t bytes_max,
         room->len = 1;
         return 0;
     }
-    room->len = MAX(OUTPUT_STEP, MAX(out->len, out->cap - out->len));
+    room->len = MAX(OUTPUT_STEP, MAX(sb->len, sb->cap - sb->len));
     room->len = MIN(room->len, left);
-    room->ptr = sb_reserve(out, room->len);
+    room->ptr = sb_reserve(sb, room->len);
     if (room->ptr == NULL)
         return err_set(err, ERR_LIMIT, "out of memory for %zu bytes",
-            out->len + room->len);
+            sb->len + room->len);
     return 0;
 }
 
 static int
-room_used(const struct room *room, size_t n, struct sb *out,
-    size_t bytes_max, struct err *err)
+room_used(const struct room *room, size_t n, const struct output *to,
+    struct err *err)
 {
     if (!room->is_scratch)
-        sb_advance(out, n);
+        sb_advance(to->sb, n);
     else if (n > 0)
         return err_set(err, ERR_LIMIT, "more than %zu bytes when decoded",
-            bytes_max);
+            to->bytes_max);
     return 0;
 }
 
@@ -207,8 +213,8 @@ zlib_start(struct compress_thread *thread, int window_bits, struct err *err)
  * the end of one.
  */
 static int
-zlib_run(z_stream *z, struct sv src, bool many, size_t bytes_max,
-    struct sb *out, struct err *err)
+zlib_run(z_stream *z, struct sv src, bool many, const struct output *to,
+    struct err *err)
 {
     int rc = Z_OK;
 
@@ -220,14 +226,14 @@ zlib_run(z_stream *z, struct sv src, bool many, size_t bytes_max,
         struct room room;
         size_t used;
 
-        if (room_make(&room, out, bytes_max, err) != 0)
+        if (room_make(&room, to, err) != 0)
             return -1;
         room.len = MIN(room.len, UINT_MAX);
         z->next_out = (Bytef *)room.ptr;
         z->avail_out = (uInt)room.len;
         rc = inflate(z, Z_NO_FLUSH);
         used = room.len - z->avail_out;
-        if (room_used(&room, used, out, bytes_max, err) != 0)
+        if (room_used(&room, used, to, err) != 0)
             return -1;
         if (rc == Z_STREAM_END && many && z->avail_in > 0) {
             rc = inflateReset(z);
@@ -253,8 +259,8 @@ zlib_run(z_stream *z, struct sv src, bool many, size_t bytes_max,
  * (which also finds out what is wrong with it).
  */
 static bool
-gzip_whole(struct compress_thread *thread, struct sv src, size_t bytes_max,
-    struct sb *out)
+gzip_whole(struct compress_thread *thread, struct sv src,
+    const struct output *to)
 {
     size_t promised, taken, len;
     char *dst;
@@ -262,39 +268,38 @@ gzip_whole(struct compress_thread *thread, struct sv src, size_t bytes_max,
     if (src.len < 18)
         return false;
     promised = enc_get32(src.ptr + src.len - 4);
-    if (promised > MIN(bytes_max, WHOLE_MAX)
+    if (promised > MIN(to->bytes_max, WHOLE_MAX)
         || promised / WHOLE_RATIO > src.len)
         return false;
     if (thread->decompressor == NULL)
         thread->decompressor = libdeflate_alloc_decompressor();
-    dst = sb_reserve(out, MAX(promised, 1));
+    dst = sb_reserve(to->sb, MAX(promised, 1));
     if (dst == NULL || thread->decompressor == NULL)
         return false;
     if (libdeflate_gzip_decompress_ex(thread->decompressor, src.ptr, src.len,
         dst, promised, &taken, &len) != LIBDEFLATE_SUCCESS
         || taken != src.len)
         return false;
-    sb_advance(out, len);
+    sb_advance(to->sb, len);
     return true;
 }
 
 static int
-gzip_decode(struct sv src, size_t bytes_max, struct sb *out, struct err *err)
+gzip_decode(struct sv src, const struct output *to, struct err *err)
 {
     struct compress_thread *thread = thread_contexts();
 
-    if (gzip_whole(thread, src, bytes_max, out))
+    if (gzip_whole(thread, src, to))
         return 0;
-    sb_reset(out);
+    sb_reset(to->sb);
     if (zlib_start(thread, ZLIB_WINDOW + ZLIB_GZIP, err) != 0
-        || zlib_run(&thread->inflate, src, true, bytes_max, out, err) != 0)
+        || zlib_run(&thread->inflate, src, true, to, err) != 0)
         return err_wrap(err, "gzip");
     return 0;
 }
 
 static int
-deflate_decode(struct sv src, size_t bytes_max, struct sb *out,
-    struct err *err)
+deflate_decode(struct sv src, const struct output *to, struct err *err)
 {
     struct compress_thread *thread = thread_contexts();
     bool is_zlib = src.len >= 2 && (src.ptr[0] & 15) == 8
@@ -305,14 +310,14 @@ deflate_decode(struct sv src, size_t bytes_max, struct sb *out,
     if (is_zlib) {
         if (zlib_start(thread, ZLIB_WINDOW, err) != 0)
             return -1;
-        if (zlib_run(&thread->inflate, src, false, bytes_max, out, err) == 0)
+        if (zlib_run(&thread->inflate, src, false, to, err) == 0)
             return 0;
         if (thread->inflate.total_out > 0)
             return err_wrap(err, "deflate");
-        sb_reset(out);
+        sb_reset(to->sb);
     }
     if (zlib_start(thread, -ZLIB_WINDOW, err) != 0
-        || zlib_run(&thread->inflate, src, false, bytes_max, out, err) != 0)
+        || zlib_run(&thread->inflate, src, false, to, err) != 0)
         return err_wrap(err, "deflate");
     return 0;
 }
@@ -333,18 +338,18 @@ zstd_failed(size_t rc, struct err *err)
  * the decoder then needs no window of its own.
  */
 static void
-zstd_reserve(struct sv src, size_t bytes_max, struct sb *out)
+zstd_reserve(struct sv src, const struct output *to)
 {
     unsigned long long promised = ZSTD_getFrameContentSize(src.ptr, src.len);
 
-    if (promised <= MIN(bytes_max, WHOLE_MAX)
+    if (promised <= MIN(to->bytes_max, WHOLE_MAX)
         && promised / WHOLE_RATIO <= src.len
-        && sb_reserve(out, (size_t)promised) == NULL)
-        sb_reset(out);
+        && sb_reserve(to->sb, (size_t)promised) == NULL)
+        sb_reset(to->sb);
 }
 
 static int
-zstd_decode(struct sv src, size_t bytes_max, struct sb *out, struct err *err)
+zstd_decode(struct sv src, const struct output *to, struct err *err)
 {
     struct compress_thread *thread = thread_contexts();
     ZSTD_inBuffer in = {src.ptr, src.len, 0};
@@ -357,7 +362,7 @@ zstd_decode(struct sv src, size_t bytes_max, struct sb *out, struct err *err)
     ZSTD_DCtx_reset(thread->zstd_in, ZSTD_reset_session_only);
     ZSTD_DCtx_setParameter(thread->zstd_in, ZSTD_d_windowLogMax,
         ZSTD_WINDOW_LOG_MAX);
-    zstd_reserve(src, bytes_max, out);
+    zstd_reserve(src, to);
 
     /* 0 from the decoder: a frame is complete and all of it was given out. */
     while (rc != 0 || in.pos < in.size) {
@@ -365,14 +370,14 @@ zstd_decode(struct sv src, size_t bytes_max, struct sb *out, struct err *err)
         ZSTD_outBuffer piece = {NULL, 0, 0};
         struct room room;
 
-        if (room_make(&room, out, bytes_max, err) != 0)
+        if (room_make(&room, to, err) != 0)
             return err_wrap(err, "zstd");
         piece.dst = room.ptr;
         piece.size = room.len;
         rc = ZSTD_decompressStream(thread->zstd_in, &piece, &in);
         if (ZSTD_isError(rc))
             return zstd_failed(rc, err);
-        if (room_used(&room, piece.pos, out, bytes_max, err) != 0)
+        if (room_used(&room, piece.pos, to, err) != 0)
             return err_wrap(err, "zstd");
         if (rc != 0 && in.pos == in.size && in.pos == taken
             && piece.pos == 0)
@@ -385,23 +390,25 @@ int
 decompress(enum encoding encoding, struct sv src, size_t bytes_max,
     struct sb *out, struct err *err)
 {
+    struct output to = {out, MIN(bytes_max, out->max)};
+
     sb_reset(out);
-    bytes_max = MIN(bytes_max, out->max);
     switch (encoding) {
     case ENCODING_IDENTITY:
-        if (src.len > bytes_max)
-            return err_set(err, ERR_LIMIT, "more than %zu bytes", bytes_max);
+        if (src.len > to.bytes_max)
+            return err_set(err, ERR_LIMIT, "more than %zu bytes",
+                to.bytes_max);
         sb_add_sv(out, src);
         return sb_failed(out)
             ? err_set(err, ERR_LIMIT, "out of memory") : 0;
     case ENCODING_GZIP:
-        return gzip_decode(src, bytes_max, out, err);
+        return gzip_decode(src, &to, err);
     case ENCODING_DEFLATE:
-        return deflate_decode(src, bytes_max, out, err);
+        return deflate_decode(src, &to, err);
     case ENCODING_ZSTD:
-        return zstd_decode(src, bytes_max, out, err);
+        return zstd_decode(src, &to, err);
     case ENCODING_SNAPPY:
-        return snappy_decode(src, bytes_max, out, err);
+        return snappy_decode(src, to.bytes_max, out, err);
     case ENCODING_COUNT:
         break;
     }

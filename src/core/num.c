@@ -54,55 +54,69 @@ static const double exact_powers[] = {
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
 
-/* A number taken apart: digits * 10^exponent, when that is exact. */
+/* A number taken apart: digits * 10^exponent. */
 struct decimal {
-    uint64_t digits;
+    uint64_t digits;      /* all of them only if there are at most 18 */
     int exponent;
+    unsigned significant; /* digits, without zeros in front */
+    unsigned count;       /* digits, with them */
     bool negative;
-    bool exact;      /* digits holds all of them */
 };
+
+/* Reads digits; returns where they end. */
+static const char *
+decimal_digits(const char *p, const char *end, struct decimal *d)
+{
+    for (; p < end && is_digit(*p); p++) {
+        d->count++;
+        if (d->significant > 0 || *p != '0')
+            d->significant++;
+        if (d->significant <= 18)
+            d->digits = 10 * d->digits + (uint64_t)(*p - '0');
+    }
+    return p;
+}
+
+/* Reads what follows the 'e'; false if there are no digits. */
+static bool
+decimal_exponent(const char **p, const char *end, int *out)
+{
+    bool negative = false;
+    int v = 0;
+
+    if (*p < end && (**p == '-' || **p == '+'))
+        negative = *(*p)++ == '-';
+    if (*p == end)
+        return false;
+    /* Beyond every double; larger ones need not be told apart. */
+    for (; *p < end && is_digit(**p); ++*p)
+        v = MIN(10 * v + (**p - '0'), 100000);
+    *out = negative ? -v : v;
+    return true;
+}
 
 /* Checks the grammar [+-] digits [. digits] [e [+-] digits]. */
 static bool
 decimal_scan(struct sv text, struct decimal *d)
 {
     const char *p = text.ptr, *end = p + text.len;
-    unsigned significant = 0, whole = 0, fraction = 0;
-    int exponent = 0;
-    bool exponent_negative = false;
+    unsigned whole;
 
-    *d = (struct decimal){.exact = true};
+    *d = (struct decimal){0};
     if (p < end && (*p == '-' || *p == '+'))
         d->negative = *p++ == '-';
-    for (int part = 0; part < 2; part++) {
-        if (part == 1) {
-            if (p == end || *p != '.')
-                break;
-            p++;
-        }
-        for (; p < end && is_digit(*p); p++) {
-            if (part == 1)
-                fraction++;
-            else
-                whole++;
-            if (significant > 0 || *p != '0')
-                significant++;
-            if (significant <= 18)
-                d->digits = 10 * d->digits + (uint64_t)(*p - '0');
-        }
-    }
-    if (whole + fraction == 0)
+    p = decimal_digits(p, end, d);
+    whole = d->count;
+    if (p < end && *p == '.')
+        p = decimal_digits(p + 1, end, d);
+    if (d->count == 0)
         return false;
     if (p < end && (*p == 'e' || *p == 'E')) {
-        if (++p < end && (*p == '-' || *p == '+'))
-            exponent_negative = *p++ == '-';
-        if (p == end)
+        p++;
+        if (!decimal_exponent(&p, end, &d->exponent))
             return false;
-        for (; p < end && is_digit(*p); p++)
-            exponent = MIN(10 * exponent + (*p - '0'), 100000);
     }
-    d->exponent = (exponent_negative ? -exponent : exponent) - (int)fraction;
-    d->exact = significant <= 18;
+    d->exponent -= (int)(d->count - whole);
     return p == end;
 }
 
@@ -117,7 +131,7 @@ num_parse_double(struct sv text, double *out)
         return false;
 
     /* Both numbers are doubles, so one operation rounds correctly. */
-    if (d.exact && d.digits <= UINT64_C(1) << 53
+    if (d.significant <= 18 && d.digits <= UINT64_C(1) << 53
         && d.exponent >= -22 && d.exponent <= 22) {
         v = (double)d.digits;
         if (d.exponent < 0)
