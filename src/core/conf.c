@@ -119,6 +119,18 @@ find_file(struct pool *pool, const struct conf_source *source)
     return NULL;
 }
 
+/* The text of err without the path, which stands in front already. */
+static const char *
+reason_of(const struct err *err, const char *path)
+{
+    size_t len = strlen(path);
+
+    if (strncmp(err->text, path, len) == 0 &&
+        strncmp(err->text + len, ": ", 2) == 0)
+        return err->text + len + 2;
+    return err->text;
+}
+
 static void
 load_file(struct conf_loader *loader, const char *name, struct sb *text)
 {
@@ -131,7 +143,8 @@ load_file(struct conf_loader *loader, const char *name, struct sb *text)
                 "error: the file is larger than %zu bytes",
                 CONF_FILE_BYTES_MAX);
         else
-            conf_report_error(&loader->report, NULL, "error: %s", err.text);
+            conf_report_error(&loader->report, NULL, "error: %s",
+                reason_of(&err, name));
         return;
     }
     conf_report_source(&loader->report, name, sb_sv(text));

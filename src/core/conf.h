@@ -21,6 +21,7 @@ struct conf_list {
 
 /* ENUM values are the index within choices. */
 enum conf_fsync { FSYNC_ALWAYS, FSYNC_INTERVAL, FSYNC_OFF };
+enum conf_log_format { CONF_LOG_DEFAULT, CONF_LOG_JSON };
 
 #define CONF_C_BOOL bool
 #define CONF_C_UINT uint64_t
@@ -63,7 +64,14 @@ struct conf_source {
  */
 int conf_load(struct conf **out, const struct conf_source *source,
     struct sb *messages) WARN_UNUSED;
-void conf_free(struct conf *conf);
+void conf_free(struct conf *conf); /* accepts NULL */
+
+/*
+ * -t: whether the user exists and the paths can be used by this process.
+ * Makes nothing.  messages as above.
+ */
+int conf_check_system(const struct conf *conf, struct sb *messages)
+    WARN_UNUSED;
 
 /* -T: every value with its origin, as a file that loads to the same. */
 void conf_print_effective(const struct conf *conf, struct sb *out);

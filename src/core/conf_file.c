@@ -24,17 +24,6 @@ struct walk {
 #define SHOWN_MAX 80
 #define SHOW(text) (int)MIN((text).len, (size_t)SHOWN_MAX), (text).ptr
 
-/* The last component of a dotted name. */
-static struct sv
-leaf_of(struct sv yaml)
-{
-    size_t from = yaml.len;
-
-    while (from > 0 && yaml.ptr[from - 1] != '.')
-        from--;
-    return sv_sub(yaml, from, yaml.len);
-}
-
 /*
  * What an unknown key may have meant: a name in this group, else the same
  * (or nearly the same) directive or flag elsewhere.
@@ -43,7 +32,7 @@ static struct sv
 suggest(struct sv group, struct sv key)
 {
     struct conf_near near;
-    struct sv best = sv_make(NULL, 0);
+    const struct conf_row *row;
 
     conf_near_init(&near, key);
     for (size_t i = 0; i < CONF_ROWS; i++) {
@@ -54,18 +43,8 @@ suggest(struct sv group, struct sv key)
     }
     if (near.best.ptr != NULL)
         return near.best;
-
-    for (size_t i = 0; i < CONF_ROWS; i++) {
-        struct sv yaml = sv_from(conf_rows[i].yaml);
-        unsigned before = near.distance;
-
-        conf_near_offer(&near, leaf_of(yaml));
-        conf_near_offer(&near, sv_from(conf_rows[i].flag));
-        conf_near_offer(&near, yaml);
-        if (near.distance < before)
-            best = yaml;
-    }
-    return best;
+    row = conf_row_suggest(&near);
+    return row != NULL ? sv_from(row->yaml) : sv_make(NULL, 0);
 }
 
 static void

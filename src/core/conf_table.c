@@ -4,6 +4,7 @@
 
 #include "core/base.h"
 
+#include "core/conf_near.h"
 #include "core/conf_table.h"
 #include "core/sb.h"
 
@@ -71,6 +72,78 @@ conf_group(struct sv yaml)
             return &conf_rows[i];
     }
     return NULL;
+}
+
+static void
+visit(const struct conf_visitor *visitor, struct sv group, unsigned depth,
+    void *arg)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+        struct sv name = conf_group_child(group, row);
+
+        if (name.len > 0 && name.ptr + name.len == row->yaml +
+            strlen(row->yaml))
+            visitor->row(row, name, depth, arg);
+    }
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+        struct sv name = conf_group_child(group, row);
+        struct sv inner = sv_make(row->yaml, group.len + (group.len > 0) +
+            name.len);
+
+        if (name.len == 0 || row->yaml[inner.len] == '\0' ||
+            conf_group(inner) != row)
+            continue;
+        visitor->group(name, depth, arg);
+        visit(visitor, inner, depth + 1, arg);
+    }
+}
+
+void
+conf_table_visit(const struct conf_visitor *visitor, void *arg)
+{
+    visit(visitor, SV_EMPTY, 0, arg);
+}
+
+const struct conf_row *
+conf_row_find(const char *name)
+{
+    const struct conf_row *row;
+
+    while (*name == '-')
+        name++;
+    row = conf_row_by_flag(sv_from(name));
+    return row != NULL ? row : conf_row_by_yaml(sv_from(name));
+}
+
+/* The last component of a dotted name. */
+static struct sv
+leaf_of(struct sv yaml)
+{
+    size_t from = yaml.len;
+
+    while (from > 0 && yaml.ptr[from - 1] != '.')
+        from--;
+    return sv_sub(yaml, from, yaml.len);
+}
+
+const struct conf_row *
+conf_row_suggest(struct conf_near *near)
+{
+    const struct conf_row *best = NULL;
+
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        struct sv yaml = sv_from(conf_rows[i].yaml);
+        unsigned before = near->distance;
+
+        conf_near_offer(near, sv_from(conf_rows[i].flag));
+        conf_near_offer(near, yaml);
+        conf_near_offer(near, leaf_of(yaml));
+        if (near->distance < before)
+            best = &conf_rows[i];
+    }
+    return best;
 }
 
 void

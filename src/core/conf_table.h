@@ -10,6 +10,7 @@
 
 #include "core/base.h"
 #include "core/conf.h"
+#include "core/conf_near.h"
 #include "core/sv.h"
 
 enum conf_kind {
@@ -67,6 +68,25 @@ unsigned conf_row_index(const struct conf_row *row);
 const struct conf_row *conf_group(struct sv yaml);
 /* "c" for group "a.b" and row "a.b.c.d"; empty if row is not inside it. */
 struct sv conf_group_child(struct sv group, const struct conf_row *row);
+
+/*
+ * Walks the table as a file is written: in each group first the directives,
+ * then the groups within.  Names are without the group's name.
+ */
+struct conf_visitor {
+    void (*group)(struct sv name, unsigned depth, void *arg);
+    void (*row)(const struct conf_row *row, struct sv name, unsigned depth,
+        void *arg);
+};
+void conf_table_visit(const struct conf_visitor *visitor, void *arg);
+
+/* The directive that people mean by its flag (any dashes) or its name. */
+const struct conf_row *conf_row_find(const char *name);
+/*
+ * The directive whose flag, name or last part of the name is nearest to the
+ * word of near, and nearer than what near has; NULL if none is.
+ */
+const struct conf_row *conf_row_suggest(struct conf_near *near);
 
 /* "always, interval or off" for "always|interval|off". */
 void conf_choices_print(struct sb *out, const char *choices);

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The server's start, in this order:
+ *
+ *     1. fault points from the environment, so that tests reach all the rest
+ *     2. the command line; -h, -v, -V and the generators end here
+ *     3. the configuration; -t, -T and -s end here
+ *     4. the log
+ *     5. shared memory for metrics, before any fork
+ *     6. the seams: who decodes a logged body, where a decoded one goes,
+ *        which modules live in every process, which paths are answered
+ *     7. the master, until it is told to stop
+ *
+ * This is the only file that knows all the others.
+ */
+
+#include "core/base.h"
+
+#include <errno.h>
+
+#include "api/routes.h"
+#include "core/conf.h"
+#include "core/fault.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/options.h"
+#include "core/shm.h"
+#include "event/listen.h"
+#include "event/master.h"
+#include "event/module.h"
+#include "http/http.h"
+#include "otlp/otlp.h"
+#include "storage/layout.h"
+#include "storage/store.h"
+
+#ifndef SPOOR_VERSION
+#define SPOOR_VERSION "0"
+#endif
+#ifndef SPOOR_COMPILER
+#define SPOOR_COMPILER "unknown"
+#endif
+#ifndef SPOOR_LIBRARIES
+#define SPOOR_LIBRARIES "unknown"
+#endif
+#ifndef SPOOR_CONFIGURE_ARGS
+#define SPOOR_CONFIGURE_ARGS ""
+#endif
+
+/* Help, manual pages, -T and all errors of one run. */
+#define TEXT_BYTES_MAX (4 * MIB)
+#define MAN_TEMPLATE "man/spoor.8.in"
+
+static const struct module *const module_table[] = {
+    &store_module,
+    &http_module,
+    NULL,
+};
+
+/* Writes text to a stream; the status of the program when that is its end. */
+static int
+show(FILE *stream, const struct sb *text, int status)
+{
+    fwrite(text->ptr, 1, text->len, stream);
+    if (fflush(stdout) != 0 || ferror(stream) != 0)
+        return 1;
+    return sb_failed(text) ? 1 : status;
+}
+
+static void
+print_version(struct sb *out, bool is_long)
+{
+    sb_add_str(out, "spoor " SPOOR_VERSION "\n");
+    if (!is_long)
+        return;
+    sb_add_str(out, "built by " SPOOR_COMPILER "\n"
+        "libraries: " SPOOR_LIBRARIES "\n");
+    sb_addf(out, "disk format: %u\n", LAYOUT_VERSION);
+    sb_add_str(out, "configure options:" SPOOR_CONFIGURE_ARGS "\n");
+}
+
+/* For make: run in the top of the source tree. */
+static int
+print_man(const char *page, struct sb *out)
+{
+    struct err err = ERR_INIT;
+    struct sb template;
+    int rc = 0;
+
+    if (strcmp(page, "spoor.yaml.5") == 0) {
+        conf_print_man(out);
+        return 0;
+    }
+    if (strcmp(page, "spoor.8") != 0) {
+        fprintf(stderr, "spoor: no page %s\n", page);
+        return -1;
+    }
+    sb_init(&template, TEXT_BYTES_MAX);
+    if (file_read_all(MAN_TEMPLATE, &template, &err) == 0) {
+        options_print_man(sb_sv(&template), out);
+    } else {
+        fprintf(stderr, "spoor: %s\n", err.text);
+        rc = -1;
+    }
+    sb_release(&template);
+    return rc;
+}
+
+/* Actions without a configuration; -1 if this is none of them. */
+static int
+act_early(const struct options *options, struct sb *out)
+{
+    switch (options->action) {
+    case OPTIONS_HELP:
+        if (options->value == NULL)
+            options_print_usage(out);
+        else if (options_print_help(options->value, out) != 0)
+            return show(stderr, out, 1);
+        break;
+    case OPTIONS_VERSION:
+    case OPTIONS_VERSION_LONG:
+        print_version(out, options->action == OPTIONS_VERSION_LONG);
+        break;
+    case OPTIONS_PRINT_SAMPLE:
+        conf_print_sample(out);
+        break;
+    case OPTIONS_PRINT_REFERENCE:
+        conf_print_reference(out);
+        break;
+    case OPTIONS_PRINT_MAN:
+        if (print_man(options->value, out) != 0)
+            return 1;
+        break;
+    default:
+        return -1;
+    }
+    return show(stdout, out, 0);
+}
+
+/* An address that is in use is most likely our own running server. */
+static int
+check_listeners(const struct conf *conf, struct sb *messages)
+{
+    struct err err = ERR_INIT;
+    int rc = listen_open(conf, &err);
+
+    listen_close_all();
+    if (rc == 0 || err.sys_errno == EADDRINUSE)
+        return 0;
+    sb_addf(messages, "error: \"http.listen\": %s\n", err.text);
+    return -1;
+}
+
+static int
+act_test(const struct options *options, const struct conf *conf,
+    struct sb *text)
+{
+    sb_reset(text);
+    if (conf_check_system(conf, text) != 0 ||
+        check_listeners(conf, text) != 0)
+        return show(stderr, text, 1);
+    if (!options->is_quiet)
+        sb_addf(text, "%s%sconfiguration is fine\n",
+            conf->file != NULL ? conf->file : "",
+            conf->file != NULL ? ": " : "");
+    return show(stdout, text, 0);
+}
+
+static int
+act_signal(const struct options *options, const struct conf *conf,
+    struct sb *text)
+{
+    struct err err = ERR_INIT;
+
+    sb_reset(text);
+    if (master_command(conf, options->value, text, &err) == 0) {
+        if (text->len > 0 && text->ptr[text->len - 1] != '\n')
+            sb_add_char(text, '\n');
+        return show(stdout, text, 0);
+    }
+    sb_reset(text);
+    sb_addf(text, "spoor: -s %s: %s\n", options->value, err.text);
+    return show(stderr, text, 1);
+}
+
+static int
+start_up(const struct conf *conf, struct err *err)
+{
+    void *metrics;
+
+    if (log_open(conf->log_file, err) != 0)
+        return -1;
+    log_set_level((enum log_level)conf->log_level);
+    log_set_json(conf->log_format == CONF_LOG_JSON);
+    log_set_role("master");
+
+    if (shm_new(&metrics, "spoor-metrics", metrics_bytes(), err) != 0)
+        return -1;
+    metrics_attach(metrics);
+
+    store_set_decoder(otlp_decode);
+    otlp_set_sink(store_ingest);
+    modules = module_table;
+    http_routes = api_routes;
+    return 0;
+}
+
+/* Takes conf. */
+static int
+act_run(const struct options *options, struct conf *conf)
+{
+    struct err err = ERR_INIT;
+
+    if (start_up(conf, &err) != 0) {
+        fprintf(stderr, "spoor: %s\n", err.text);
+        conf_free(conf);
+        return 1;
+    }
+    log_info("spoor " SPOOR_VERSION ", configuration %s",
+        conf->file != NULL ? conf->file : "(defaults)");
+    return master_run(conf, &options->source);
+}
+
+static int
+act(const struct options *options, bool is_good, struct sb *text)
+{
+    struct conf *conf;
+    int status;
+
+    if (conf_load(&conf, &options->source, text) != 0 || !is_good) {
+        conf_free(conf);
+        return show(stderr, text, 1);
+    }
+    if (text->len > 0 && !options->is_quiet)
+        (void)show(stderr, text, 0); /* warnings */
+    if (options->action == OPTIONS_RUN)
+        return act_run(options, conf);
+
+    if (options->action == OPTIONS_TEST) {
+        status = act_test(options, conf, text);
+    } else if (options->action == OPTIONS_DUMP) {
+        sb_reset(text);
+        conf_print_effective(conf, text);
+        status = show(stdout, text, 0);
+    } else {
+        status = act_signal(options, conf, text);
+    }
+    conf_free(conf);
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options options;
+    struct sb text;
+    int status = -1;
+    bool is_good;
+
+    fault_init();
+    sb_init(&text, TEXT_BYTES_MAX);
+    is_good = options_parse(&options, argc, argv, &text) == 0;
+    if (is_good)
+        status = act_early(&options, &text);
+    if (status < 0)
+        status = act(&options, is_good, &text);
+    options_release(&options);
+    sb_release(&text);
+    return status;
+}
