@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Documents and code say the same: generated pages are up to date, every
+# directive, metric, route and fault point is in its page, links lead
+# somewhere, the version is one.
+
+use strict;
+use warnings;
+
+use File::Temp qw(tempdir);
+use Test::More;
+use Test::Spoor;
+
+chdir spoor_root();
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<:raw', $file or return '';
+    local $/;
+    my $text = <$in>;
+    return defined $text ? $text : '';
+}
+
+# All names of a page that stand in backquotes or begin a roff item.
+sub missing {
+    my ($page, @names) = @_;
+    my $text = slurp($page);
+
+    $text =~ s/\\[&e-]//g;
+    return grep { index($text, $_) < 0 } @names;
+}
+
+sub documented {
+    my ($what, $page, @names) = @_;
+    my @missing = missing($page, @names);
+
+    ok(@names > 0 && !@missing, "$page has all $what")
+        or diag("not in $page: @missing");
+    return;
+}
+
+# --- generated pages ----------------------------------------------------------
+
+my $dir = tempdir('spoor-docs-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $made = run_command(['tools/gen-docs.sh', $dir]);
+is($made->{status}, 0, 'pages are made') or diag($made->{err});
+
+my @pages = map { substr $_, length "$dir/" } sort glob "$dir/*/*";
+cmp_ok(scalar @pages, '>=', 7, 'all of them');
+for my $page (@pages) {
+    ok(slurp($page) eq slurp("$dir/$page"), "$page is up to date")
+        or diag(substr(`diff -u $page $dir/$page 2>&1`, 0, 2000),
+            "\nrun \"make docs\" and commit");
+}
+
+# --- tables -------------------------------------------------------------------
+
+my @directives = slurp('src/core/directives.def')
+    =~ /^DIRECTIVE\(\s*\w+,\s*\w+,\s*"([^"]+)"/mg;
+my @flags = slurp('src/core/directives.def')
+    =~ /^DIRECTIVE\(\s*\w+,\s*\w+,\s*"[^"]+",\s*"([^"]+)"/mg;
+documented('directives', 'docs/configuration.md', @directives);
+documented('directives', 'man/spoor.yaml.5', @directives);
+documented('flags', 'man/spoor.8', @flags);
+documented('directives', 'conf/spoor.full.yaml',
+    map { (split /\./)[-1] . ':' } @directives);
+
+my @metrics = slurp('src/core/metrics.def')
+    =~ /^METRIC\(\s*\w+,\s*\w+,\s*"([^"]+)"/mg;
+documented('metrics', 'docs/metrics.md', map { "`$_`" } @metrics);
+
+my @routes = slurp('src/api/routes.c') =~ /^\s*\{"(\/[^"]*)"/mg;
+documented('routes', 'docs/http-api.md', map { "`$_`" } @routes);
+
+my @faults = map { slurp($_) =~ /\bfault\("([^"]+)"\)/g } glob 'src/*/*.c';
+documented('fault points', 'docs/fault-points.md', map { "`$_`" } @faults);
+
+# Tests and scripts that name a metric or a fault point name one that exists.
+my %known = map { $_ => 1 } @metrics,
+    slurp('src/core/metrics.c') =~ /"((?:spoor|vm|vt)_\w+)/g,
+    map { slurp($_) =~ /"((?:spoor|vm|vt|process)_\w+)[ {"\\]/g }
+        glob 'src/*/*.c';
+my @unknown;
+for my $file (glob 't/*.t t/*/*.t bench/*.sh docs/*.md README.md') {
+    for my $name (slurp($file) =~ /\b((?:spoor|vt)_\w+_(?:total|seconds))\b/g) {
+        push @unknown, "$file: $name" unless $known{$name};
+    }
+}
+is_deeply(\@unknown, [], 'every metric that is spoken of exists');
+
+# --- links and versions -------------------------------------------------------
+
+my @broken;
+for my $page (glob '*.md docs/*.md') {
+    my ($base) = $page =~ m{^(.*/)?};
+    $base = '' unless defined $base;
+    for my $link (slurp($page) =~ /\]\(([^)#\s]+)[^)]*\)/g) {
+        next if $link =~ m{^\w+:};
+        push @broken, "$page: $link" unless -e "$base$link";
+    }
+}
+is_deeply(\@broken, [], 'links of the documents lead to files');
+
+my ($version) = slurp('configure') =~ /^VERSION=(\S+)$/m;
+like($version, qr/^\d+\.\d+\.\d+$/, 'a version');
+my ($newest) = slurp('CHANGES.md') =~ /^## (\d\S*)/m;
+is($newest, $version, 'CHANGES.md begins with this version');
+like(run_command([spoor_bin(), '-v'])->{out}, qr/^spoor \Q$version\E$/m,
+    'spoor -v');
+
+# A generated page, so mandoc may speak of style, but not of errors.
+SKIP: {
+    skip 'mandoc is not installed', 1
+        if system('mandoc -Tlint /dev/null > /dev/null 2>&1') >> 8 == 127;
+    my @lint = grep { /(?:ERROR|WARNING|UNSUPP)/ }
+        map { `mandoc -Tlint $_ 2>&1` } glob 'man/*.[1-8]';
+    is_deeply(\@lint, [], 'manual pages have no mistakes');
+}
+
+done_testing;
