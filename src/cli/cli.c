@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "core/conf.h"
+#include "core/timefmt.h"
+
+#ifndef SPOOR_VERSION
+#define SPOOR_VERSION "0.1.0"
+#endif
+
+#define REPLY_BYTES_MAX (1 * GIB)
+#define TIMEOUT_NS (60 * NS_PER_SEC)
+
+const struct cli_verb cli_verbs[] = {
+    {"gen", "[--url URL | --out FILE] [options]",
+        "Make synthetic traces of a web shop and send them",
+        "  --traces N   how many traces (default 100)\n"
+        "  --seed S     same seed, same spans (default 1)\n"
+        "  --batch N    traces in one request (default 20)\n"
+        "  --json       OTLP/JSON instead of protobuf\n"
+        "  --encoding E gzip, deflate, zstd or snappy\n"
+        "  --spread D   time from the first trace to now (default 10m)\n"
+        "  --quiet      no closing line\n", cli_gen},
+    {"send", "[--url URL] FILE...",
+        "Send files of OTLP requests (.json, else protobuf; - is stdin)",
+        "  --json       the input is OTLP/JSON whatever its name\n", cli_send},
+    {"services", "[--url URL] [SERVICE]",
+        "List services, or the span names of one", "", cli_services},
+    {"search", "[--url URL] --service S [options]",
+        "List the newest traces of a service",
+        "  --operation NAME  only spans of this name\n"
+        "  --since D    how far back (default 7d)\n"
+        "  --limit N    how many traces (default 20)\n"
+        "  -o ids       only the ids, one a line\n", cli_search},
+    {"trace", "[--url URL] ID",
+        "Show one trace as a waterfall",
+        "  --json       the server's answer as it is\n"
+        "  --width N    columns (default: the terminal's)\n", cli_trace},
+    {"check", "[--deep] DIRECTORY",
+        "Verify a data directory nobody uses",
+        "  --deep       read and decode every row, too\n", cli_check},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const struct cli_verb *
+verb_find(const char *name)
+{
+    for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+    }
+    return NULL;
+}
+
+static int
+help(FILE *out)
+{
+    fprintf(out, "usage: spoorctl VERB ...\n\n");
+    for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
+        fprintf(out, "  %-9s %s\n", verb->name, verb->doc);
+    fprintf(out, "\nspoorctl VERB --help says more. --url is the server "
+        "(default: $SPOOR_URL, http://127.0.0.1:10428).\n");
+    return out == stdout ? CLI_OK : CLI_ERROR;
+}
+
+int
+cli_usage(const char *name)
+{
+    const struct cli_verb *verb = verb_find(name);
+
+    fprintf(stderr, "usage: spoorctl %s %s\n%s", verb->name, verb->usage,
+        verb->help);
+    return CLI_ERROR;
+}
+
+int
+cli_main(int argc, char **argv)
+{
+    const struct cli_verb *verb;
+
+    signal(SIGPIPE, SIG_DFL);
+    if (argc < 2)
+        return help(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return help(stdout);
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0) {
+        printf("spoorctl %s\n", SPOOR_VERSION);
+        return CLI_OK;
+    }
+    verb = verb_find(argv[1]);
+    if (verb == NULL)
+        return cli_fail("unknown verb \"%s\"; spoorctl help lists them",
+            argv[1]);
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            printf("usage: spoorctl %s %s\n%s\n%s", verb->name, verb->usage,
+                verb->doc, verb->help);
+            return CLI_OK;
+        }
+    }
+    return verb->run(argc - 1, argv + 1);
+}
+
+int
+cli_fail(const char *fmt, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "spoorctl: ");
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    return CLI_ERROR;
+}
+
+const char *
+cli_url(const char *given)
+{
+    const char *url = given != NULL ? given : getenv("SPOOR_URL");
+
+    return url != NULL && url[0] != '\0' ? url : "http://127.0.0.1:10428";
+}
+
+int
+cli_get(const char *url, const char *target, struct sb *body, int *status)
+{
+    struct http_client_req req = {.method = "GET", .target = target};
+    struct http_client_reply reply;
+    struct http_client *client;
+    struct err err = ERR_INIT;
+    int rc;
+
+    sb_init(&reply.body, REPLY_BYTES_MAX);
+    if (http_client_new(&client, cli_url(url), TIMEOUT_NS, &err) != 0) {
+        sb_release(&reply.body);
+        cli_fail("%s", err.text);
+        return -1;
+    }
+    rc = http_client_do(client, &req, &reply, &err);
+    http_client_free(client);
+    if (rc != 0) {
+        sb_release(&reply.body);
+        cli_fail("%s", err.text);
+        return -1;
+    }
+    *status = reply.status;
+    *body = reply.body;
+    return 0;
+}
+
+void
+cli_print_answer(int status, struct sv body)
+{
+    cli_fail("the server answered %d: %.*s", status,
+        (int)MIN(body.len, (size_t)1000), body.ptr);
+}
+
+void
+cli_escape(struct sb *out, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (const char *c = text; *c != '\0'; c++) {
+        unsigned char byte = (unsigned char)*c;
+
+        if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+            (byte >= '0' && byte <= '9') || strchr("-_.~", byte) != NULL) {
+            sb_add_char(out, *c);
+        } else {
+            sb_add_char(out, '%');
+            sb_add_char(out, digits[byte >> 4]);
+            sb_add_char(out, digits[byte & 15]);
+        }
+    }
+}
+
+bool
+cli_has_color(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
+}
+
+unsigned
+cli_width(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
+        return size.ws_col;
+    return 100;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "cli/post.h"
+
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/sb.h"
+#include "http/client.h"
+
+#define TIMEOUT_NS (30 * NS_PER_SEC)
+#define REPLY_BYTES_MAX (4 * MIB)
+#define BODY_BYTES_MAX (1 * GIB)
+
+struct post {
+    struct http_client *client;
+    struct sb encoded;
+    struct http_client_reply reply;
+};
+
+int
+post_new(struct post **out, const char *url, struct err *err)
+{
+    struct post *post = xcalloc(1, sizeof(*post));
+
+    sb_init(&post->encoded, BODY_BYTES_MAX);
+    sb_init(&post->reply.body, REPLY_BYTES_MAX);
+    if (http_client_new(&post->client, url, TIMEOUT_NS, err) != 0) {
+        post_free(post);
+        return -1;
+    }
+    *out = post;
+    return 0;
+}
+
+void
+post_free(struct post *post)
+{
+    if (post == NULL)
+        return;
+    http_client_free(post->client);
+    sb_release(&post->encoded);
+    sb_release(&post->reply.body);
+    xfree(post);
+}
+
+static bool
+status_is_retryable(int status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+static void
+wait_before_retry(const struct post *post, bool answered, unsigned tries)
+{
+    int64_t seconds = answered ? post->reply.retry_after_sec : -1;
+
+    if (seconds >= 0)
+        sleep((unsigned)MIN(seconds, (int64_t)30));
+    else
+        usleep(MIN(50000u << tries, 2000000u));
+}
+
+int
+post_send(struct post *post, struct sv body, bool json,
+    enum encoding encoding, struct err *err)
+{
+    struct http_client_req req = {
+        .method = "POST",
+        .target = "/v1/traces",
+        .content_type = json ? "application/json" : "application/x-protobuf",
+        .body = body,
+    };
+
+    if (encoding != ENCODING_IDENTITY) {
+        sb_reset(&post->encoded);
+        if (compress_append(encoding, body, 1, &post->encoded, err) != 0)
+            return -1;
+        req.content_encoding = encoding_name(encoding);
+        req.body = sb_sv(&post->encoded);
+    }
+    for (unsigned tries = 0; tries < POST_TRIES; tries++) {
+        bool answered;
+
+        sb_reset(&post->reply.body);
+        answered = http_client_do(post->client, &req, &post->reply,
+            err) == 0;
+        if (answered && post->reply.status == 200) {
+            if (post->reply.body.len > 2)
+                fprintf(stderr, "spoorctl: the server refused some spans "
+                    "(partial success)\n");
+            return 0;
+        }
+        if (answered && !status_is_retryable(post->reply.status))
+            return err_set(err, ERR_INVALID, "the server answered %d: %.*s",
+                post->reply.status,
+                (int)MIN(post->reply.body.len, (size_t)300),
+                post->reply.body.ptr);
+        if (answered)
+            err_set(err, ERR_BUSY, "the server answered %d",
+                post->reply.status);
+        wait_before_retry(post, answered, tries);
+    }
+    return err_wrap(err, "given up after %u tries", POST_TRIES);
+}

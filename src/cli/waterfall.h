@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* A trace as a waterfall of text: one line a span, a bar on a time axis. */
+
+#ifndef SPOOR_CLI_WATERFALL_H
+#define SPOOR_CLI_WATERFALL_H
+
+#include "cli/jaeger_read.h"
+#include "core/sb.h"
+
+/* Columns a line may have. */
+#define WATERFALL_WIDTH_MIN 40u
+#define WATERFALL_WIDTH_MAX 500u
+
+void waterfall_print(struct sb *out, struct view_trace *trace,
+    unsigned width, bool color);
+
+/* Peers choose names: control characters must not reach a terminal. */
+void waterfall_text(struct sb *out, struct sv text, unsigned columns);
+
+#endif
