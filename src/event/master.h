@@ -32,7 +32,9 @@ unsigned master_workers(const struct conf *conf);
 /*
  * spoor -s VERB: asks the running master over its control socket (beside the
  * pid file), waits until the verb is done and writes what happened to answer
- * ("reload: done, 2 workers").  0 when it was done.
+ * ("reload: done, 2 workers"; "reload: failed" and the errors, no line end
+ * behind the last line).  0 when it was done.  -1 when it was not: then answer
+ * holds what the master said, or nothing and err says why.
  */
 int master_command(const struct conf *conf, const char *verb,
     struct sb *answer, struct err *err) WARN_UNUSED;

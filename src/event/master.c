@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The master's states:
+ *
+ *   BOOT      addresses are opened, modules' init_master; nothing runs yet
+ *   RECOVER   one process replays what an earlier run left behind
+ *   START     workers, merge and retention come up
+ *   RUN       all is well; what dies is started again
+ *   RELOAD    workers of a new generation come up beside the old ones
+ *   HANDOVER  merge and retention are replaced, one after the other
+ *   QUIT      all finish their work, as long as it takes
+ *   STOP      the same, within shutdown_timeout; a second time: at once
+ *   END       no child is left
+ *
+ *   BOOT -> RECOVER -> START -> RUN <-> RELOAD -> HANDOVER -> RUN
+ *   any of them -> QUIT -> STOP -> END
+ *
+ * Events (signals, a child's READY, an end, a timer) change what is known;
+ * master_step() then does what has become due.
+ */
+
+#include "core/base.h"
+#include "event/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/fault.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/shm.h"
+#include "core/timefmt.h"
+#include "event/control.h"
+#include "event/loop.h"
+#include "event/master_state.h"
+#include "event/module.h"
+#include "event/proc.h"
+#include "event/signal.h"
+
+/* An old worker lets go of its sockets as soon as its master is gone. */
+#define MASTER_LISTEN_RETRY_NS (100 * NS_PER_MS)
+#define MASTER_LISTEN_PATIENCE_NS (3 * NS_PER_SEC)
+
+/* The one that this process is; children inherit and forget it. */
+static struct master master;
+
+const char *
+master_state_name(enum master_state state)
+{
+    static const char *const names[] = {
+        [MASTER_BOOT] = "boot",
+        [MASTER_RECOVER] = "recover",
+        [MASTER_START] = "start",
+        [MASTER_RUN] = "run",
+        [MASTER_RELOAD] = "reload",
+        [MASTER_HANDOVER] = "handover",
+        [MASTER_QUIT] = "quit",
+        [MASTER_STOP] = "stop",
+        [MASTER_END] = "end",
+    };
+
+    return names[state];
+}
+
+void
+master_set_state(struct master *self, enum master_state state)
+{
+    log_debug("state: %s -> %s", master_state_name(self->state),
+        master_state_name(state));
+    self->state = state;
+}
+
+void
+master_print_addresses(struct sb *out)
+{
+    const char *address;
+
+    for (unsigned i = 0; (address = listen_address(i)) != NULL; i++)
+        sb_addf(out, "%s%s", i > 0 ? ", " : "listening on ", address);
+    if (listen_address(0) == NULL)
+        sb_add_str(out, "listening on nothing");
+}
+
+int
+master_apply_log(struct master *self, const struct conf *conf,
+    struct err *err)
+{
+    if (log_open(conf->log_file, err) != 0)
+        return -1;
+    log_set_level((enum log_level)conf->log_level);
+    log_set_json(conf->log_format != 0);
+    if (strcmp(conf->log_file, "stderr") != 0)
+        jail_give(&self->jail, conf->log_file);
+    return 0;
+}
+
+/* Ending. */
+
+/* QUIT or STOP; a running reload is over. */
+static void
+master_leave(struct master *self, enum master_state state)
+{
+    control_begin(SIGNAL_RELOAD);
+    control_answer(SIGNAL_RELOAD, false, "failed: the server is stopping");
+    self->is_reload_wanted = false;
+    master_set_state(self, state);
+}
+
+static void
+master_quit(struct master *self)
+{
+    if (self->state >= MASTER_QUIT)
+        return;
+    log_info("finishing all requests, then stopping");
+    master_leave(self, MASTER_QUIT);
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc))
+        proc_drain(proc);
+}
+
+static void
+master_stop(struct master *self)
+{
+    int64_t bound_ns = self->conf->shutdown_timeout;
+
+    if (self->state == MASTER_END)
+        return;
+    if (++self->stops > 1) {
+        log_info("stopping at once");
+        bound_ns = 0;
+    } else {
+        log_info("stopping");
+    }
+    master_leave(self, MASTER_STOP);
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc))
+        proc_stop(proc, bound_ns);
+}
+
+/* It makes no sense to go on; what runs is stopped. */
+static void
+master_give_up(struct master *self)
+{
+    self->status = 1;
+    master_stop(self);
+}
+
+/* Steps. */
+
+static void
+master_is_up(struct master *self)
+{
+    unsigned workers = master_worker_seats(self, self->conf);
+    struct err err = ERR_INIT;
+    struct sb text;
+
+    if (control_write_pid(&err) != 0) {
+        log_error("pid: %s", err.text);
+        master_give_up(self);
+        return;
+    }
+    self->was_ready = true;
+    sb_init(&text, 8 * KIB);
+    sb_addf(&text, "ready: %u worker%s, ", workers, workers == 1 ? "" : "s");
+    master_print_addresses(&text);
+    log_info("%s", text.ptr);
+    sb_release(&text);
+    master_set_state(self, MASTER_RUN);
+}
+
+static void
+master_step_recover(struct master *self)
+{
+    if (!self->boot.is_wanted)
+        master_set_state(self, MASTER_START);
+    else if (self->boot.failures > MASTER_RECOVER_RETRIES) {
+        log_error("what an earlier run left behind cannot be recovered: "
+            "%u attempts failed, giving up; nothing is lost, see above for "
+            "the reason", self->boot.failures);
+        master_give_up(self);
+    }
+}
+
+static bool
+master_is_refused(const struct master *self)
+{
+    const struct seat *seats[] = {&self->merge, &self->retention};
+
+    for (unsigned i = 0; i < MASTER_WORKERS_MAX; i++)
+        if (self->workers[i].refusals >= MASTER_REFUSALS_MAX)
+            return true;
+    for (unsigned i = 0; i < ARRAY_LEN(seats); i++)
+        if (seats[i]->refusals >= MASTER_REFUSALS_MAX)
+            return true;
+    return false;
+}
+
+static void
+master_step_start(struct master *self)
+{
+    if (master_is_full(self)) {
+        master_is_up(self);
+    } else if (master_is_refused(self)) {
+        log_error("a process did not start %d times, giving up",
+            MASTER_REFUSALS_MAX);
+        master_give_up(self);
+    }
+}
+
+static void
+master_step_run(struct master *self)
+{
+    uint32_t oldest = 0;
+
+    if (!self->is_reload_wanted)
+        return;
+    if (proc_draining_generations(&oldest) < MASTER_DRAINING_MAX) {
+        master_reload_begin(self);
+        return;
+    }
+    /* The reload waits until one is gone. */
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc)) {
+        if (proc->process.role == ROLE_WORKER &&
+            proc->process.generation == oldest &&
+            proc->state == PROC_DRAINING) {
+            log_warn("%d generations of workers are draining: generation %u "
+                "gets %lld s to end", MASTER_DRAINING_MAX, oldest,
+                (long long)(self->conf->shutdown_timeout / NS_PER_SEC));
+            proc_stop(proc, self->conf->shutdown_timeout);
+        }
+    }
+}
+
+static void
+master_step_once(struct master *self)
+{
+    switch (self->state) {
+    case MASTER_RECOVER:
+        master_step_recover(self);
+        break;
+    case MASTER_START:
+        master_step_start(self);
+        break;
+    case MASTER_RUN:
+        master_step_run(self);
+        break;
+    case MASTER_RELOAD:
+        if (master_reload_is_ready(self))
+            master_reload_commit(self);
+        else if (self->reload_failures > MASTER_RELOAD_FAILURES_MAX)
+            master_reload_undo(self, "the new workers do not start, see the "
+                "log");
+        break;
+    case MASTER_HANDOVER:
+        if (master_handover_is_done(self))
+            master_reload_done(self);
+        break;
+    case MASTER_QUIT:
+    case MASTER_STOP:
+        if (proc_count() == 0) {
+            master_set_state(self, MASTER_END);
+            loop_stop(self->loop);
+        }
+        break;
+    case MASTER_BOOT:
+    case MASTER_END:
+        break;
+    }
+}
+
+void
+master_step(struct master *self)
+{
+    enum master_state before;
+
+    do {
+        before = self->state;
+        master_step_once(self);
+        master_fill(self);
+    } while (self->state != before);
+}
+
+/* Events. */
+
+static void
+master_reopen(struct master *self)
+{
+    struct err err = ERR_INIT;
+
+    control_begin(SIGNAL_REOPEN);
+    if (log_reopen(&err) != 0) {
+        log_error("cannot open the log again: %s", err.text);
+        control_answer(SIGNAL_REOPEN, false, err.text);
+        return;
+    }
+    if (strcmp(self->conf->log_file, "stderr") != 0)
+        jail_give(&self->jail, self->conf->log_file);
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc))
+        proc_reopen(proc);
+    log_info("the log was opened again");
+    control_answer(SIGNAL_REOPEN, true, "done");
+}
+
+static void
+master_drain_workers(struct master *self)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        close(fd);
+        log_debug("WINCH: taken for a resized terminal");
+        return;
+    }
+    if (self->state != MASTER_RUN)
+        return;
+    log_info("draining the workers; a reload brings new ones");
+    self->are_workers_wanted = false;
+    for (unsigned i = 0; i < MASTER_WORKERS_MAX; i++)
+        if (self->workers[i].proc != NULL)
+            proc_drain(self->workers[i].proc);
+}
+
+static void
+master_act(struct master *self, enum signal_act act)
+{
+    switch (act) {
+    case SIGNAL_STOP:
+        master_stop(self);
+        break;
+    case SIGNAL_QUIT:
+        master_quit(self);
+        break;
+    case SIGNAL_RELOAD:
+        if (self->state < MASTER_QUIT)
+            self->is_reload_wanted = true;
+        break;
+    case SIGNAL_REOPEN:
+        master_reopen(self);
+        break;
+    case SIGNAL_UPGRADE:
+        control_begin(SIGNAL_UPGRADE);
+        log_warn("upgrade: this version cannot replace itself while it runs");
+        control_answer(SIGNAL_UPGRADE, false, "failed: this version cannot "
+            "replace itself while it runs");
+        break;
+    case SIGNAL_DRAIN_WORKERS:
+        master_drain_workers(self);
+        break;
+    case SIGNAL_REAP:
+        proc_reap();
+        break;
+    case SIGNAL_IGNORE:
+        break;
+    }
+    master_step(self);
+}
+
+static void
+IMPL(signal_fn) master_on_signal(const struct signal_row *row, void *arg)
+{
+    if (row->master != SIGNAL_REAP)
+        log_info("signal %s", row->name);
+    master_act(arg, row->master);
+}
+
+static void
+IMPL(control_fn) master_on_control(const struct signal_row *row, void *arg)
+{
+    struct master *self = arg;
+
+    /* Who asks to reload when it is too late would wait for ever. */
+    if (row->master == SIGNAL_RELOAD && self->state >= MASTER_QUIT) {
+        control_begin(SIGNAL_RELOAD);
+        control_answer(SIGNAL_RELOAD, false, "failed: the server is "
+            "stopping");
+        return;
+    }
+    master_act(self, row->master);
+}
+
+static void
+IMPL(loop_timer_fn) master_on_fill_timer(void *arg)
+{
+    master_step(arg);
+}
+
+static void
+master_on_ready(struct proc *proc)
+{
+    char name[PROC_NAME_MAX];
+
+    log_debug("%s is ready", proc_name(proc, name));
+    master_step(&master);
+}
+
+static void
+master_on_ended(struct proc *proc, const struct proc_end *end)
+{
+    master_child_ended(&master, proc, end);
+    master_step(&master);
+}
+
+static void
+master_in_child(void)
+{
+    control_abandon();
+    loop_timer_free(master.fill_timer);
+    master.fill_timer = NULL;
+}
+
+static const struct proc_hooks master_hooks = {
+    .on_ready = master_on_ready,
+    .on_ended = master_on_ended,
+    .in_child = master_in_child,
+};
+
+/* Boot. */
+
+/*
+ * An address that is in use may belong to the workers of a master that has
+ * just been killed: they are about to let go of it.
+ */
+static int
+master_listen(struct master *self, struct err *err)
+{
+    int64_t end_ns = clock_mono_ns() + MASTER_LISTEN_PATIENCE_NS;
+    struct timespec pause = {.tv_nsec = MASTER_LISTEN_RETRY_NS};
+    bool is_told = false;
+
+    while (listen_open(self->conf, err) != 0) {
+        if (err->sys_errno != EADDRINUSE || clock_mono_ns() >= end_ns)
+            return -1;
+        if (!is_told)
+            log_warn("%s; trying again for %d s", err->text,
+                (int)(MASTER_LISTEN_PATIENCE_NS / NS_PER_SEC));
+        is_told = true;
+        (void)nanosleep(&pause, NULL);
+        err_reset(err);
+    }
+    return 0;
+}
+
+static int
+master_share_metrics(struct err *err)
+{
+    void *shared;
+
+    if (shm_new(&shared, "spoor-metrics", metrics_bytes(), err) != 0)
+        return -1;
+    if (shm_reserve(shared, metrics_bytes(), err) != 0) {
+        shm_free(shared, metrics_bytes());
+        return -1;
+    }
+    metrics_attach(shared);
+    return 0;
+}
+
+static int
+modules_init_master(const struct conf *conf, struct err *err)
+{
+    for (const struct module *const *m = modules; *m != NULL; m++)
+        if ((*m)->init_master != NULL && (*m)->init_master(conf, err) != 0)
+            return err_wrap(err, "%s", (*m)->name);
+    return 0;
+}
+
+static void
+master_say_user(const struct master *self)
+{
+    if (geteuid() != 0 && self->conf->user[0] != '\0')
+        log_warn("user: ignored, only root can change to another user");
+    if (self->jail.is_root)
+        log_warn("all processes run as root (without capabilities), since "
+            "%s belongs to root: set \"user\" or give the directory away",
+            self->conf->data_path);
+}
+
+static int
+master_boot(struct master *self, struct err *err)
+{
+    int code;
+
+    fault_init();
+    if (master_share_metrics(err) != 0)
+        return -1;
+    self->slots = master_slot_capacity(self->conf);
+    if (proc_init(self->loop, self->slots, &master_hooks, err) != 0)
+        return -1;
+    /* Until here, and in init_master, signals end the process: no handler. */
+    if (master_listen(self, err) != 0 ||
+        modules_init_master(self->conf, err) != 0)
+        return -1;
+    code = fault("master_shared");
+    if (code != 0)
+        return err_set(err, ERR_SYSTEM, "%s", strerror(code));
+    if (jail_resolve(&self->jail, self->conf, err) != 0)
+        return -1;
+    master_say_user(self);
+    if (strcmp(self->conf->log_file, "stderr") != 0)
+        jail_give(&self->jail, self->conf->log_file);
+    return control_open(self->loop, self->conf, master_on_control, self, err);
+}
+
+static void
+master_release(struct master *self)
+{
+    control_begin(SIGNAL_STOP);
+    control_begin(SIGNAL_QUIT);
+    /* Who waits for the end hears of it when the files are gone, too. */
+    control_close();
+    listen_close_all();
+    loop_timer_free(self->fill_timer);
+    proc_release();
+    loop_free(self->loop);
+    sb_release(&self->reload_notes);
+    if (self->next_conf != NULL)
+        conf_free(self->next_conf);
+    if (self->conf != self->boot_conf)
+        conf_free(self->conf);
+    conf_free(self->boot_conf);
+}
+
+int
+master_run(struct conf *conf, const struct conf_source *source)
+{
+    struct master *self = &master;
+    struct err err = ERR_INIT;
+
+    memset(self, 0, sizeof(*self));
+    self->source = source;
+    self->conf = conf;
+    self->boot_conf = conf;
+    self->are_workers_wanted = true;
+    self->loop = loop_new();
+    self->fill_timer = loop_timer_new(self->loop, master_on_fill_timer, self);
+    sb_init(&self->reload_notes, MASTER_MESSAGES_MAX);
+    master_init_seats(self);
+    log_set_role("master");
+
+    if (master_boot(self, &err) != 0) {
+        log_error("cannot start: %s", err.text);
+        self->status = 1;
+    } else {
+        signal_watch_master(self->loop, master_on_signal, self);
+        master_set_state(self, MASTER_RECOVER);
+        master_step(self);
+        loop_run(self->loop);
+        log_info("stopped");
+    }
+    master_release(self);
+    return self->status;
+}
