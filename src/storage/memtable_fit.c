@@ -37,7 +37,7 @@
 
 struct cost {
     uint64_t heap;    /* bytes */
-    uint64_t strings;
+    uint64_t strings; /* without those of the keys */
     uint64_t attrs;   /* at most so many keys */
     uint64_t lists;   /* at most so many shapes */
     uint64_t longest; /* list */
@@ -63,7 +63,7 @@ cost_list(struct cost *cost, struct attrs attrs, uint32_t fields)
     for (uint32_t i = 0; i < attrs.n; i++) {
         const struct value *value = &attrs.v[i].value;
 
-        cost_text(cost, attrs.v[i].key);
+        cost->heap += attrs.v[i].key.len;
         if (value->type == VALUE_STRING || value->type >= VALUE_BYTES)
             cost_text(cost, value->str);
     }
@@ -211,7 +211,7 @@ fits(const struct cost *cost)
 {
     /* A sixteenth is left for what every memtable has. */
     return cost->heap <= MEMTABLE_HEAP_BYTES / 16 * 15 &&
-        cost->strings <= MEMTABLE_STRINGS_MAX / 16 * 15 &&
+        cost->strings + cost->attrs <= MEMTABLE_STRINGS_MAX / 16 * 15 &&
         cost->attrs <= MEMTABLE_KEYS_MAX / 16 * 15 &&
         cost->lists <= MEMTABLE_SHAPES_MAX / 16 * 15 &&
         cost->longest <= MEMTABLE_LIST_MAX - FIELD_KEYS;
