@@ -386,33 +386,46 @@ zstd_decode(struct sv src, const struct output *to, struct err *err)
     return 0;
 }
 
+static int
+decode(enum encoding encoding, struct sv src, const struct output *to,
+    struct err *err)
+{
+    switch (encoding) {
+    case ENCODING_IDENTITY:
+        if (src.len > to->bytes_max)
+            return err_set(err, ERR_LIMIT, "more than %zu bytes",
+                to->bytes_max);
+        sb_add_sv(to->sb, src);
+        return sb_failed(to->sb)
+            ? err_set(err, ERR_LIMIT, "out of memory") : 0;
+    case ENCODING_GZIP:
+        return gzip_decode(src, to, err);
+    case ENCODING_DEFLATE:
+        return deflate_decode(src, to, err);
+    case ENCODING_ZSTD:
+        return zstd_decode(src, to, err);
+    case ENCODING_SNAPPY:
+        return snappy_decode(src, to->bytes_max, to->sb, err);
+    case ENCODING_COUNT:
+        break;
+    }
+    panic("encoding %d", (int)encoding);
+}
+
 int
 decompress(enum encoding encoding, struct sv src, size_t bytes_max,
     struct sb *out, struct err *err)
 {
     struct output to = {out, MIN(bytes_max, out->max)};
+    size_t max = out->max;
+    int rc;
 
+    /* The builder must not double its memory beyond what is allowed here. */
     sb_reset(out);
-    switch (encoding) {
-    case ENCODING_IDENTITY:
-        if (src.len > to.bytes_max)
-            return err_set(err, ERR_LIMIT, "more than %zu bytes",
-                to.bytes_max);
-        sb_add_sv(out, src);
-        return sb_failed(out)
-            ? err_set(err, ERR_LIMIT, "out of memory") : 0;
-    case ENCODING_GZIP:
-        return gzip_decode(src, &to, err);
-    case ENCODING_DEFLATE:
-        return deflate_decode(src, &to, err);
-    case ENCODING_ZSTD:
-        return zstd_decode(src, &to, err);
-    case ENCODING_SNAPPY:
-        return snappy_decode(src, to.bytes_max, out, err);
-    case ENCODING_COUNT:
-        break;
-    }
-    panic("encoding %d", (int)encoding);
+    out->max = to.bytes_max;
+    rc = decode(encoding, src, &to, err);
+    out->max = max;
+    return rc;
 }
 
 /* --- encoders --- */
