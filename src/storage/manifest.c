@@ -176,7 +176,7 @@ edit_checksum(const uint8_t *edit, size_t len, uint64_t number,
     uint64_t offset)
 {
     struct edit_header header;
-    XXH3_state_t hash;
+    XXH3_state_t hash = {0};
 
     memcpy(&header, edit, sizeof(header));
     header.checksum = 0;

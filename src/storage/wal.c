@@ -246,7 +246,7 @@ group_build(struct wal *wal, struct wal_group_header *group,
     const struct wal_record *records, unsigned n, uint32_t **rejected)
 {
     static const uint8_t zeros[WAL_PAGE];
-    XXH3_state_t hash;
+    XXH3_state_t hash = {0};
     int niov = 1;
     size_t len = sizeof(*group), padding;
 

@@ -127,7 +127,7 @@ group_is_valid(const struct scan *scan, uint64_t offset,
     struct wal_group_header *group)
 {
     struct wal_group_header zeroed;
-    XXH3_state_t hash;
+    XXH3_state_t hash = {0};
 
     if (offset + sizeof(*group) > scan->size)
         return false;
