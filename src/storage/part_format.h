@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The bytes of a part file.  All integers are little endian.
+ *
+ *   block*        each at a multiple of PART_BLOCK_ALIGN
+ *   section*      the index, each at a multiple of PART_SECTION_ALIGN
+ *   footer        the last PART_FOOTER_BYTES of the file
+ *
+ * Gaps are zero.  A file never changes after it got its name.
+ *
+ * VERSIONS.  A reader refuses a newer major version, a critical section of a
+ * type it does not know and an encoding it does not know: "written by a newer
+ * spoor".  It ignores other sections, columns of a core number it does not
+ * know, and the minor version.  So what older readers may ignore is a new
+ * section or column; what they must not ignore is a new major version or a
+ * critical section.
+ *
+ * CHECKSUMS are XXH3-64 seeded with the part id (so that bytes of another
+ * part never pass): of each index section as stored, of each block directory,
+ * and through that of each chunk and heap page.  The footer's own, unseeded,
+ * is its last 8 bytes.  Every byte but the gaps is covered, and whatever is
+ * read is verified before it is used.
+ *
+ * BLOCK: at most PART_BLOCK_ROWS rows, whole traces where possible, sorted by
+ * (stream, shape, trace ordinal, start).  It holds three tables of rows: the
+ * spans, their events, their links.  The rows of a table are cut into runs
+ * of one shape (spans: and one stream); a shape says which attributes a row
+ * has, so a key needs no presence bits: the values of one key stand dense in
+ * row order, and those of a run follow those of the runs before it.
+ *
+ * All data are vectors of unsigned 64-bit numbers or of fixed-width bytes,
+ * cut into chunks; the strings of dictionaries are in a heap that is cut into
+ * pages.  Chunks, then pages, then the block directory:
+ *
+ *   varint nvectors, then per vector, ids strictly ascending:
+ *     varint id - previous id    (first: id)
+ *     varint count               values, at least 1
+ *     u8     encoding            enum part_encoding
+ *     CONST:  varint value
+ *     INLINE: varint len, then one packed chunk of that length
+ *     PACKED: varint off, then per chunk of COL_CHUNK values
+ *             varint len, u64 checksum
+ *     RAW, UUID, HEX: varint width, varint off, then per chunk of
+ *             part_raw_chunk(width) values u64 checksum
+ *   varint heap_bytes, varint heap_off, then per page of PART_PAGE bytes
+ *             varint len (0: stored as it is), u64 checksum
+ *
+ * off counts from the start of the block; the chunks of a vector follow one
+ * another, and so do the pages.  A packed chunk is described in col.h, a page
+ * is one zstd frame.
+ *
+ * A vector's id is column * 4 + role.  The core columns are below; column
+ * PART_COLUMNS_CORE + k belongs to entry k of the KEYS section.  Roles:
+ *
+ *   0 VALUES  numbers (INT two's complement, DOUBLE its bits, BOOL 0 or 1)
+ *             or, for strings, codes into the column's dictionary, numbered
+ *             in the order of first appearance
+ *   1 LENGTH  of each dictionary string
+ *   2 MARK    heap offset of every PART_MARK-th dictionary string, when they
+ *             follow one another; or of every one, when some of them stand in
+ *             the heap already (as many marks as strings)
+ *   3 FIXED   instead of 1 and 2: RAW the strings themselves, UUID the 16
+ *             bytes of lower-case 36-character uuids, HEX the bytes of
+ *             lower-case hex strings of one length
+ *
+ * A column of type EMPTY has no vector.
+ *
+ * PARENTS.  The rows of a trace in row order are numbered from 0.  A row's
+ * PARENT is 0 (none), 1 (the raw id is the next value of PARENT_RAW; the
+ * PARENT_MARK of a mini-block is the number of raw ids before it) or 2 + the
+ * number of the parent row.  A parent that is not in the block, or whose span
+ * id is not unique in the trace, or that is the row itself, is raw.
+ *
+ * TIMES.  TRACE_START is the smallest start of the trace's rows in the block,
+ * ROW_START = start - TRACE_START, ROW_DURATION = zigzag(end - start),
+ * EVENT_TIME = zigzag(time - start of its row), all modulo 2^64.
+ *
+ * SECTIONS of the index; those that grow with the data may be zstd frames.
+ * "string" is a varint number into STRINGS.
+ *
+ *   BLOCKS     struct part_block each
+ *   LINEAGE    u8 node id[16], u32 ninputs, u32 nranges, u64 input part
+ *              ids[], struct part_lineage ranges[]
+ *   STRINGS    varint n, n varint lengths, the bytes
+ *   TENANTS    struct tenant each, ascending
+ *   KEYS       varint n, each: u8 scope (enum key_scope but KEY_FIELD) | 0x80
+ *              for a field, u8 type (enum value_type), varint occurrence,
+ *              string name (field: varint enum field_key).  The second time a
+ *              key has the same type in one list is another column,
+ *              occurrence 1, and so on
+ *   SHAPES     varint n, each: u8 scope, varint nkeys, varint keys in the
+ *              order of the list, fields behind the attributes
+ *   SCOPES     varint n, each a list
+ *   RESOURCES  varint n, each: string service, a list
+ *   STREAMS    varint n, each: varint tenant, string service, varint scope,
+ *              string name, varint zigzag(kind); sorted by tenant, service,
+ *              name, kind
+ *   TRACES     struct part_traces and its arrays: where a trace id is
+ *
+ * A list is: varint shape, then per key STRING BYTES ARRAY KVLIST string,
+ * BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
+ */
+
+#ifndef SPOOR_STORAGE_PART_FORMAT_H
+#define SPOOR_STORAGE_PART_FORMAT_H
+
+#include "core/base.h"
+#include "span/span.h"
+
+#define PART_MAGIC UINT64_C(0x315450524f4f5053) /* "SPOORPT1" */
+#define PART_MAJOR 1
+#define PART_MINOR 0
+
+#define PART_FOOTER_BYTES 4096u
+#define PART_BLOCK_ALIGN 4096u
+#define PART_SECTION_ALIGN 64u
+#define PART_SECTIONS_MAX 64u
+
+#define PART_BLOCK_ROWS 65536u  /* a row number of a block fits 16 bits */
+#define PART_BLOCKS_MAX 4096u   /* 268 M rows: no merge makes more */
+#define PART_PAGE (16 * KIB)    /* the unit of decompression */
+#define PART_MARK 128u          /* lengths to add up for one string */
+#define PART_INLINE_MAX 48u     /* a checksum and a read cost more */
+#define PART_RAW_CHUNK (8 * KIB)
+#define PART_RAW_WIDTH_MAX 64u
+#define PART_HEX_MAX (2 * PART_RAW_WIDTH_MAX)
+
+/*
+ * Limits of what a reader accepts, so that a forged file cannot make it
+ * allocate without bound.  A memtable (16 MiB) stays far below them.
+ */
+#define PART_HEAP_MAX (64 * MIB)      /* string bytes of a block */
+#define PART_SUBS_MAX (4u << 20)      /* events, or links, of a block */
+#define PART_VALUES_MAX (16u << 20)   /* of all runs' shapes together */
+#define PART_DIRECTORY_MAX (32 * MIB) /* of a block */
+#define PART_SECTION_MAX (64 * MIB)   /* decompressed */
+#define PART_KEYS_MAX (1u << 20)
+#define PART_FILE_MAX (UINT64_C(1) << 40)
+
+enum part_encoding {
+    PART_CONST = 0,
+    PART_RAW = 7,
+    PART_UUID = 10,
+    PART_HEX = 11,
+    PART_PACKED = 32,
+    PART_INLINE = 33,
+};
+
+/* Values of one chunk of fixed-width bytes. */
+static inline uint32_t
+part_raw_chunk(uint32_t width)
+{
+    return (uint32_t)PART_RAW_CHUNK / width;
+}
+
+enum part_role {
+    PART_ROLE_VALUES = 0,
+    PART_ROLE_LENGTH = 1,
+    PART_ROLE_MARK = 2,
+    PART_ROLE_FIXED = 3,
+    PART_ROLES = 4,
+};
+
+/* Core columns; a number is never used again. */
+enum part_column {
+    PART_RUN_STREAM = 0,
+    PART_RUN_SHAPE = 1,
+    PART_RUN_ROWS = 2,
+    /* one value a trace, in the order of (tenant, start) */
+    PART_TRACE_TENANT = 4,
+    PART_TRACE_HI = 5, /* RAW 8: first and last half of the id */
+    PART_TRACE_LO = 6,
+    PART_TRACE_START = 7,
+    /* one value a span */
+    PART_ROW_TRACE = 8,
+    PART_ROW_PARENT = 9,
+    PART_PARENT_MARK = 10,
+    PART_PARENT_RAW = 11, /* RAW 8 */
+    PART_ROW_ID = 12,     /* RAW 8 */
+    PART_ROW_START = 13,
+    PART_ROW_DURATION = 14,
+    PART_ROW_RESOURCE = 15,
+    PART_ROW_STATUS = 16, /* 0..2; 3: the STATUS_CODE field has it */
+    /* one value an event; rows ascend, then the sender's order */
+    PART_EVENT_RUN_SHAPE = 24,
+    PART_EVENT_RUN_ROWS = 25,
+    PART_EVENT_ROW = 26,
+    PART_EVENT_TIME = 27,
+    PART_EVENT_NAME = 28, /* string */
+    /* one value a link */
+    PART_LINK_RUN_SHAPE = 32,
+    PART_LINK_RUN_ROWS = 33,
+    PART_LINK_ROW = 34,
+    PART_LINK_TRACE = 35, /* RAW 16 */
+    PART_LINK_SPAN = 36,  /* RAW 8 */
+    PART_COLUMNS_CORE = 64,
+};
+
+enum part_section_type {
+    PART_SECTION_BLOCKS = 1,
+    PART_SECTION_LINEAGE = 2,
+    PART_SECTION_STRINGS = 3,
+    PART_SECTION_TENANTS = 4,
+    PART_SECTION_KEYS = 5,
+    PART_SECTION_SHAPES = 6,
+    PART_SECTION_SCOPES = 7,
+    PART_SECTION_RESOURCES = 8,
+    PART_SECTION_STREAMS = 9,
+    PART_SECTION_TRACES = 10,
+    PART_SECTION_TYPES,
+};
+
+#define PART_SECTION_CRITICAL 1u /* flag: must be understood */
+
+enum part_codec {
+    PART_CODEC_NONE = 0,
+    PART_CODEC_ZSTD = 1,
+};
+
+struct part_section {
+    uint16_t type;
+    uint16_t flags;
+    uint8_t codec;
+    uint8_t reserved[3];
+    uint64_t off;
+    uint64_t len;  /* in the file */
+    uint64_t raw;  /* decompressed */
+    uint64_t xxh3; /* of the bytes in the file */
+};
+_Static_assert(sizeof(struct part_section) == 40, "on disk");
+
+struct part_footer {
+    uint64_t magic;
+    uint8_t major;
+    uint8_t minor;
+    uint8_t level;
+    uint8_t flags; /* 0 */
+    uint16_t nsections;
+    uint16_t reserved;
+    uint64_t part_id;
+    uint32_t day; /* 20261121 */
+    uint32_t nblocks;
+    uint64_t rows;
+    uint64_t traces; /* a trace in two blocks counts twice */
+    int64_t min_start_ns;
+    int64_t max_start_ns;
+    int64_t min_end_ns;
+    int64_t max_end_ns;
+    uint64_t file_bytes;
+    uint8_t node_id[16];
+    struct part_section sections[PART_SECTIONS_MAX];
+    uint8_t unused[PART_FOOTER_BYTES - 104 - 40 * PART_SECTIONS_MAX - 8];
+    uint64_t xxh3; /* of the bytes before it */
+};
+_Static_assert(sizeof(struct part_footer) == PART_FOOTER_BYTES, "on disk");
+
+/* Rows by sixteenths of [min_end, max_end], for newest-first searches. */
+#define PART_END_BINS 16u
+
+struct part_block {
+    uint64_t off;
+    uint64_t len; /* chunks, pages and directory */
+    uint32_t rows;
+    uint32_t traces;
+    uint32_t runs;
+    uint32_t flags;   /* 0 */
+    uint64_t dir_off; /* from the start of the block */
+    uint64_t dir_len;
+    uint64_t dir_xxh3;
+    int64_t min_start_ns;
+    int64_t max_start_ns;
+    int64_t min_end_ns;
+    int64_t max_end_ns;
+    uint32_t error_rows; /* status code 2 */
+    uint32_t reserved;
+    uint32_t end_bins[PART_END_BINS];
+};
+_Static_assert(sizeof(struct part_block) == 160, "on disk");
+
+/* Bin of an end; min <= end <= max. */
+static inline uint32_t
+part_end_bin(int64_t min, int64_t max, int64_t end)
+{
+    uint64_t width = ((uint64_t)max - (uint64_t)min) / PART_END_BINS + 1;
+    return (uint32_t)(((uint64_t)end - (uint64_t)min) / width);
+}
+
+/*
+ * TRACES.  h = XXH3-64 with the seed of (account u32, project u32, trace id).
+ * The bucket is the top `log2_buckets` bits of h, the tag the 16 bits below.
+ * After the struct, each array padded to 8 bytes:
+ *
+ *   u32 bucket_off[(1 << log2_buckets) + 1]
+ *   u16 tag[n]         ascending within a bucket
+ *   u16 ordinal[n]     of the trace in its block
+ *   u16 block[n]       only if the part has more than one block
+ *
+ * n counts (trace, block) pairs.  The seed is random, so nobody can choose
+ * ids that fall into one bucket.
+ */
+struct part_traces {
+    uint64_t seed;
+    uint32_t n;
+    uint8_t log2_buckets;
+    uint8_t has_blocks;
+    uint8_t reserved[2];
+};
+_Static_assert(sizeof(struct part_traces) == 16, "on disk");
+
+#define PART_TRACES_PER_BUCKET 32u
+#define PART_TRACES_LOG2_MAX 24u
+#define PART_TRACES_TAG_BITS 16u
+
+uint64_t part_trace_hash(uint64_t seed, const struct tenant *tenant,
+    const struct trace_id *id);
+
+/* The checksum of len bytes of a part. */
+uint64_t part_checksum(uint64_t part_id, const void *ptr, size_t len);
+/* The footer's own. */
+uint64_t part_footer_checksum(const struct part_footer *footer);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Encoding a part: dictionaries of string columns.  While columns are written
+ * their distinct strings are only collected; at the end the dictionaries go
+ * out smallest first, so that small ones share heap pages.
+ */
+
+#include "core/base.h"
+#include "storage/part_write.h"
+
+#include "core/assert.h"
+#include "core/enc.h"
+
+/* A shorter dictionary is better off in a page with others. */
+#define FIXED_MIN_STRINGS 16u
+#define UUID_LEN 36u
+/* Shorter hex strings are words and numbers that only look like hex. */
+#define HEX_MIN_LEN 8u
+
+static uint64_t *
+dict_map(struct part_writer *w)
+{
+    size_t bytes = (size_t)w->nstrings_mt * sizeof(uint64_t);
+    struct scratch *scratch = &w->scratch[SCRATCH_DICT_MAP];
+    size_t before = scratch->cap;
+    uint64_t *map = writer_alloc(w, SCRATCH_DICT_MAP, bytes);
+
+    if (map == NULL)
+        return NULL;
+    if (scratch->cap != before || w->dict_stamp == UINT32_MAX) {
+        memset(map, 0, scratch->cap);
+        w->dict_stamp = 0;
+    }
+    w->dict_stamp++;
+    return map;
+}
+
+static int
+new_code(struct part_writer *w, struct write_dict *dict, uint32_t code)
+{
+    struct sv text = memtable_string(w->mt, code);
+
+    if (text.ptr == NULL)
+        return writer_damaged(w, "string", code);
+    w->dict_codes[w->ndict_codes++] = code;
+    dict->n++;
+    dict->bytes += text.len;
+    return 0;
+}
+
+int
+writer_strings(struct part_writer *w, uint32_t column, uint32_t *codes,
+    uint32_t n)
+{
+    struct write_dict dict = {.column = column, .first = w->ndict_codes};
+    uint64_t *map = dict_map(w);
+    uint64_t stamp = (uint64_t)w->dict_stamp << 32;
+
+    if (n == 0)
+        return 0;
+    w->dicts = writer_grow(w, SCRATCH_DICTS,
+        ((size_t)w->ndicts + 1) * sizeof(*w->dicts));
+    w->dict_codes = writer_grow(w, SCRATCH_DICT_CODES,
+        ((size_t)w->ndict_codes + n) * sizeof(*w->dict_codes));
+    if (map == NULL || w->dicts == NULL || w->dict_codes == NULL)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t code = codes[i];
+
+        if (UNLIKELY(code >= w->nstrings_mt))
+            return writer_damaged(w, "string", code);
+        if (map[code] >> 32 != stamp >> 32) {
+            map[code] = stamp | dict.n;
+            if (new_code(w, &dict, code) != 0)
+                return -1;
+        }
+        codes[i] = (uint32_t)map[code];
+    }
+    w->dicts[w->ndicts++] = dict;
+    return vector_u32(w, vector_id(column, PART_ROLE_VALUES), codes, n,
+        COL_TRY_DELTA);
+}
+
+/* String i of a dictionary; new_code() found it sound. */
+static struct sv
+dict_string(const struct part_writer *w, const struct write_dict *dict,
+    uint32_t i)
+{
+    return memtable_string(w->mt, w->dict_codes[dict->first + i]);
+}
+
+/* --- fixed-width forms --- */
+
+/* 0..15, or 16 for anything but lower-case hex. */
+static uint32_t
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0');
+    return c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : 16;
+}
+
+static bool
+is_dash(uint32_t i)
+{
+    return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+/* Hex digits, without the dashes of a uuid, into bytes. */
+static bool
+parse_hex(struct sv text, bool is_uuid, uint8_t *dst)
+{
+    uint32_t digits = 0;
+
+    for (uint32_t i = 0; i < text.len; i++) {
+        uint32_t v = hex_value(text.ptr[i]);
+
+        if (is_uuid && is_dash(i)) {
+            if (text.ptr[i] != '-')
+                return false;
+            continue;
+        }
+        if (v > 15)
+            return false;
+        dst[digits / 2] = (uint8_t)(dst[digits / 2] << 4 | v);
+        digits++;
+    }
+    return true;
+}
+
+/* The width of the bytes if all strings of the dictionary may be such. */
+static uint32_t
+fixed_width(const struct part_writer *w, const struct write_dict *dict,
+    bool *is_uuid)
+{
+    struct sv text = dict_string(w, dict, 0);
+    size_t len = text.len;
+
+    *is_uuid = len == UUID_LEN && text.ptr[8] == '-';
+    if (dict->n < FIXED_MIN_STRINGS || dict->bytes != dict->n * len)
+        return 0;
+    if (*is_uuid)
+        return 16;
+    return len >= HEX_MIN_LEN && len <= PART_HEX_MAX && len % 2 == 0 ?
+        (uint32_t)len / 2 : 0;
+}
+
+static int
+write_fixed(struct part_writer *w, const struct write_dict *dict,
+    bool *is_done)
+{
+    bool is_uuid;
+    uint32_t width = fixed_width(w, dict, &is_uuid);
+    size_t len = is_uuid ? UUID_LEN : 2 * (size_t)width;
+    uint8_t *bytes;
+
+    *is_done = false;
+    if (width == 0)
+        return 0;
+    bytes = writer_alloc(w, SCRATCH_FIXED, (size_t)dict->n * width);
+    if (bytes == NULL)
+        return -1;
+    for (uint32_t i = 0; i < dict->n; i++) {
+        struct sv text = dict_string(w, dict, i);
+
+        if (text.len != len ||
+            !parse_hex(text, is_uuid, bytes + (size_t)i * width))
+            return 0;
+    }
+    *is_done = true;
+    return vector_fixed(w, vector_id(dict->column, PART_ROLE_FIXED),
+        is_uuid ? PART_UUID : PART_HEX, width, bytes, dict->n);
+}
+
+/* --- text --- */
+
+/* What a heap offset costs in a dictionary that is not in one piece. */
+#define OFFSET_BYTES 4u
+
+/*
+ * Strings that several keys share are worth one place in the heap.  This also
+ * bounds the heap: whatever a client repeats under many keys, it holds little
+ * more than the memtable's strings.
+ */
+static bool
+is_shared(const struct part_writer *w, const struct write_dict *dict)
+{
+    uint64_t known = 0;
+
+    for (uint32_t i = 0; i < dict->n; i++) {
+        if (w->heap_map[w->dict_codes[dict->first + i]] != NO_ORDINAL)
+            known += dict_string(w, dict, i).len;
+    }
+    return known > (uint64_t)dict->n * OFFSET_BYTES;
+}
+
+static uint64_t
+add_to_heap(struct part_writer *w, uint32_t code)
+{
+    uint64_t offset = w->heap.len;
+
+    if (w->heap_map[code] == NO_ORDINAL)
+        w->heap_map[code] = (uint32_t)offset;
+    sb_add_sv(&w->heap, memtable_string(w->mt, code));
+    return offset;
+}
+
+static int
+write_text(struct part_writer *w, const struct write_dict *dict)
+{
+    uint64_t *lengths = writer_alloc(w, SCRATCH_WIDE,
+        2 * (size_t)dict->n * sizeof(*lengths));
+    bool shared = is_shared(w, dict);
+    uint64_t *marks;
+    uint32_t nmarks = 0;
+
+    if (lengths == NULL)
+        return -1;
+    marks = lengths + dict->n;
+    for (uint32_t i = 0; i < dict->n; i++) {
+        uint32_t code = w->dict_codes[dict->first + i];
+        uint64_t offset = shared && w->heap_map[code] != NO_ORDINAL ?
+            w->heap_map[code] : add_to_heap(w, code);
+
+        lengths[i] = dict_string(w, dict, i).len;
+        if (shared || i % PART_MARK == 0)
+            marks[nmarks++] = offset;
+    }
+    if (writer_sb_ok(w, &w->heap) != 0 ||
+        vector_u64(w, vector_id(dict->column, PART_ROLE_LENGTH), lengths,
+            dict->n, 0) != 0)
+        return -1;
+    return vector_u64(w, vector_id(dict->column, PART_ROLE_MARK), marks,
+        nmarks, 0);
+}
+
+static int
+compare_dicts(const void *a, const void *b)
+{
+    const struct write_dict *x = a;
+    const struct write_dict *y = b;
+
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? -1 : 1;
+    return x->column < y->column ? -1 : x->column > y->column;
+}
+
+int
+write_dicts(struct part_writer *w)
+{
+    size_t bytes = (size_t)w->nstrings_mt * sizeof(*w->heap_map);
+
+    w->heap_map = writer_alloc(w, SCRATCH_HEAP_MAP, bytes);
+    if (w->heap_map == NULL)
+        return -1;
+    memset(w->heap_map, 0xff, bytes);
+    sb_reset(&w->heap);
+    qsort(w->dicts, w->ndicts, sizeof(*w->dicts), compare_dicts);
+    for (uint32_t i = 0; i < w->ndicts; i++) {
+        bool is_done;
+
+        if (write_fixed(w, &w->dicts[i], &is_done) != 0)
+            return -1;
+        if (!is_done && write_text(w, &w->dicts[i]) != 0)
+            return -1;
+    }
+    return 0;
+}

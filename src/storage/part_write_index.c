@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Encoding a part: the index sections (part_format.h).  STRINGS is written
+ * last, since the others number the strings as they go.
+ */
+
+#include "core/base.h"
+#include "storage/part_write.h"
+
+#include <zstd.h>
+
+#include "core/assert.h"
+#include "core/enc.h"
+
+/* Below this zstd's frame costs more than it saves. */
+#define COMPRESS_MIN 128u
+
+/* --- writing a section --- */
+
+static void
+put_varint(struct part_writer *w, uint64_t v)
+{
+    uint8_t bytes[ENC_VARINT_MAX];
+
+    sb_add(&w->section, bytes, enc_put_varint(bytes, v));
+}
+
+static void
+put_u8(struct part_writer *w, uint8_t v)
+{
+    sb_add(&w->section, &v, 1);
+}
+
+static int
+put_zeros(struct part_writer *w, uint32_t align)
+{
+    static const char zeros[PART_BLOCK_ALIGN];
+
+    sb_add(&w->out, zeros, ALIGN_UP(w->out.len, align) - w->out.len);
+    return writer_sb_ok(w, &w->out);
+}
+
+/* The section as it should stand in the file: as it is, or compressed. */
+static struct sv
+pack_section(struct part_writer *w, bool compress, uint8_t *codec)
+{
+    size_t bound = ZSTD_compressBound(w->section.len);
+    char *dst;
+    size_t len;
+
+    *codec = PART_CODEC_NONE;
+    if (!compress || w->section.len < COMPRESS_MIN)
+        return sb_sv(&w->section);
+    sb_reset(&w->packed);
+    dst = sb_reserve(&w->packed, bound);
+    if (dst == NULL)
+        return sb_sv(&w->section);
+    len = ZSTD_compress2(w->zstd, dst, bound, w->section.ptr,
+        w->section.len);
+    if (ZSTD_isError(len) || len >= w->section.len)
+        return sb_sv(&w->section);
+    *codec = PART_CODEC_ZSTD;
+    return sv_make(dst, len);
+}
+
+static int
+end_section(struct part_writer *w, enum part_section_type type,
+    bool compress)
+{
+    struct part_section *section;
+    struct sv packed;
+    uint8_t codec;
+
+    if (writer_sb_ok(w, &w->section) != 0 ||
+        put_zeros(w, PART_SECTION_ALIGN) != 0)
+        return -1;
+    check(w->footer.nsections < PART_SECTIONS_MAX);
+    section = &w->footer.sections[w->footer.nsections++];
+    packed = pack_section(w, compress, &codec);
+    *section = (struct part_section){.type = (uint16_t)type,
+        .flags = PART_SECTION_CRITICAL, .codec = codec, .off = w->out.len,
+        .len = packed.len, .raw = w->section.len,
+        .xxh3 = part_checksum(w->part_id, packed.ptr, packed.len)};
+    sb_add_sv(&w->out, packed);
+    sb_reset(&w->section);
+    return writer_sb_ok(w, &w->out);
+}
+
+/* --- strings --- */
+
+/* Number of a string of the memtable, added when it is new. */
+static int
+put_string(struct part_writer *w, uint32_t code)
+{
+    if (code >= w->nstrings_mt || memtable_string(w->mt, code).ptr == NULL)
+        return writer_damaged(w, "string", code);
+    if (w->string_map[code] == NO_ORDINAL) {
+        w->strings = writer_grow(w, SCRATCH_STRINGS,
+            ((size_t)w->nstrings + 1) * sizeof(*w->strings));
+        if (w->strings == NULL)
+            return -1;
+        w->strings[w->nstrings] = code;
+        w->string_map[code] = w->nstrings++;
+    }
+    put_varint(w, w->string_map[code]);
+    return 0;
+}
+
+static int
+write_strings(struct part_writer *w)
+{
+    put_varint(w, w->nstrings);
+    for (uint32_t i = 0; i < w->nstrings; i++)
+        put_varint(w, memtable_string(w->mt, w->strings[i]).len);
+    for (uint32_t i = 0; i < w->nstrings; i++)
+        sb_add_sv(&w->section, memtable_string(w->mt, w->strings[i]));
+    return end_section(w, PART_SECTION_STRINGS, true);
+}
+
+/* --- lists: scopes and resources --- */
+
+static int
+put_value(struct part_writer *w, uint8_t type, const uint32_t *words)
+{
+    switch (type) {
+    case VALUE_EMPTY:
+        return 0;
+    case VALUE_BOOL:
+        put_u8(w, words[0] != 0);
+        return 0;
+    case VALUE_INT:
+        put_varint(w, enc_zigzag((int64_t)memtable_word2(words)));
+        return 0;
+    case VALUE_DOUBLE:
+        sb_add(&w->section, words, 8);
+        return 0;
+    default:
+        return put_string(w, words[0]);
+    }
+}
+
+static int
+put_list(struct part_writer *w, enum key_scope scope, uint32_t code,
+    uint32_t values)
+{
+    const uint32_t *words = w->mt->heap + values;
+    uint32_t ordinal;
+    struct write_shape shape;
+
+    if (writer_shape(w, scope, code, &ordinal) != 0)
+        return -1;
+    shape = w->shapes[ordinal];
+    if (shape.words > MEMTABLE_HEAP_WORDS ||
+        values > MEMTABLE_HEAP_WORDS - shape.words)
+        return writer_damaged(w, "values at word", values);
+    put_varint(w, ordinal);
+    for (uint32_t i = 0; i < shape.n; i++) {
+        uint8_t type = w->keys[w->shape_keys[shape.first + i]].type;
+
+        if (put_value(w, type, words) != 0)
+            return -1;
+        words += memtable_type_words(type);
+    }
+    return 0;
+}
+
+static int
+write_scopes(struct part_writer *w)
+{
+    put_varint(w, w->nscopes);
+    for (uint32_t i = 0; i < w->nscopes; i++) {
+        struct memtable_scope scope = w->mt->scopes[w->scopes[i]];
+
+        if (put_list(w, KEY_SCOPE, scope.shape, scope.values) != 0)
+            return -1;
+    }
+    return end_section(w, PART_SECTION_SCOPES, true);
+}
+
+static int
+write_resources(struct part_writer *w)
+{
+    put_varint(w, w->nresources);
+    for (uint32_t i = 0; i < w->nresources; i++) {
+        struct memtable_resource resource =
+            w->mt->resources[w->resources[i]];
+
+        if (put_string(w, resource.service) != 0 ||
+            put_list(w, KEY_RESOURCE, resource.shape, resource.values) != 0)
+            return -1;
+    }
+    return end_section(w, PART_SECTION_RESOURCES, true);
+}
+
+/* --- streams, shapes, keys --- */
+
+static int
+write_streams(struct part_writer *w)
+{
+    put_varint(w, w->nstreams);
+    for (uint32_t i = 0; i < w->nstreams; i++) {
+        struct memtable_stream stream = w->mt->streams[w->streams[i]];
+
+        put_varint(w, w->tenant_map[stream.tenant]);
+        if (put_string(w, stream.service) != 0)
+            return -1;
+        put_varint(w, w->scope_map[stream.scope]);
+        if (put_string(w, stream.name) != 0)
+            return -1;
+        put_varint(w, enc_zigzag(stream.kind));
+    }
+    return end_section(w, PART_SECTION_STREAMS, true);
+}
+
+static int
+write_shapes(struct part_writer *w)
+{
+    put_varint(w, w->nshapes);
+    for (uint32_t i = 0; i < w->nshapes; i++) {
+        const struct write_shape *shape = &w->shapes[i];
+
+        put_u8(w, shape->scope);
+        put_varint(w, shape->n);
+        for (uint32_t j = 0; j < shape->n; j++)
+            put_varint(w, w->shape_keys[shape->first + j]);
+    }
+    return end_section(w, PART_SECTION_SHAPES, true);
+}
+
+static int
+write_key_names(struct part_writer *w)
+{
+    put_varint(w, w->nkeys);
+    for (uint32_t i = 0; i < w->nkeys; i++) {
+        const struct write_key *key = &w->keys[i];
+
+        put_u8(w, (uint8_t)(key->scope | (key->is_field ? 0x80 : 0)));
+        put_u8(w, key->type);
+        put_varint(w, key->occurrence);
+        if (key->is_field)
+            put_varint(w, key->name);
+        else if (put_string(w, key->name) != 0)
+            return -1;
+    }
+    return end_section(w, PART_SECTION_KEYS, true);
+}
+
+static int
+write_tenants(struct part_writer *w)
+{
+    for (uint32_t i = 0; i < w->ntenants; i++)
+        sb_add(&w->section, &w->mt->tenants[w->tenants[i]],
+            sizeof(struct tenant));
+    return end_section(w, PART_SECTION_TENANTS, true);
+}
+
+/* --- where a trace id is --- */
+
+static uint32_t
+log2_buckets(uint32_t n)
+{
+    uint32_t log2 = 0;
+
+    while (log2 < PART_TRACES_LOG2_MAX &&
+        (n >> log2) > PART_TRACES_PER_BUCKET)
+        log2++;
+    return log2;
+}
+
+static void
+pad8(struct part_writer *w)
+{
+    uint64_t zero = 0;
+
+    sb_add(&w->section, &zero, ALIGN_UP(w->section.len, 8) - w->section.len);
+}
+
+static int
+write_trace_index(struct part_writer *w)
+{
+    uint32_t n = w->ntraces;
+    struct part_traces head = {.seed = w->trace_seed, .n = n,
+        .log2_buckets = (uint8_t)log2_buckets(n)};
+    uint32_t bits = head.log2_buckets + PART_TRACES_TAG_BITS;
+    struct sort_item *a = writer_alloc(w, SCRATCH_SORT_A, n * sizeof(*a));
+    struct sort_item *b = writer_alloc(w, SCRATCH_SORT_B, n * sizeof(*b));
+
+    if (a == NULL || b == NULL)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        a[i] = (struct sort_item){
+            w->traces[w->trace_order[i]].hash >> (64 - bits), i};
+    a = sort_items(a, b, n, bits);
+    sb_add(&w->section, &head, sizeof(head));
+    for (uint32_t bucket = 0, i = 0; bucket <= 1u << head.log2_buckets;
+        bucket++) {
+        while (i < n && a[i].key >> PART_TRACES_TAG_BITS < bucket)
+            i++;
+        sb_add(&w->section, &i, sizeof(i));
+    }
+    pad8(w);
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t tag = (uint16_t)a[i].key;
+
+        sb_add(&w->section, &tag, sizeof(tag));
+    }
+    pad8(w);
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t ordinal = (uint16_t)a[i].index;
+
+        sb_add(&w->section, &ordinal, sizeof(ordinal));
+    }
+    pad8(w);
+    return end_section(w, PART_SECTION_TRACES, false);
+}
+
+/* --- all --- */
+
+static int
+write_lineage(struct part_writer *w, const struct part_lineage *lineage)
+{
+    uint32_t counts[2] = {0, 1};
+
+    sb_add(&w->section, w->footer.node_id, sizeof(w->footer.node_id));
+    sb_add(&w->section, counts, sizeof(counts));
+    sb_add(&w->section, lineage, sizeof(*lineage));
+    return end_section(w, PART_SECTION_LINEAGE, false);
+}
+
+int
+write_index(struct part_writer *w, const struct part_lineage *lineage)
+{
+    size_t bytes = (size_t)w->nstrings_mt * sizeof(*w->string_map);
+
+    w->string_map = writer_alloc(w, SCRATCH_STRING_MAP, bytes);
+    if (w->string_map == NULL)
+        return -1;
+    memset(w->string_map, 0xff, bytes);
+    sb_reset(&w->section);
+    sb_add(&w->section, &w->block, sizeof(w->block));
+    if (end_section(w, PART_SECTION_BLOCKS, false) != 0 ||
+        write_lineage(w, lineage) != 0 || write_trace_index(w) != 0 ||
+        write_tenants(w) != 0 || write_streams(w) != 0 ||
+        write_scopes(w) != 0 || write_resources(w) != 0)
+        return -1;
+    /* Lists have numbered their shapes and keys by now. */
+    if (write_shapes(w) != 0 || write_key_names(w) != 0 ||
+        write_strings(w) != 0)
+        return -1;
+    return put_zeros(w, PART_SECTION_ALIGN);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Encoding a part: the trace table and the core columns of the spans. */
+
+#include "core/base.h"
+#include "storage/part_write.h"
+
+#include "core/enc.h"
+
+/* --- tables --- */
+
+static int
+write_runs(struct part_writer *w, const struct write_rows *table,
+    uint32_t stream_column, uint32_t shape_column, uint32_t rows_column)
+{
+    uint64_t *v = writer_alloc(w, SCRATCH_WIDE, table->nruns * sizeof(*v));
+
+    if (v == NULL)
+        return -1;
+    for (uint32_t i = 0; i < table->nruns; i++)
+        v[i] = table->runs[i].shape;
+    if (vector_u64(w, vector_id(shape_column, PART_ROLE_VALUES), v,
+            table->nruns, COL_TRY_DELTA) != 0)
+        return -1;
+    for (uint32_t i = 0; i < table->nruns; i++)
+        v[i] = table->runs[i].rows;
+    if (vector_u64(w, vector_id(rows_column, PART_ROLE_VALUES), v,
+            table->nruns, 0) != 0)
+        return -1;
+    if (stream_column == NO_ORDINAL)
+        return 0;
+    for (uint32_t i = 0; i < table->nruns; i++)
+        v[i] = table->runs[i].stream;
+    return vector_u64(w, vector_id(stream_column, PART_ROLE_VALUES), v,
+        table->nruns, COL_TRY_DELTA);
+}
+
+int
+write_all_runs(struct part_writer *w)
+{
+    if (write_runs(w, &w->tables[TABLE_SPANS], PART_RUN_STREAM,
+            PART_RUN_SHAPE, PART_RUN_ROWS) != 0 ||
+        write_runs(w, &w->tables[TABLE_EVENTS], NO_ORDINAL,
+            PART_EVENT_RUN_SHAPE, PART_EVENT_RUN_ROWS) != 0)
+        return -1;
+    return write_runs(w, &w->tables[TABLE_LINKS], NO_ORDINAL,
+        PART_LINK_RUN_SHAPE, PART_LINK_RUN_ROWS);
+}
+
+/* --- traces --- */
+
+static int
+write_trace_ids(struct part_writer *w, uint64_t *v)
+{
+    uint32_t n = w->ntraces;
+
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = w->traces[w->trace_order[i]].hi;
+    if (vector_fixed(w, vector_id(PART_TRACE_HI, 0), PART_RAW, 8, v, n) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = w->traces[w->trace_order[i]].lo;
+    return vector_fixed(w, vector_id(PART_TRACE_LO, 0), PART_RAW, 8, v, n);
+}
+
+static int
+write_traces(struct part_writer *w, uint64_t *v)
+{
+    uint32_t n = w->ntraces;
+
+    if (write_trace_ids(w, v) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = w->traces[w->trace_order[i]].tenant;
+    if (vector_u64(w, vector_id(PART_TRACE_TENANT, 0), v, n,
+            COL_TRY_DELTA) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (uint64_t)w->traces[w->trace_order[i]].start_ns;
+    return vector_u64(w, vector_id(PART_TRACE_START, 0), v, n,
+        COL_TRY_DELTA);
+}
+
+/* --- columns of one value a row --- */
+
+static int
+write_ids(struct part_writer *w, uint64_t *v)
+{
+    for (uint32_t i = 0; i < w->nrows; i++)
+        v[i] = enc_get64(w->mt->span_id[w->rows[i]].b);
+    return vector_fixed(w, vector_id(PART_ROW_ID, 0), PART_RAW, 8, v,
+        w->nrows);
+}
+
+static int
+write_times(struct part_writer *w, uint64_t *v)
+{
+    const struct memtable *mt = w->mt;
+    uint32_t n = w->nrows;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct write_trace *trace =
+            &w->traces[w->trace_order[w->row_ordinal[i]]];
+
+        v[i] = (uint64_t)mt->start_ns[w->rows[i]] - (uint64_t)trace->start_ns;
+    }
+    if (vector_u64(w, vector_id(PART_ROW_START, 0), v, n,
+            COL_TRY_SCALE) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = w->rows[i];
+
+        v[i] = enc_zigzag((int64_t)((uint64_t)mt->end_ns[row] -
+            (uint64_t)mt->start_ns[row]));
+    }
+    return vector_u64(w, vector_id(PART_ROW_DURATION, 0), v, n,
+        COL_TRY_SCALE);
+}
+
+/* Resources are numbered in the order of their first row. */
+static int
+write_resources(struct part_writer *w, uint64_t *v)
+{
+    size_t bytes = MEMTABLE_RESOURCES_MAX * sizeof(uint32_t);
+    uint32_t known = MIN(w->mt->h.nresources, MEMTABLE_RESOURCES_MAX);
+
+    w->resource_map = writer_alloc(w, SCRATCH_RESOURCE_MAP, bytes);
+    w->resources = writer_alloc(w, SCRATCH_RESOURCES, bytes);
+    if (w->resource_map == NULL || w->resources == NULL)
+        return -1;
+    memset(w->resource_map, 0xff, bytes);
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        uint32_t code = w->mt->resource[w->rows[i]];
+
+        if (code >= known)
+            return writer_damaged(w, "resource of row", w->rows[i]);
+        if (w->resource_map[code] == NO_ORDINAL) {
+            w->resource_map[code] = w->nresources;
+            w->resources[w->nresources++] = code;
+        }
+        v[i] = w->resource_map[code];
+    }
+    return vector_u64(w, vector_id(PART_ROW_RESOURCE, 0), v, w->nrows,
+        COL_TRY_DELTA);
+}
+
+static int
+write_status(struct part_writer *w, uint64_t *v)
+{
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        v[i] = w->mt->status[w->rows[i]] & 3;
+        w->block.error_rows += v[i] == 2;
+    }
+    return vector_u64(w, vector_id(PART_ROW_STATUS, 0), v, w->nrows, 0);
+}
+
+/* --- what the index says of the block --- */
+
+static void
+summarize(struct part_writer *w)
+{
+    const struct memtable *mt = w->mt;
+    struct part_block *block = &w->block;
+
+    block->min_start_ns = block->min_end_ns = INT64_MAX;
+    block->max_start_ns = block->max_end_ns = INT64_MIN;
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        int64_t start = mt->start_ns[w->rows[i]];
+        int64_t end = mt->end_ns[w->rows[i]];
+
+        block->min_start_ns = MIN(block->min_start_ns, start);
+        block->max_start_ns = MAX(block->max_start_ns, start);
+        block->min_end_ns = MIN(block->min_end_ns, end);
+        block->max_end_ns = MAX(block->max_end_ns, end);
+    }
+    for (uint32_t i = 0; i < w->nrows; i++)
+        block->end_bins[part_end_bin(block->min_end_ns, block->max_end_ns,
+            mt->end_ns[w->rows[i]])]++;
+    block->rows = w->nrows;
+    block->traces = w->ntraces;
+    block->runs = w->tables[TABLE_SPANS].nruns;
+}
+
+int
+write_rows(struct part_writer *w)
+{
+    uint64_t *v;
+
+    summarize(w);
+    if (write_parents(w) != 0)
+        return -1;
+    v = writer_alloc(w, SCRATCH_WIDE, w->nrows * sizeof(*v));
+    if (v == NULL || write_traces(w, v) != 0)
+        return -1;
+    if (vector_u32(w, vector_id(PART_ROW_TRACE, 0), w->row_ordinal, w->nrows,
+            COL_TRY_DELTA) != 0)
+        return -1;
+    if (write_ids(w, v) != 0 || write_times(w, v) != 0 ||
+        write_resources(w, v) != 0)
+        return -1;
+    return write_status(w, v);
+}
