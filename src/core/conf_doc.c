@@ -38,9 +38,7 @@ text_of(const struct conf *conf, const struct conf_row *row)
     if (row->kind == CONF_KIND_PATH)
         return sv_from(*(const char *const *)((const char *)conf +
             row->offset));
-    if (row->kind == CONF_KIND_SECRET && text.len > 0)
-        return SV(CONF_SECRET_MASK);
-    return text;
+    return conf_type_shown(row->kind, text);
 }
 
 void

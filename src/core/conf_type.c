@@ -267,13 +267,13 @@ static size_t
 unquote(char *ptr, size_t len)
 {
     size_t to = 0;
+    char quote = ptr[0];
 
-    if (len < 2 || (ptr[0] != '"' && ptr[0] != '\'') ||
-        ptr[len - 1] != ptr[0])
+    if (len < 2 || (quote != '"' && quote != '\'') || ptr[len - 1] != quote)
         return len;
     for (size_t from = 1; from < len - 1; from++) {
         if (ptr[from] == '\\' && from + 1 < len - 1 &&
-            (ptr[from + 1] == ptr[0] || ptr[from + 1] == '\\'))
+            (ptr[from + 1] == quote || ptr[from + 1] == '\\'))
             from++;
         ptr[to++] = ptr[from];
     }
@@ -295,6 +295,13 @@ conf_type_split(struct sv *rest, struct pool *pool, struct sv *item)
     copy = pool_dup(pool, part.ptr, part.len);
     *item = sv_make(copy, copy == NULL ? 0 : unquote(copy, part.len));
     return true;
+}
+
+struct sv
+conf_type_shown(enum conf_kind kind, struct sv text)
+{
+    return kind == CONF_KIND_SECRET && text.len > 0 ? SV(CONF_SECRET_MASK)
+                                                    : text;
 }
 
 /* Words that some YAML reader takes for something else than text. */

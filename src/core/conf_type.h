@@ -41,6 +41,9 @@ int conf_type_check_item(const struct conf_row *row, struct sv text,
  */
 bool conf_type_split(struct sv *rest, struct pool *pool, struct sv *item);
 
+/* text, or the mask where a secret is set: what people may see. */
+struct sv conf_type_shown(enum conf_kind kind, struct sv text);
+
 /* Appends text so that YAML reads it as one scalar with the same text. */
 void conf_type_print_yaml(struct sb *out, struct sv text);
 
