@@ -18,7 +18,8 @@ my %may = (
     otlp => [qw(core event http span)],
     storage => [qw(core span event/task.h event/loop.h event/module.h)],
     api => [qw(core event http span otlp storage)],
-    cli => [qw(core span otlp http/client.h)],
+    # store.h for "spoorctl check", which reads a data directory offline.
+    cli => [qw(core span otlp http/client.h storage/store.h)],
 );
 
 # Wires everything together.
