@@ -29,7 +29,7 @@ struct process;
  * go back to it, until listen_commit().
  */
 int listen_open(const struct conf *conf, struct err *err) WARN_UNUSED;
-/* Master: closes what the last listen_open() did not name. */
+/* Closes what the last listen_open() did not name, in this process. */
 void listen_commit(void);
 /* Closes this process's copies. */
 void listen_close_all(void);

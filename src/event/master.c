@@ -407,9 +407,13 @@ master_on_ended(struct proc *proc, const struct proc_end *end)
 }
 
 static void
-master_in_child(void)
+master_in_child(enum role role)
 {
     control_abandon();
+    if (role_has_network(role))
+        listen_commit(); /* without what an older generation listens on */
+    else
+        listen_close_all();
     loop_timer_free(master.fill_timer);
     master.fill_timer = NULL;
 }

@@ -21,3 +21,16 @@ role_name(enum role role)
     check(role < ROLE_COUNT);
     return names[role];
 }
+
+bool
+role_has_network(enum role role)
+{
+    static const bool has_network[] = {
+#define ROLE(id, name, count, network, doc) [ROLE_##id] = network,
+#include "core/roles.def"
+#undef ROLE
+    };
+
+    check(role < ROLE_COUNT);
+    return has_network[role];
+}

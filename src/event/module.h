@@ -89,5 +89,7 @@ extern const struct module *const *modules;
 
 /* "worker", from core/roles.def. */
 const char *role_name(enum role role);
+/* Whether it keeps the listen sockets. */
+bool role_has_network(enum role role);
 
 #endif

@@ -307,7 +307,7 @@ proc_child(const struct worker_start *start)
         channel_free(proc->channel);
         loop_timer_free(proc->timer);
     }
-    table.hooks->in_child();
+    table.hooks->in_child(start->process.role);
     worker_main(start);
 }
 

@@ -65,7 +65,7 @@ struct proc_hooks {
     /* proc counts as gone already and is freed after it. */
     void (*on_ended)(struct proc *proc, const struct proc_end *end);
     /* In a new child: close what only the master may hold. */
-    void (*in_child)(void);
+    void (*in_child)(enum role role);
 };
 
 /*
