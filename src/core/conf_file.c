@@ -96,11 +96,12 @@ set(struct walk *walk, const struct conf_row *row,
 /* An item of a sequence: NULL text if it is none. */
 static struct sv
 item_of(struct walk *walk, const struct conf_row *row,
-    const struct conf_node *node)
+    struct conf_node *node)
 {
     struct err err = ERR_INIT;
 
-    if (node->is_bad)
+    if (conf_node_resolve(node, walk->loader->pool,
+        &walk->loader->report) != 0)
         return sv_make(NULL, 0);
     if (node->type != CONF_NODE_SCALAR || node->is_null) {
         report_value(walk, row, node, "must be a list of words");
@@ -121,7 +122,7 @@ set_sequence(struct walk *walk, const struct conf_row *row,
     unsigned nitems = 0;
     bool is_good = true;
 
-    for (const struct conf_node *child = node->first; child != NULL;
+    for (struct conf_node *child = node->first; child != NULL;
         child = child->next) {
         struct sv item = item_of(walk, row, child);
 
@@ -163,7 +164,7 @@ set_list_text(struct walk *walk, const struct conf_row *row,
 
 static void
 walk_directive(struct walk *walk, const struct conf_row *row,
-    const struct conf_node *node)
+    struct conf_node *node)
 {
     unsigned *line = &walk->row_line[conf_row_index(row)];
 
@@ -174,7 +175,8 @@ walk_directive(struct walk *walk, const struct conf_row *row,
         return;
     }
     *line = node->key->mark.line;
-    if (node->is_bad)
+    if (conf_node_resolve(node, walk->loader->pool,
+        &walk->loader->report) != 0)
         return;
     if (node->type == CONF_NODE_MAPPING)
         report_value(walk, row, node, "must be a value, not a group");
@@ -211,7 +213,7 @@ static void walk_group(struct walk *walk, struct sv group,
 
 /* Nesting is bounded by the table: an unknown group is not entered. */
 static void
-walk_child(struct walk *walk, struct sv group, const struct conf_node *node)
+walk_child(struct walk *walk, struct sv group, struct conf_node *node)
 {
     struct conf_report *report = &walk->loader->report;
     const struct conf_row *row;
@@ -219,6 +221,11 @@ walk_child(struct walk *walk, struct sv group, const struct conf_node *node)
     struct sv yaml;
     unsigned line;
 
+    if (node->key->problem != NULL) {
+        conf_report_error(report, &node->key->mark, "%s",
+            node->key->problem);
+        return;
+    }
     if (node->key->text.len == 0 || node->key->text.len >= CONF_NAME_MAX) {
         report_unknown(walk, group, node->key);
         return;
@@ -239,9 +246,11 @@ walk_child(struct walk *walk, struct sv group, const struct conf_node *node)
     if (line != 0)
         conf_report_error(report, &node->key->mark,
             "duplicate group \"%s\" (first in line %u)", name, line);
+    if (conf_node_resolve(node, walk->loader->pool, report) != 0)
+        return;
     if (node->type == CONF_NODE_MAPPING)
         walk_group(walk, yaml, node);
-    else if (!node->is_null && !node->is_bad)
+    else if (!node->is_null)
         conf_report_error(report, &node->mark,
             "\"%s\" must be a group of directives", name);
 }
@@ -249,7 +258,7 @@ walk_child(struct walk *walk, struct sv group, const struct conf_node *node)
 static void
 walk_group(struct walk *walk, struct sv group, const struct conf_node *node)
 {
-    for (const struct conf_node *child = node->first; child != NULL;
+    for (struct conf_node *child = node->first; child != NULL;
         child = child->next)
         walk_child(walk, group, child);
 }
@@ -262,7 +271,8 @@ conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
     struct conf_node *root;
 
     if (conf_node_parse(&root, text, loader->pool, &loader->report) != 0 ||
-        root == NULL || root->is_null)
+        root == NULL || root->is_null ||
+        conf_node_resolve(root, loader->pool, &loader->report) != 0)
         return;
     if (root->type == CONF_NODE_MAPPING)
         walk_group(&walk, SV_EMPTY, root);

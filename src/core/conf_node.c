@@ -10,7 +10,8 @@
 #include <yaml.h>
 
 #include "core/conf_node.h"
-#include "core/sb.h"
+
+#define TAG_PROBLEM "tags are not supported"
 
 struct builder {
     struct pool *pool;
@@ -42,77 +43,6 @@ mark_of(const yaml_event_t *event)
     return mark;
 }
 
-static bool
-is_name_char(char c, bool is_first)
-{
-    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-        (!is_first && c >= '0' && c <= '9');
-}
-
-/*
- * The text between "${" and "}".  False if it is no variable, or one that is
- * neither set nor has a default.
- */
-static bool
-add_variable(struct sb *out, struct sv inner, struct conf_node *node,
-    struct conf_report *report)
-{
-    char name[128];
-    const char *value;
-    size_t len = 0;
-
-    while (len < inner.len && is_name_char(inner.ptr[len], len == 0))
-        len++;
-    if (len == 0 || len >= sizeof(name) ||
-        (len < inner.len && !sv_starts_with(sv_sub(inner, len, 2), SV(":-")))) {
-        conf_report_error(report, &node->mark,
-            "\"${%.*s}\" must be ${NAME} or ${NAME:-default}",
-            (int)MIN(inner.len, (size_t)80), inner.ptr);
-        return false;
-    }
-    memcpy(name, inner.ptr, len);
-    name[len] = '\0';
-    value = getenv(name);
-    if (value != NULL && (value[0] != '\0' || len == inner.len)) {
-        sb_add_str(out, value);
-    } else if (len < inner.len) {
-        sb_add_sv(out, sv_sub(inner, len + 2, inner.len));
-    } else {
-        conf_report_error(report, &node->mark,
-            "environment variable \"%s\" is not set "
-            "(${%s:-default} gives a default)", name, name);
-        return false;
-    }
-    return true;
-}
-
-static bool
-expand(struct sb *out, struct sv text, struct conf_node *node,
-    struct conf_report *report)
-{
-    while (text.len > 0) {
-        if (sv_starts_with(text, SV("$${"))) {
-            sb_add_str(out, "${");
-            text = sv_sub(text, 3, text.len);
-        } else if (sv_starts_with(text, SV("${"))) {
-            size_t end = sv_find_byte(text, '}');
-
-            if (end == text.len) {
-                conf_report_error(report, &node->mark,
-                    "\"${\" without \"}\" (\"$${\" stands for itself)");
-                return false;
-            }
-            if (!add_variable(out, sv_sub(text, 2, end - 2), node, report))
-                return false;
-            text = sv_sub(text, end + 1, text.len);
-        } else {
-            sb_add_char(out, text.ptr[0]);
-            text = sv_sub(text, 1, text.len);
-        }
-    }
-    return true;
-}
-
 static int
 fail_too_large(struct builder *b, const struct conf_mark *mark)
 {
@@ -120,50 +50,21 @@ fail_too_large(struct builder *b, const struct conf_mark *mark)
     return -1;
 }
 
-static int
-node_set_text(struct builder *b, struct conf_node *node, struct sv text)
-{
-    struct sb sb;
-    char *copy;
-    int rc = 0;
-
-    sb_init(&sb, CONF_SCALAR_BYTES_MAX);
-    if (!expand(&sb, text, node, b->report)) {
-        node->is_bad = true;
-    } else if (sb_failed(&sb)) {
-        conf_report_error(b->report, &node->mark,
-            "the value is longer than %zu bytes", CONF_SCALAR_BYTES_MAX);
-        node->is_bad = true;
-    } else if (memchr(sb.ptr, '\0', sb.len) != NULL ||
-        !sv_is_utf8(sb_sv(&sb))) {
-        conf_report_error(b->report, &node->mark,
-            "the value must be UTF-8 without NUL");
-        node->is_bad = true;
-    }
-    copy = pool_dup(b->pool, sb.ptr, node->is_bad ? 0 : sb.len);
-    if (copy == NULL)
-        rc = fail_too_large(b, &node->mark);
-    else
-        node->text = sv_make(copy, node->is_bad ? 0 : sb.len);
-    sb_release(&sb);
-    return rc;
-}
-
 /* Hangs node where the grammar of the events wants it. */
-static int
+static void
 node_place(struct builder *b, struct conf_node *node)
 {
     struct conf_node *parent;
 
     if (b->depth == 0) {
         b->root = node;
-        return 0;
+        return;
     }
     parent = b->open[b->depth - 1];
     if (parent->type == CONF_NODE_MAPPING) {
         if (b->keys[b->depth - 1] == NULL) {
             b->keys[b->depth - 1] = node;
-            return 0;
+            return;
         }
         node->key = b->keys[b->depth - 1];
         b->keys[b->depth - 1] = NULL;
@@ -173,7 +74,6 @@ node_place(struct builder *b, struct conf_node *node)
     else
         parent->last->next = node;
     parent->last = node;
-    return 0;
 }
 
 static bool
@@ -205,6 +105,7 @@ on_scalar(struct builder *b, const yaml_event_t *event)
     struct sv text = sv_make(event->data.scalar.value,
         event->data.scalar.length);
     struct conf_node *node = node_new(b, event);
+    char *copy;
 
     if (node == NULL)
         return -1;
@@ -212,17 +113,13 @@ on_scalar(struct builder *b, const yaml_event_t *event)
     node->is_null = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
         (text.len == 0 || sv_eq(text, SV("~")) || sv_eq(text, SV("null")));
     if (event->data.scalar.tag != NULL)
-        conf_report_error(b->report, &node->mark, "tags are not supported");
-    if (is_key_next(b)) {
-        char *copy = pool_dup(b->pool, text.ptr, text.len);
-
-        if (copy == NULL)
-            return fail_too_large(b, &node->mark);
-        node->text = sv_make(copy, text.len);
-    } else if (node_set_text(b, node, text) != 0) {
-        return -1;
-    }
-    return node_place(b, node);
+        node->problem = TAG_PROBLEM;
+    copy = pool_dup(b->pool, text.ptr, text.len);
+    if (copy == NULL)
+        return fail_too_large(b, &node->mark);
+    node->text = sv_make(copy, text.len);
+    node_place(b, node);
+    return 0;
 }
 
 static int
@@ -233,10 +130,10 @@ on_alias(struct builder *b, const yaml_event_t *event)
     if (node == NULL)
         return -1;
     node->type = CONF_NODE_SCALAR;
-    node->is_bad = true;
+    node->problem = "aliases are not supported";
     node->text = SV_EMPTY;
-    conf_report_error(b->report, &node->mark, "aliases are not supported");
-    return node_place(b, node);
+    node_place(b, node);
+    return 0;
 }
 
 static int
@@ -251,7 +148,7 @@ on_open(struct builder *b, const yaml_event_t *event)
         return -1;
     node->type = is_mapping ? CONF_NODE_MAPPING : CONF_NODE_SEQUENCE;
     if (tag != NULL)
-        conf_report_error(b->report, &node->mark, "tags are not supported");
+        node->problem = TAG_PROBLEM;
     if (is_key_next(b)) {
         conf_report_error(b->report, &node->mark, "a key must be a word");
         return -1;
@@ -261,8 +158,7 @@ on_open(struct builder *b, const yaml_event_t *event)
             "nested deeper than %d levels", CONF_NODE_DEPTH_MAX);
         return -1;
     }
-    if (node_place(b, node) != 0)
-        return -1;
+    node_place(b, node);
     b->open[b->depth] = node;
     b->keys[b->depth] = NULL;
     b->depth++;

@@ -28,9 +28,9 @@ enum conf_node_type {
 struct conf_node {
     enum conf_node_type type;
     bool is_null;              /* nothing, "~" or "null" without quotes */
-    bool is_bad;               /* an error about its text was reported */
+    const char *problem;       /* NULL, or what it must not be */
     struct conf_mark mark;
-    struct sv text;            /* of a scalar; no NUL inside, NUL behind */
+    struct sv text;            /* of a scalar, NUL behind */
     struct conf_node *key;     /* of a mapping's child */
     struct conf_node *first;   /* children in order */
     struct conf_node *last;
@@ -38,12 +38,18 @@ struct conf_node {
 };
 
 /*
- * The tree of text, allocated in pool; *root is NULL for an empty text.
- * Values (not keys) have ${NAME} and ${NAME:-default} replaced from the
- * environment; $${ stands for ${.  Errors go to report; -1 when there is no
- * usable tree, else 0 (also with errors).
+ * The tree of text, allocated in pool; *root is NULL for an empty text.  -1
+ * when there is no usable tree: the error was reported.
  */
 int conf_node_parse(struct conf_node **root, struct sv text,
     struct pool *pool, struct conf_report *report) WARN_UNUSED;
+
+/*
+ * To be called once before a node's value is used: reports what is wrong
+ * with it (-1).  In a scalar ${NAME} and ${NAME:-default} are replaced from
+ * the environment; $${ stands for ${.  The text is UTF-8 without NUL then.
+ */
+int conf_node_resolve(struct conf_node *node, struct pool *pool,
+    struct conf_report *report) WARN_UNUSED;
 
 #endif
