@@ -16,6 +16,7 @@ check_from_thread(void *arg)
 int
 main(void)
 {
+    char name[] = "thread";
     pthread_t thread;
 
     ok(true, "a name with a %s and a number %d", "word", 1);
@@ -23,7 +24,7 @@ main(void)
     is_str("a", "a", "strings");
     is_str(NULL, NULL, "no strings");
     is_mem("a\0b", 3, "a\0b", 3, "bytes");
-    if (pthread_create(&thread, NULL, check_from_thread, &thread) == 0)
+    if (pthread_create(&thread, NULL, check_from_thread, name) == 0)
         pthread_join(thread, NULL);
     skip("shown as an example", 1);
     return tap_done();
