@@ -7,12 +7,12 @@
  */
 
 #include "core/base.h"
+#include "core/conf.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #include "core/assert.h"
-#include "core/conf.h"
 #include "core/conf_load.h"
 #include "core/conf_node.h"
 #include "core/conf_type.h"

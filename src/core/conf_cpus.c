@@ -14,12 +14,12 @@
  */
 
 #include "core/base.h"
+#include "core/conf_cpus.h"
 
 #include <sched.h>
 #include <unistd.h>
 
 #include "core/conf.h"
-#include "core/conf_cpus.h"
 #include "core/file.h"
 #include "core/num.h"
 #include "core/sv.h"

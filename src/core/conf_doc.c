@@ -3,9 +3,9 @@
 /* What the running program says of its configuration: -T, -help, /flags. */
 
 #include "core/base.h"
+#include "core/conf_doc.h"
 
 #include "core/conf.h"
-#include "core/conf_doc.h"
 #include "core/conf_load.h"
 #include "core/conf_report.h"
 #include "core/conf_type.h"

@@ -3,9 +3,9 @@
 /* The directive table in memory, and the questions asked of it. */
 
 #include "core/base.h"
+#include "core/conf_table.h"
 
 #include "core/conf_near.h"
-#include "core/conf_table.h"
 #include "core/sb.h"
 
 const struct conf_row conf_rows[CONF_ROWS] = {

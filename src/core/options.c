@@ -6,13 +6,13 @@
  */
 
 #include "core/base.h"
+#include "core/options.h"
 
 #include "core/conf_doc.h"
 #include "core/conf_near.h"
 #include "core/conf_report.h"
 #include "core/conf_table.h"
 #include "core/mem.h"
-#include "core/options.h"
 
 enum argument { ARG_NONE, ARG_BOOL, ARG_NEEDED, ARG_OPTIONAL };
 
