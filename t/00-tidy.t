@@ -40,7 +40,7 @@ find({ no_chdir => 1, wanted => sub {
         return;
     }
     push @files, $_ if -f && m{\.(?:[ch]|def|t|pm|pl|sh|proto|mjs|js|py)$}
-        || -f && m{^(?:auto/\w[\w-]*|t/run|bench/run|\.ci/run)$};
+        || -f && m{^(?:auto/\w[\w-]*|t/run|bench/\w+|\.ci/run)$};
 } }, grep { -e } qw(src t fuzz bench tools auto proto .ci));
 push @files, 'configure', 'Makefile.in';
 @files = sort @files;
