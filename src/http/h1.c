@@ -200,7 +200,8 @@ h1_free(struct h1_conn *h1)
 static void
 h1_detach(struct h1_conn *h1)
 {
-    bool is_handled = h1->state == H1_REPLY && !h1->request->reply_ended;
+    bool is_handled = h1->state == H1_REPLY && h1->request != NULL &&
+        !h1->request->reply_ended;
 
     h1->state = H1_CLOSED;
     h1->conn = NULL;

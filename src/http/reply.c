@@ -266,6 +266,16 @@ send_whole(struct stream *stream, int status, const char *content_type,
     stream_end(stream, false);
 }
 
+/* False: compression failed or gained nothing.  Any thread. */
+static bool
+gzip_pack(const struct sb *plain, struct sb *packed)
+{
+    /* The compressor asks for room for the worst case. */
+    sb_init(packed, plain->len + plain->len / 8 + 1 * KIB);
+    return compress_append(ENCODING_GZIP, sb_sv(plain), GZIP_LEVEL, packed,
+        NULL) == 0 && packed->len < plain->len;
+}
+
 /* A body that is compressed on a thread. */
 struct gzip_job {
     struct stream *stream;
@@ -273,7 +283,7 @@ struct gzip_job {
     char *content_type;
     struct sb plain;
     struct sb packed;
-    bool is_failed;
+    bool is_packed;
 };
 
 static void
@@ -281,8 +291,7 @@ IMPL(task_fn) gzip_run(void *arg)
 {
     struct gzip_job *job = arg;
 
-    job->is_failed = compress_append(ENCODING_GZIP, sb_sv(&job->plain),
-        GZIP_LEVEL, &job->packed, NULL) != 0;
+    job->is_packed = gzip_pack(&job->plain, &job->packed);
 }
 
 /* The stream was kept: only http/ itself can have aborted it meanwhile. */
@@ -293,11 +302,11 @@ IMPL(task_fn) gzip_done(void *arg)
     struct stream *stream = job->stream;
 
     stream->state = STREAM_OPEN;
-    if (!job->is_failed)
+    if (job->is_packed)
         http_reply_header(&stream->req, "Content-Encoding", "gzip");
     stream->state = STREAM_WHOLE;
     send_whole(stream, job->status, job->content_type,
-        job->is_failed ? &job->plain : &job->packed);
+        job->is_packed ? &job->packed : &job->plain);
     sb_release(&job->plain);
     sb_release(&job->packed);
     xfree(job->content_type);
@@ -318,12 +327,10 @@ gzip_later(struct stream *stream, int status, const char *content_type,
     job->status = status;
     job->content_type = xstrdup(content_type);
     job->plain = *body;
-    sb_init(&job->packed, body->len);
     if (task_post(tasks, gzip_run, gzip_done, job, NULL) == 0) {
-        sb_init(body, 0);
+        sb_init(body, body->max);
         return true;
     }
-    sb_release(&job->packed);
     xfree(job->content_type);
     xfree(job);
     return false;
@@ -335,9 +342,7 @@ gzip_now(struct http_req *req, struct sb *body)
 {
     struct sb packed;
 
-    sb_init(&packed, body->len);
-    if (compress_append(ENCODING_GZIP, sb_sv(body), GZIP_LEVEL, &packed,
-            NULL) == 0) {
+    if (gzip_pack(body, &packed)) {
         sb_release(body);
         *body = packed;
         http_reply_header(req, "Content-Encoding", "gzip");
