@@ -201,6 +201,7 @@ start_up(const struct conf *conf, struct err *err)
 
     store_set_decoder(otlp_decode);
     otlp_set_sink(store_ingest);
+    otlp_set_limits(store_span_limits);
     modules = module_table;
     http_routes = api_routes;
     return 0;
