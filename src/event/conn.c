@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -63,6 +64,8 @@ struct conn {
     const struct conn_ops *ops;
     void *arg;
 
+    LIST_ENTRY(conn) left; /* FINISHING and LINGERING: on conns_left */
+
     struct conn_buf *out;
     struct conn_buf **out_end;
     size_t queued;
@@ -80,6 +83,8 @@ struct conn {
 
 /* Connections in state CONN_FINISHING in this process. */
 static unsigned conn_nfinishing;
+/* Those that have no owner any more. */
+static LIST_HEAD(, conn) conns_left = LIST_HEAD_INITIALIZER(conns_left);
 
 static void conn_flush(void *arg);
 static void conn_on_fd(int fd, int ready, void *arg);
@@ -112,8 +117,13 @@ conn_set_state(struct conn *conn, enum conn_state state)
 {
     if (conn->state == CONN_FINISHING)
         conn_nfinishing--;
-    if (state == CONN_FINISHING)
+    if (state == CONN_FINISHING) {
         conn_nfinishing++;
+        LIST_INSERT_HEAD(&conns_left, conn, left);
+    }
+    if (state == CONN_FAILED && conn->state != CONN_OPEN &&
+        conn->state != CONN_FAILED)
+        LIST_REMOVE(conn, left);
     conn->state = state;
 }
 
@@ -530,6 +540,13 @@ unsigned
 conn_finishing(void)
 {
     return conn_nfinishing;
+}
+
+void
+conn_drop_finishing(void)
+{
+    while (!LIST_EMPTY(&conns_left))
+        conn_destroy(LIST_FIRST(&conns_left));
 }
 
 const char *

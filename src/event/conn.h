@@ -56,6 +56,8 @@ void conn_finish(struct conn *conn);
  * process that leaves now would cut their answers.
  */
 unsigned conn_finishing(void);
+/* Closes and frees all that conn_finish() was called for: at the end. */
+void conn_drop_finishing(void);
 
 void conn_want_read(struct conn *conn, bool want);
 /* > 0 bytes; 0 end of stream; -1 nothing now; -2 error. */

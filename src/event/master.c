@@ -107,6 +107,8 @@ master_leave(struct master *self, enum master_state state)
     control_begin(SIGNAL_RELOAD);
     control_answer(SIGNAL_RELOAD, false, "failed: the server is stopping");
     self->is_reload_wanted = false;
+    /* Or the kernel would go on taking connections that nobody serves. */
+    listen_close_all();
     master_set_state(self, state);
 }
 

@@ -46,7 +46,7 @@ sub role_pids {
 sub is_gone {
     my ($pid, $seconds) = @_;
 
-    return wait_for(sub { !kill 0, $pid }, $seconds || 5);
+    return wait_for(sub { !is_alive($pid) }, $seconds || 5);
 }
 
 # Seconds until the role has as many processes as before, none of them pid.

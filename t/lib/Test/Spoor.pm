@@ -34,7 +34,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(wait_for free_port spoor_root spoor_bin spoorctl_bin
-    run_command);
+    run_command is_alive);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
 my @servers;
@@ -246,7 +246,7 @@ sub kill_all {
         $self->{status} = $?;
         delete $self->{pid};
     }
-    wait_for(sub { !kill 0, -$self->{group} }, 5) if $self->{group};
+    wait_for(sub { !_group_lives($self->{group}) }, 5) if $self->{group};
     return;
 }
 
@@ -420,8 +420,8 @@ sub _final_checks {
 sub _kill_rest {
     my ($self) = @_;
 
-    return unless $self->{group} && kill 0, -$self->{group};
-    wait_for(sub { !kill 0, -$self->{group} }, 6)
+    return unless $self->{group} && _group_lives($self->{group});
+    wait_for(sub { !_group_lives($self->{group}) }, 6)
         and return;
     Test::More::diag('processes outlived the master, killing them');
     kill 'KILL', -$self->{group};
@@ -559,6 +559,24 @@ sub _parents {
         $parent{$pid} = $ppid;
     }
     return %parent;
+}
+
+# True while the process runs: orphans may stay zombies for a while, since it
+# is up to init to collect them.
+sub is_alive {
+    my ($pid) = @_;
+
+    return _slurp("/proc/$pid/stat") =~ /\) [^ZX] /;
+}
+
+sub _group_lives {
+    my ($group) = @_;
+
+    return 0 unless kill 0, -$group;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        return 1 if _slurp($stat) =~ /\) [^ZX] \d+ $group /;
+    }
+    return 0;
 }
 
 # The role of a process is in its title ("spoor: worker 0").
