@@ -147,7 +147,7 @@ int memtable_visit_streams(const struct memtable *mt, uint32_t rows,
 int memtable_search(const struct memtable *mt, uint32_t rows,
     struct search *search, struct err *err) WARN_UNUSED;
 
-/* Distinct UTC days of end over all rows; returns their number. */
+/* Distinct UTC days of end (time_day) over all rows; returns their number. */
 unsigned memtable_days(const struct memtable *mt,
     uint32_t days[MEMTABLE_DAYS_MAX]);
 

@@ -143,7 +143,7 @@ struct memtable_header {
     /* Alone in its cache line: readers poll it. */
     _Alignas(64) _Atomic uint32_t committed;
 
-    _Alignas(64) uint32_t days[MEMTABLE_DAYS_MAX]; /* since 1970 */
+    _Alignas(64) uint32_t days[MEMTABLE_DAYS_MAX]; /* time_day() */
     int64_t zone_min_end[MEMTABLE_ZONES];
     int64_t zone_max_end[MEMTABLE_ZONES];
 };

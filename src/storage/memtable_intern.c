@@ -18,35 +18,38 @@ hash_bytes(const struct memtable_writer *w, const void *ptr, size_t len)
         sizeof(w->secret), w->seed);
 }
 
-static bool
-is_empty(const struct memtable_writer *w, const struct intern_slot *slot)
+static inline uint32_t
+hash_tag(uint64_t hash)
 {
-    return slot->ref >> REF_CODE_BITS != w->generation;
-}
-
-static void
-fill(const struct memtable_writer *w, struct intern_slot *slot, uint64_t hash,
-    uint32_t code)
-{
-    slot->hash = (uint32_t)(hash >> 32);
-    slot->ref = w->generation << REF_CODE_BITS | code;
+    return (uint32_t)(hash >> (32 + SLOT_CODE_BITS));
 }
 
 /*
- * Walks the slots a hash may be in.  Returns the next one with this hash, or
- * the empty one that ends the walk; *at is where to go on.
+ * Walks the slots that a hash may be in, from *at on: the next one with this
+ * hash, or the empty one that ends the walk.
  */
-static inline struct intern_slot *
-next_slot(const struct memtable_writer *w, const struct intern_table *table,
-    uint64_t hash, uint32_t *at)
+static inline uint32_t *
+next_slot(const struct intern_table *table, uint64_t hash, uint32_t *at)
 {
-    struct intern_slot *slot;
+    uint32_t *slot;
 
     do {
         slot = &table->slots[*at & table->mask];
         *at += 1;
-    } while (!is_empty(w, slot) && slot->hash != (uint32_t)(hash >> 32));
+    } while (*slot != 0 && *slot >> SLOT_CODE_BITS != hash_tag(hash));
     return slot;
+}
+
+static inline uint32_t
+slot_code(const uint32_t *slot)
+{
+    return (*slot & SLOT_CODE_MASK) - 1;
+}
+
+static inline void
+fill(uint32_t *slot, uint64_t hash, uint32_t code)
+{
+    *slot = hash_tag(hash) << SLOT_CODE_BITS | (code + 1);
 }
 
 /* --- strings --- */
@@ -71,21 +74,27 @@ add_string(struct memtable_writer *w, struct sv text)
     return code;
 }
 
-uint32_t
-intern_exact(struct memtable_writer *w, struct sv text)
+uint64_t
+intern_prefetch(const struct memtable_writer *w, struct sv text)
 {
     uint64_t hash = hash_bytes(w, text.ptr, text.len);
+
+    __builtin_prefetch(&w->strings.slots[(uint32_t)hash & w->strings.mask], 1);
+    return hash;
+}
+
+uint32_t
+intern_hashed(struct memtable_writer *w, struct sv text, uint64_t hash)
+{
     uint32_t at = (uint32_t)hash;
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint32_t code;
 
-    if (text.len == 0)
-        return 0;
     for (;;) {
-        slot = next_slot(w, &w->strings, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->strings, hash, &at);
+        if (*slot == 0)
             break;
-        code = slot->ref & REF_CODE_MASK;
+        code = slot_code(slot);
         const struct memtable_string *s = &w->mt->strings[code];
         if (s->len == text.len &&
             bytes_equal((const char *)w->mt + s->off, text.ptr, text.len))
@@ -93,8 +102,16 @@ intern_exact(struct memtable_writer *w, struct sv text)
     }
     code = add_string(w, text);
     if (!w->is_full)
-        fill(w, slot, hash, code);
+        fill(slot, hash, code);
     return code;
+}
+
+uint32_t
+intern_exact(struct memtable_writer *w, struct sv text)
+{
+    if (text.len == 0)
+        return 0;
+    return intern_hashed(w, text, hash_bytes(w, text.ptr, text.len));
 }
 
 uint32_t
@@ -123,14 +140,14 @@ intern_key(struct memtable_writer *w, enum key_scope scope, struct sv text)
     uint32_t code = intern_exact(w, text);
     uint64_t hash = hash_key(w, scope, code);
     uint32_t at = (uint32_t)hash;
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint32_t key;
 
     for (;;) {
-        slot = next_slot(w, &w->keys, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->keys, hash, &at);
+        if (*slot == 0)
             break;
-        key = slot->ref & REF_CODE_MASK;
+        key = slot_code(slot);
         if (w->mt->keys[key].text == code && w->mt->keys[key].scope == scope)
             return key;
     }
@@ -140,7 +157,7 @@ intern_key(struct memtable_writer *w, enum key_scope scope, struct sv text)
     }
     key = w->nkeys++;
     w->mt->keys[key] = (struct memtable_key){code, scope};
-    fill(w, slot, hash, key);
+    fill(slot, hash, key);
     return key;
 }
 
@@ -151,23 +168,23 @@ intern_adopt(struct memtable_writer *w)
         struct sv text = memtable_string(w->mt, code);
         uint64_t hash = hash_bytes(w, text.ptr, text.len);
         uint32_t at = (uint32_t)hash;
-        struct intern_slot *slot;
+        uint32_t *slot;
 
         do
-            slot = next_slot(w, &w->strings, hash, &at);
-        while (!is_empty(w, slot));
-        fill(w, slot, hash, code);
+            slot = next_slot(&w->strings, hash, &at);
+        while (*slot != 0);
+        fill(slot, hash, code);
     }
     for (uint32_t key = 0; key < w->nkeys; key++) {
         const struct memtable_key *k = &w->mt->keys[key];
         uint64_t hash = hash_key(w, k->scope, k->text);
         uint32_t at = (uint32_t)hash;
-        struct intern_slot *slot;
+        uint32_t *slot;
 
         do
-            slot = next_slot(w, &w->keys, hash, &at);
-        while (!is_empty(w, slot));
-        fill(w, slot, hash, key);
+            slot = next_slot(&w->keys, hash, &at);
+        while (*slot != 0);
+        fill(slot, hash, key);
     }
 }
 
@@ -209,7 +226,7 @@ add_shape(struct memtable_writer *w, uint32_t n)
 uint32_t
 intern_shape(struct memtable_writer *w, uint32_t n)
 {
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint64_t hash;
     uint32_t at, code;
 
@@ -218,10 +235,10 @@ intern_shape(struct memtable_writer *w, uint32_t n)
     hash = hash_bytes(w, w->elems, n * 4);
     at = (uint32_t)hash;
     for (;;) {
-        slot = next_slot(w, &w->shapes, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->shapes, hash, &at);
+        if (*slot == 0)
             break;
-        code = slot->ref & REF_CODE_MASK;
+        code = slot_code(slot);
         const struct memtable_shape *shape = &w->mt->shapes[code];
         if (shape->n == n &&
             memcmp(&w->mt->heap[shape->elems], w->elems, n * 4) == 0)
@@ -229,7 +246,7 @@ intern_shape(struct memtable_writer *w, uint32_t n)
     }
     code = add_shape(w, n);
     if (!w->is_full)
-        fill(w, slot, hash, code);
+        fill(slot, hash, code);
     return code;
 }
 
@@ -255,7 +272,7 @@ uint32_t
 intern_resource(struct memtable_writer *w,
     const struct memtable_resource *resource)
 {
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint64_t hash;
     uint32_t at, ordinal;
 
@@ -264,10 +281,10 @@ intern_resource(struct memtable_writer *w,
     hash = hash_values(w, resource->shape, resource->values);
     at = (uint32_t)hash;
     for (;;) {
-        slot = next_slot(w, &w->resources, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->resources, hash, &at);
+        if (*slot == 0)
             break;
-        ordinal = slot->ref & REF_CODE_MASK;
+        ordinal = slot_code(slot);
         const struct memtable_resource *r = &w->mt->resources[ordinal];
         if (r->shape == resource->shape && r->service == resource->service &&
             values_equal(w, r->shape, r->values, resource->values)) {
@@ -281,14 +298,14 @@ intern_resource(struct memtable_writer *w,
     }
     ordinal = w->nresources++;
     w->mt->resources[ordinal] = *resource;
-    fill(w, slot, hash, ordinal);
+    fill(slot, hash, ordinal);
     return ordinal;
 }
 
 uint32_t
 intern_scope(struct memtable_writer *w, const struct memtable_scope *scope)
 {
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint64_t hash;
     uint32_t at, ordinal;
 
@@ -297,10 +314,10 @@ intern_scope(struct memtable_writer *w, const struct memtable_scope *scope)
     hash = hash_values(w, scope->shape, scope->values);
     at = (uint32_t)hash;
     for (;;) {
-        slot = next_slot(w, &w->scopes, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->scopes, hash, &at);
+        if (*slot == 0)
             break;
-        ordinal = slot->ref & REF_CODE_MASK;
+        ordinal = slot_code(slot);
         const struct memtable_scope *s = &w->mt->scopes[ordinal];
         if (s->shape == scope->shape &&
             values_equal(w, s->shape, s->values, scope->values)) {
@@ -314,7 +331,7 @@ intern_scope(struct memtable_writer *w, const struct memtable_scope *scope)
     }
     ordinal = w->nscopes++;
     w->mt->scopes[ordinal] = *scope;
-    fill(w, slot, hash, ordinal);
+    fill(slot, hash, ordinal);
     return ordinal;
 }
 
@@ -323,7 +340,7 @@ intern_scope(struct memtable_writer *w, const struct memtable_scope *scope)
 uint32_t
 intern_stream(struct memtable_writer *w, const struct memtable_stream *stream)
 {
-    struct intern_slot *slot;
+    uint32_t *slot;
     uint64_t hash;
     uint32_t at, code;
 
@@ -332,10 +349,10 @@ intern_stream(struct memtable_writer *w, const struct memtable_stream *stream)
     hash = hash_bytes(w, stream, offsetof(struct memtable_stream, first_row));
     at = (uint32_t)hash;
     for (;;) {
-        slot = next_slot(w, &w->streams, hash, &at);
-        if (is_empty(w, slot))
+        slot = next_slot(&w->streams, hash, &at);
+        if (*slot == 0)
             break;
-        code = slot->ref & REF_CODE_MASK;
+        code = slot_code(slot);
         if (memcmp(&w->mt->streams[code], stream,
             offsetof(struct memtable_stream, first_row)) == 0)
             return code;
@@ -346,6 +363,6 @@ intern_stream(struct memtable_writer *w, const struct memtable_stream *stream)
     }
     code = w->nstreams++;
     w->mt->streams[code] = *stream;
-    fill(w, slot, hash, code);
+    fill(slot, hash, code);
     return code;
 }

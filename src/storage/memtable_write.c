@@ -11,6 +11,7 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "core/timefmt.h"
 
 #include <sys/random.h>
 
@@ -20,14 +21,13 @@ static struct intern_table
 table_new(uint32_t slots)
 {
     return (struct intern_table){
-        xcalloc(slots, sizeof(struct intern_slot)), slots - 1};
+        xcalloc(slots, sizeof(uint32_t)), slots - 1};
 }
 
 static void
 table_clear(struct intern_table *table)
 {
-    memset(table->slots, 0,
-        ((size_t)table->mask + 1) * sizeof(struct intern_slot));
+    memset(table->slots, 0, ((size_t)table->mask + 1) * sizeof(uint32_t));
 }
 
 struct memtable_writer *
@@ -71,21 +71,18 @@ memtable_writer_free(struct memtable_writer *w)
     xfree(w);
 }
 
-/* Empties the hash tables: all slots are of an older generation now. */
 static void
-next_generation(struct memtable_writer *w)
+forget_all(struct memtable_writer *w)
 {
-    if (w->generation == GENERATION_MAX) {
-        table_clear(&w->strings);
-        table_clear(&w->keys);
-        table_clear(&w->shapes);
-        table_clear(&w->streams);
-        table_clear(&w->resources);
-        table_clear(&w->scopes);
-        memset(w->stream_memos, 0, STREAM_MEMOS * sizeof(*w->stream_memos));
-        w->generation = 0;
-    }
-    w->generation++;
+    table_clear(&w->strings);
+    table_clear(&w->keys);
+    table_clear(&w->shapes);
+    table_clear(&w->streams);
+    table_clear(&w->resources);
+    table_clear(&w->scopes);
+    memset(w->stream_memos, 0, STREAM_MEMOS * sizeof(*w->stream_memos));
+    memset(w->nodes, 0, ROOTS_END * sizeof(*w->nodes));
+    w->nnodes = ROOTS_END;
 }
 
 void
@@ -96,7 +93,7 @@ memtable_writer_attach(struct memtable_writer *w, struct memtable *mt)
     OBJ_CHECK(w, WRITER_MAGIC);
     check(h->magic == MEMTABLE_MAGIC && h->layout == MEMTABLE_LAYOUT);
     check(atomic_load_explicit(&h->rows, memory_order_relaxed) == 0);
-    next_generation(w);
+    forget_all(w);
     w->mt = mt;
     w->is_full = false;
     w->next_lsn = h->first_lsn;
@@ -111,8 +108,6 @@ memtable_writer_attach(struct memtable_writer *w, struct memtable *mt)
     w->zone_min_end = INT64_MAX;
     w->zone_max_end = INT64_MIN;
     w->day_from_ns = w->day_to_ns = 0;
-    memset(w->nodes, 0, ROOTS_END * sizeof(*w->nodes));
-    w->nnodes = ROOTS_END;
     intern_adopt(w);
 }
 
@@ -188,6 +183,55 @@ list_begin(struct memtable_writer *w, struct list *list, enum key_scope scope,
     return true;
 }
 
+static void
+remember_string(struct memtable_writer *w, uint32_t node, struct sv text,
+    uint32_t code)
+{
+    /* Code 0: the memtable is full. */
+    if (node == 0 || code == 0)
+        return;
+    w->nodes[node].last_code = code;
+    w->nodes[node].last_off = w->mt->strings[code].off;
+    w->nodes[node].last_len = (uint16_t)text.len;
+}
+
+/* Gives the strings that were put off their codes. */
+static void
+list_settle(struct memtable_writer *w)
+{
+    for (uint32_t i = 0; i < w->npending; i++) {
+        const struct pending *p = &w->pending[i];
+
+        *p->code = intern_hashed(w, p->text, p->hash);
+        remember_string(w, p->node, p->text, *p->code);
+    }
+    w->npending = 0;
+}
+
+/* Puts the code of a text, which may well be the one last seen here. */
+static inline void
+list_string(struct memtable_writer *w, struct list *list, struct sv text)
+{
+    struct trie_node *node = &w->nodes[list->node];
+    uint32_t *code = list->at++;
+
+    if (text.len == node->last_len && text.len > 0 &&
+        bytes_equal((const char *)w->mt + node->last_off, text.ptr,
+            text.len)) {
+        *code = node->last_code;
+        return;
+    }
+    if (text.len - 1 >= MEMTABLE_INTERN_MAX) {
+        *code = list->is_exact ? intern_exact(w, text)
+            : intern_string(w, text);
+        return;
+    }
+    if (w->npending == PENDING_MAX)
+        list_settle(w);
+    w->pending[w->npending++] = (struct pending){code, list->node, text,
+        intern_prefetch(w, text)};
+}
+
 /* Gives unused words back.  Returns the shape. */
 static uint32_t
 list_end(struct memtable_writer *w, const struct list *list)
@@ -195,6 +239,7 @@ list_end(struct memtable_writer *w, const struct list *list)
     struct trie_node *node = &w->nodes[list->node];
     uint32_t shape;
 
+    list_settle(w);
     w->word_top = (uint32_t)(list->at - w->mt->heap);
     if (list->n == 0)
         return 0;
@@ -204,28 +249,6 @@ list_end(struct memtable_writer *w, const struct list *list)
     if (list->node != 0)
         node->shape = shape;
     return shape;
-}
-
-/* The code of a text that may well be the one last seen here. */
-static inline uint32_t
-list_string(struct memtable_writer *w, const struct list *list, struct sv text)
-{
-    struct trie_node *node = &w->nodes[list->node];
-    uint32_t code;
-
-    if (text.len == node->last_len && text.len > 0 &&
-        bytes_equal((const char *)w->mt + node->last_off, text.ptr, text.len))
-        return node->last_code;
-    if (list->is_exact)
-        code = intern_exact(w, text);
-    else
-        code = intern_string(w, text);
-    if (list->node != 0 && text.len <= MEMTABLE_INTERN_MAX) {
-        node->last_code = code;
-        node->last_off = w->mt->strings[code].off;
-        node->last_len = (uint16_t)text.len;
-    }
-    return code;
 }
 
 static inline void
@@ -256,7 +279,7 @@ list_value(struct memtable_writer *w, struct list *list,
         break;
     default:
         check(value->type < VALUE_TYPES);
-        *list->at++ = list_string(w, list, value->str);
+        list_string(w, list, value->str);
     }
 }
 
@@ -314,7 +337,7 @@ list_text_field(struct memtable_writer *w, struct list *list,
     if (text.len == 0)
         return;
     list_field_step(w, list, field, VALUE_STRING);
-    *list->at++ = list_string(w, list, text);
+    list_string(w, list, text);
 }
 
 static inline void
@@ -459,12 +482,12 @@ find_stream(struct memtable_writer *w, const struct span *span,
     struct memtable_stream entry;
     struct memtable_string name;
 
-    if (memo->generation == w->generation && memo->resource == resource &&
+    if (memo->stream != 0 && memo->resource == resource &&
         memo->scope == scope && memo->tenant == w->tenant &&
         memo->kind == span->kind && memo->name_len == span->name.len &&
         bytes_equal((const char *)w->mt + memo->name_off, span->name.ptr,
             span->name.len))
-        return memo->stream;
+        return memo->stream - 1;
     entry = (struct memtable_stream){
         .tenant = w->tenant,
         .service = w->mt->resources[resource].service,
@@ -481,10 +504,9 @@ find_stream(struct memtable_writer *w, const struct span *span,
         .kind = span->kind,
         .name_off = name.off,
         .name_len = name.len,
-        .stream = add_stream(w, &entry),
-        .generation = w->generation,
+        .stream = add_stream(w, &entry) + 1,
     };
-    return memo->stream;
+    return memo->stream - 1;
 }
 
 /* --- rows --- */
@@ -585,17 +607,16 @@ add_day(struct memtable_writer *w, uint32_t day)
 static inline void
 note_day(struct memtable_writer *w, int64_t end_ns)
 {
-    int64_t day;
+    uint32_t day;
 
     if (LIKELY(end_ns >= w->day_from_ns && end_ns < w->day_to_ns))
         return;
-    day = end_ns / NS_PER_DAY - (end_ns % NS_PER_DAY < 0);
-    add_day(w, (uint32_t)day);
-    /* The first and the last day of an int64 are cut short. */
-    if (day > INT64_MIN / NS_PER_DAY && day < INT64_MAX / NS_PER_DAY) {
-        w->day_from_ns = day * NS_PER_DAY;
-        w->day_to_ns = w->day_from_ns + NS_PER_DAY;
-    }
+    day = time_day(end_ns);
+    add_day(w, day);
+    w->day_from_ns = time_day_start(day);
+    /* The last day of int64 is not remembered. */
+    w->day_to_ns = w->day_from_ns <= INT64_MAX - NS_PER_DAY
+        ? w->day_from_ns + NS_PER_DAY : w->day_from_ns;
 }
 
 static void
@@ -615,10 +636,8 @@ note_end(struct memtable_writer *w, int64_t end_ns)
 
 /* Puts the row into the chain of its trace: readers may meet it now. */
 static void
-link_row(struct memtable_writer *w, uint32_t row, const struct trace_id *id)
+link_row(struct memtable *mt, uint32_t row, uint32_t bucket)
 {
-    struct memtable *mt = w->mt;
-    uint32_t bucket = memtable_bucket(mt->h.trace_seed, w->tenant, id);
     _Atomic uint32_t *head = &mt->buckets[bucket];
 
     mt->chain[row] = atomic_load_explicit(head, memory_order_relaxed);
@@ -632,10 +651,12 @@ append_span(struct memtable_writer *w, const struct batch *batch,
 {
     struct memtable *mt = w->mt;
     uint32_t row = w->rows;
-    uint32_t resource, scope, stream, shape, values, subs = 0;
+    uint32_t resource, scope, stream, shape, values, bucket, subs = 0;
 
     if (UNLIKELY(row == MEMTABLE_ROWS_MAX || w->is_full))
         return false;
+    bucket = memtable_bucket(mt->h.trace_seed, w->tenant, &span->trace_id);
+    __builtin_prefetch((const void *)&mt->buckets[bucket], 1);
     resource = find_resource(w, batch, span->resource);
     scope = find_scope(w, batch, span->scope);
     if (UNLIKELY(w->is_full))
@@ -659,7 +680,7 @@ append_span(struct memtable_writer *w, const struct batch *batch,
     mt->subs[row] = subs;
     mt->status[row] = (uint8_t)MIN((uint32_t)span->status_code, 3u);
     note_end(w, span->end_ns);
-    link_row(w, row, &span->trace_id);
+    link_row(mt, row, bucket);
     w->rows = row + 1;
     return true;
 }

@@ -25,24 +25,19 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* A slot's reference: generation of the attach << REF_CODE_BITS | code. */
-#define REF_CODE_BITS 18
-#define REF_CODE_MASK ((1u << REF_CODE_BITS) - 1)
-#define GENERATION_MAX ((1u << (32 - REF_CODE_BITS)) - 1)
-_Static_assert(MEMTABLE_STRINGS_MAX <= 1u << REF_CODE_BITS,
-    "a string code fits a reference");
-
 /*
- * Open addressing, linear probing.  A slot of an older generation is empty,
- * so that attaching to the next memtable does not touch the tables.
+ * Open addressing, linear probing.  A slot is 0 when empty, else some bits of
+ * the hash << SLOT_CODE_BITS | code + 1.  Slots are small, since looking at a
+ * cold one is what interning a new string costs; clearing them all for the
+ * next memtable is about 1 ns a row.
  */
-struct intern_slot {
-    uint32_t hash;
-    uint32_t ref;
-};
+#define SLOT_CODE_BITS 18
+#define SLOT_CODE_MASK ((1u << SLOT_CODE_BITS) - 1)
+_Static_assert(MEMTABLE_STRINGS_MAX < SLOT_CODE_MASK,
+    "a string code fits a slot");
 
 struct intern_table {
-    struct intern_slot *slots;
+    uint32_t *slots;
     uint32_t mask;
 };
 
@@ -91,8 +86,7 @@ struct stream_memo {
     int32_t kind;
     uint32_t name_off;
     uint32_t name_len;
-    uint32_t stream;
-    uint32_t generation;
+    uint32_t stream; /* + 1, 0: nothing here */
 };
 
 /* Direct-mapped: index in the batch -> ordinal in the memtable. */
@@ -104,10 +98,22 @@ struct batch_memo {
     uint32_t ordinal;
 };
 
+/*
+ * A string that is not the one last seen: its slot is on the way to the
+ * cache while the rest of the list is written.
+ */
+#define PENDING_MAX 16u
+
+struct pending {
+    uint32_t *code; /* where to put it */
+    uint32_t node;
+    struct sv text;
+    uint64_t hash;
+};
+
 struct memtable_writer {
     uint32_t magic;
     bool is_full;
-    uint32_t generation;
     struct memtable *mt;
 
     uint64_t next_lsn;
@@ -147,7 +153,10 @@ struct memtable_writer {
     struct batch_memo resource_memos[BATCH_MEMOS];
     struct batch_memo scope_memos[BATCH_MEMOS];
 
-    uint32_t *elems; /* of the list being written */
+    /* Of the list being written. */
+    uint32_t *elems;
+    uint32_t npending;
+    struct pending pending[PENDING_MAX];
 };
 
 /* --- memtable_intern.c: each returns a code; 0 when it set is_full --- */
@@ -158,6 +167,10 @@ uint32_t intern_string(struct memtable_writer *w, struct sv text);
 uint32_t intern_exact(struct memtable_writer *w, struct sv text);
 uint32_t intern_key(struct memtable_writer *w, enum key_scope scope,
     struct sv text);
+/* In two steps: starts to fetch what the second needs; texts of any length. */
+uint64_t intern_prefetch(const struct memtable_writer *w, struct sv text);
+uint32_t intern_hashed(struct memtable_writer *w, struct sv text,
+    uint64_t hash);
 /* The shape of w->elems[0 .. n). */
 uint32_t intern_shape(struct memtable_writer *w, uint32_t n);
 /* The resource or scope whose values end at word_top. */

@@ -16,10 +16,10 @@
 #include "core/assert.h"
 #include "core/err.h"
 #include "core/pool.h"
+#include "core/timefmt.h"
 
 #define XXH_INLINE_ALL
 #include <sys/random.h>
-#include <time.h>
 #include <xxhash.h>
 
 /* More traces than any answer may hold. */
@@ -249,15 +249,10 @@ search_finish(struct search *search)
 int
 search_poll(const struct search *search, struct err *err)
 {
-    struct timespec now;
-
     if (search->cancel != NULL &&
         atomic_load_explicit(search->cancel, memory_order_relaxed))
         return err_set(err, ERR_CANCELLED, "the search was cancelled");
-    if (search->deadline_ns == 0)
-        return 0;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec * NS_PER_SEC + now.tv_nsec > search->deadline_ns)
+    if (search->deadline_ns != 0 && clock_mono_ns() > search->deadline_ns)
         return err_set(err, ERR_TIMEOUT, "the search took too long");
     return 0;
 }
