@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Catalogue and request table: generations, readers, a writer that dies
+ * before its flip, digests.
+ */
+
+#include "core/base.h"
+
+#include <sys/wait.h>
+
+#include "core/pool.h"
+#include "core/timefmt.h"
+#include "storage/catalog.h"
+#include "storage/requests.h"
+#include "store_dir.h"
+#include "tap.h"
+
+static struct part_info
+part(uint64_t id)
+{
+    return (struct part_info){.id = id, .min_end_ns = (int64_t)id * 100,
+        .max_end_ns = (int64_t)id * 100 + 50};
+}
+
+static uint32_t
+visible(int64_t min_end, int64_t max_end)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    struct catalog_snapshot snapshot;
+    struct err err = ERR_INIT;
+    uint32_t n;
+
+    check(catalog_snapshot_take(&snapshot, pool, min_end, max_end,
+        &err) == 0);
+    n = snapshot.n;
+    catalog_snapshot_release(&snapshot);
+    pool_free(pool);
+    return n;
+}
+
+static void
+test_generations(void)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    struct catalog_snapshot snapshot;
+    struct err err = ERR_INIT;
+    struct part_info info = part(1);
+    uint32_t a, b, m;
+    uint64_t gen;
+
+    catalog_begin();
+    check(catalog_add_part(&info, &a, &err) == 0);
+    check(catalog_add_memtable(0, 1, &m, &err) == 0);
+    is_int(visible(INT64_MIN, INT64_MAX), 0, "nothing before the flip");
+    catalog_commit();
+    is_int(visible(INT64_MIN, INT64_MAX), 2, "both after it");
+    is_int(visible(1000, 2000), 1, "out of the time range: the memtable");
+
+    check(catalog_snapshot_take(&snapshot, pool, INT64_MIN, INT64_MAX,
+        &err) == 0);
+    is_int(snapshot.items[0].kind, CATALOG_MEMTABLE, "memtables come first");
+    is_int(catalog_oldest_reader(), snapshot.gen, "the reader is known");
+    info = part(2);
+    catalog_begin();
+    check(catalog_add_part(&info, &b, &err) == 0);
+    catalog_remove(m);
+    gen = catalog_commit();
+    ok(catalog_oldest_reader() < gen, "the reader holds the old generation");
+    is_int(visible(INT64_MIN, INT64_MAX), 2, "a swap is one step");
+    catalog_snapshot_release(&snapshot);
+    is_int(catalog_oldest_reader(), UINT64_MAX, "no reader");
+
+    catalog_begin();
+    catalog_remove(a);
+    catalog_abort();
+    is_int(visible(INT64_MIN, INT64_MAX), 2, "an aborted change is undone");
+    ok(catalog_has_part(2) && !catalog_has_part(9), "parts by id");
+    pool_free(pool);
+}
+
+/* A process that dies between begin and commit leaves nothing behind. */
+static void
+test_dead_writer(void)
+{
+    struct part_info info = part(3);
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        catalog_begin();
+        (void)!catalog_add_part(&info, NULL, NULL);
+        catalog_remove(0);
+        _exit(0);
+    }
+    check(waitpid(pid, &status, 0) == pid);
+    is_int(visible(INT64_MIN, INT64_MAX), 2, "a dead writer changes nothing");
+    catalog_begin();
+    catalog_commit();
+    is_int(visible(INT64_MIN, INT64_MAX), 2, "nor when the next one commits");
+    ok(!catalog_has_part(3), "its part is not there");
+}
+
+static void
+test_requests(void)
+{
+    struct request_outcome outcome = {5, 2}, got = {0, 0};
+    uint8_t digest[16] = {9};
+
+    is_int(requests_claim(digest, 1, &got), REQUEST_NEW, "new");
+    is_int(requests_claim(digest, 2, &got), REQUEST_IN_FLIGHT, "in flight");
+    requests_settle(digest, 1, false, &outcome);
+    is_int(requests_claim(digest, 2, &got), REQUEST_NEW, "failed: new again");
+    requests_settle(digest, 1, true, &outcome);
+    is_int(requests_claim(digest, 3, &got), REQUEST_IN_FLIGHT,
+        "only the owner settles");
+    requests_settle(digest, 2, true, &outcome);
+    is_int(requests_claim(digest, 3, &got), REQUEST_STORED, "stored");
+    is_int(got.rejected, 5, "with the first answer");
+
+    digest[0] = 10;
+    is_int(requests_claim(digest, 4, &got), REQUEST_NEW, "another");
+    requests_forget(4);
+    is_int(requests_claim(digest, 5, &got), REQUEST_NEW,
+        "a dead log's claims are forgotten");
+    ok(!requests_replay(digest, 6, clock_wall_ns(), &outcome),
+        "a copy in another log is not replayed");
+    ok(requests_replay(digest, 5, clock_wall_ns(), &outcome),
+        "the owner's is");
+    is_int(requests_claim(digest, 7, &got), REQUEST_STORED,
+        "and counts as stored");
+    digest[0] = 11;
+    ok(requests_replay(digest, 8, clock_wall_ns() - 2 *
+        REQUESTS_HORIZON_NS, &outcome), "an old one is replayed");
+    is_int(requests_claim(digest, 9, &got), REQUEST_NEW,
+        "but is beyond the horizon");
+}
+
+int
+main(void)
+{
+    struct err err = ERR_INIT;
+
+    check(catalog_create(&err) == 0 && requests_create(&err) == 0);
+    test_generations();
+    test_dead_writer();
+    test_requests();
+    catalog_destroy();
+    requests_destroy();
+    return tap_done();
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Manifests: edits survive, torn tails do not count, damage is seen. */
+
+#include "core/base.h"
+
+#include <fcntl.h>
+
+#include "storage/manifest.h"
+#include "storage/shared.h"
+#include "store_dir.h"
+#include "tap.h"
+
+#define DAY 20261121u
+
+static void
+add(uint64_t id, uint64_t lsn)
+{
+    struct manifest_part part = {.info = {.id = id, .day = DAY, .level = 1,
+        .rows = 10 * id, .min_end_ns = (int64_t)id, .max_end_ns =
+        (int64_t)id + 5}, .lineage = {77, lsn - 1, lsn}};
+    struct manifest_flushed flushed = {77, lsn};
+    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, 1};
+    struct err err = ERR_INIT;
+
+    ok(manifest_append(DAY, &edit, true, &err) == 0, "part %d is added%s",
+        (int)id, err.text);
+}
+
+static void
+path_of(char path[PATH_MAX])
+{
+    layout_manifest(path, DAY);
+}
+
+static void
+flip(uint64_t offset)
+{
+    char path[PATH_MAX];
+    uint8_t byte;
+    int fd;
+
+    path_of(path);
+    fd = open(path, O_RDWR);
+    check(pread(fd, &byte, 1, (off_t)offset) == 1);
+    byte ^= 1;
+    check(pwrite(fd, &byte, 1, (off_t)offset) == 1);
+    close(fd);
+}
+
+static void
+test_edits(void)
+{
+    struct manifest manifest;
+    struct err err = ERR_INIT;
+    uint64_t drop = 2;
+    struct manifest_edit edit = {.drop = &drop, .ndrop = 1};
+
+    is_int(manifest_read(&manifest, DAY, &err), 0, "no manifest yet");
+    is_int(manifest.end, 0, "is an empty one");
+    manifest_release(&manifest);
+    for (uint64_t id = 1; id <= 3; id++)
+        add(id, 100 * id);
+    ok(manifest_append(DAY, &edit, true, &err) == 0, "a part is dropped");
+    add(3, 300);
+    is_int(manifest_read(&manifest, DAY, &err), 0, "read back");
+    is_int(manifest.nparts, 2, "two parts; the same id twice is one");
+    is_int(manifest_flushed_lsn(&manifest, 77), 300, "flushed position");
+    is_int(manifest_flushed_lsn(&manifest, 78), 0, "of another log: none");
+    is_int(manifest.parts[0].info.rows, 10, "what a part says of itself");
+    manifest_release(&manifest);
+}
+
+static void
+test_damage(void)
+{
+    struct manifest manifest;
+    struct err err = ERR_INIT;
+    uint64_t end, number;
+
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    end = manifest.end;
+    number = manifest.number;
+    manifest_release(&manifest);
+
+    flip(end - 10);
+    is_int(manifest_read(&manifest, DAY, &err), 0, "a torn last edit");
+    ok(!manifest.is_damaged, "is no damage");
+    ok(manifest.end < end, "and does not count");
+    manifest_release(&manifest);
+    flip(end - 10);
+
+    flip(100);
+    is_int(manifest_read(&manifest, DAY, &err), 0, "a bad edit before others");
+    ok(manifest.is_damaged, "is damage");
+    manifest_release(&manifest);
+    flip(100);
+
+    flip(3);
+    is_int(manifest_read(&manifest, DAY, &err), 0, "a bad header");
+    ok(manifest.is_damaged, "is damage");
+    manifest_release(&manifest);
+    flip(3);
+
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    is_int(manifest_rewrite(&manifest, false, &err), 0, "checkpoint");
+    manifest_release(&manifest);
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    is_int(manifest.number, number + 1, "has the next number");
+    is_int(manifest.nparts, 2, "keeps the parts");
+    is_int(manifest.nflushed, 0, "drops the positions");
+    manifest_release(&manifest);
+}
+
+/* Growth beyond the threshold rewrites; nothing is lost on the way. */
+static void
+test_growth(void)
+{
+    struct manifest manifest;
+    struct err err = ERR_INIT;
+    struct partition *partition = partition_lock(DAY);
+
+    partition->manifest_end = 0; /* as day_checkpoint() does */
+    partition_unlock(partition);
+    for (uint64_t i = 0; i < 12000; i++) {
+        struct manifest_part part = {.info = {.id = 1000 + i % 50,
+            .day = DAY}};
+        struct manifest_edit edit = {.add = &part, .nadd = 1};
+
+        if (manifest_append(DAY, &edit, false, &err) != 0) {
+            ok(false, "append: %s", err.text);
+            return;
+        }
+    }
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    is_int(manifest.nparts, 52, "all parts after many edits");
+    ok(manifest.end < 2 * MIB, "the file was rewritten on the way");
+    manifest_release(&manifest);
+}
+
+int
+main(void)
+{
+    struct conf conf = {0};
+    struct err err = ERR_INIT;
+
+    store_dir_make();
+    check(shared_create(&conf, 2, &err) == 0);
+    test_edits();
+    test_damage();
+    test_growth();
+    shared_destroy();
+    return tap_done();
+}
