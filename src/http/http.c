@@ -115,6 +115,7 @@ http_exit_process(struct process *process)
         h1_kill(h1);
         h1_reap(h1);
     }
+    conn_drop_finishing();
     h1_clear();
 }
 
