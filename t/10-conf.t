@@ -148,7 +148,8 @@ ok !-e "$dir/data", '-t makes nothing';
 
 $got = spoor(['-c', 'missing.yaml', '-t']);
 is $got->{status}, 1, 'a missing file';
-like $got->{err}, qr{^\Q$dir\E/missing.yaml:\ error:\ [^/]*No\ such\ file\ or\ directory\n
+like $got->{err}, qr{^\Q$dir\E/missing.yaml:\ error:\ [^/]*No\ such\ file
+    \ or\ directory\n
     \Q$dir\E/missing.yaml:\ 1\ error,\ configuration\ not\ used\n\z}x,
     'says so';
 

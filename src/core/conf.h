@@ -47,11 +47,13 @@ struct conf {
 
 /* What the command line says before any directive is looked at. */
 struct conf_source {
-    const char *file;     /* -c; NULL: conf/spoor.yaml under the prefix, if it exists */
-    const char *prefix;   /* -p */
-    const char *error_log;/* -e; wins over log.file */
+    const char *file;      /* -c; NULL: conf/spoor.yaml under the prefix or
+                              the installed one, if it exists */
+    const char *prefix;    /* -p; NULL: the current directory */
+    const char *error_log; /* -e; wins over log.file */
     const char *const *globals; /* -g 'a.b: value', ... , NULL */
-    const char *const *flags;   /* "name", "value" pairs, NULL; bool flags have value "true" */
+    const char *const *flags;   /* "name", "value" pairs, NULL; a bool flag
+                                   that stands alone has the value "true" */
     bool env_enable;
     const char *env_prefix;
 };
