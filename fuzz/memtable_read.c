@@ -12,7 +12,7 @@
 #include "storage/memtable_format.h"
 #include "storage/search.h"
 
-#include "../t/unit/span_gen.h"
+#include "span_gen.h"
 
 #define ROWS 60
 #define DAMAGES_MAX 64

@@ -326,9 +326,10 @@ static int
 group_add(struct ingester *ingester, struct group *group,
     struct ingest *ingest, struct err *err)
 {
-    const struct batch *batch = ingest->batch;
+    struct batch *batch = ingest->batch;
     uint32_t from = 0;
 
+    memtable_reject_oversize(batch);
     group->requests[group->n] = ingest;
     group->records[group->n].ingest = ingest;
     group->records[group->n].first_lsn = ingester->next_lsn;

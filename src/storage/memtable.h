@@ -97,8 +97,9 @@ void memtable_reject_oversize(struct batch *batch);
  * next_lsn advances by the spans consumed.  Returns the index of the first
  * span that was not consumed: less than nspans means the memtable is full
  * (rotate, then continue there; asking again without rotating returns the
- * same index).  A span that does not fit an empty memtable is a bug of the
- * caller (memtable_reject_oversize).  Nothing is visible before the commit.
+ * same index).  Rotating helps unless the memtable was empty: then the span
+ * never fits (memtable_reject_oversize was not asked).  Nothing is visible
+ * before the commit.
  */
 uint32_t memtable_append(struct memtable_writer *w,
     const struct tenant *tenant, const struct batch *batch, uint32_t from);
