@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The hashes of part files, for those who write and those who read them. */
+/* The hashes of part files, and the one place that decompresses them. */
 
 #include "core/base.h"
 #include "storage/part_format.h"
+
+#include <pthread.h>
+#include <zstd.h>
+
+#include "core/assert.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -32,4 +37,50 @@ uint64_t
 part_footer_checksum(const struct part_footer *footer)
 {
     return XXH3_64bits(footer, offsetof(struct part_footer, xxh3));
+}
+
+/* --- one context per thread, freed with it --- */
+
+static pthread_once_t context_once = PTHREAD_ONCE_INIT;
+static pthread_key_t context_key;
+
+static void
+context_free(void *context)
+{
+    ZSTD_freeDCtx(context);
+}
+
+static void
+context_key_new(void)
+{
+    check(pthread_key_create(&context_key, context_free) == 0);
+}
+
+static ZSTD_DCtx *
+context_get(void)
+{
+    ZSTD_DCtx *context;
+
+    pthread_once(&context_once, context_key_new);
+    context = pthread_getspecific(context_key);
+    if (context == NULL) {
+        context = ZSTD_createDCtx();
+        if (context != NULL && pthread_setspecific(context_key, context) != 0) {
+            ZSTD_freeDCtx(context);
+            return NULL;
+        }
+    }
+    return context;
+}
+
+bool
+part_unpack(void *dst, size_t raw, const void *packed, size_t len)
+{
+    ZSTD_DCtx *context = context_get();
+    size_t n;
+
+    if (context == NULL)
+        return false;
+    n = ZSTD_decompressDCtx(context, dst, raw, packed, len);
+    return !ZSTD_isError(n) && n == raw;
 }

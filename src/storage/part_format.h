@@ -320,4 +320,7 @@ uint64_t part_checksum(uint64_t part_id, const void *ptr, size_t len);
 /* The footer's own. */
 uint64_t part_footer_checksum(const struct part_footer *footer);
 
+/* Decompresses a section or page; false unless exactly raw bytes come out. */
+bool part_unpack(void *dst, size_t raw, const void *packed, size_t len);
+
 #endif

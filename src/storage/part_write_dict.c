@@ -256,7 +256,8 @@ write_dicts(struct part_writer *w)
         return -1;
     memset(w->heap_map, 0xff, bytes);
     sb_reset(&w->heap);
-    qsort(w->dicts, w->ndicts, sizeof(*w->dicts), compare_dicts);
+    if (w->ndicts > 1)
+        qsort(w->dicts, w->ndicts, sizeof(*w->dicts), compare_dicts);
     for (uint32_t i = 0; i < w->ndicts; i++) {
         bool is_done;
 

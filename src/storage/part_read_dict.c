@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Strings of a column's dictionary (part_format.h). */
+
+#include "core/base.h"
+#include "storage/part_read.h"
+
+#define UUID_TEXT 36u
+
+static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7', '8',
+    '9', 'a', 'b', 'c', 'd', 'e', 'f'};
+
+/* --- fixed-width forms --- */
+
+static char *
+put_hex(char *dst, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *dst++ = digits[bytes[i] >> 4];
+        *dst++ = digits[bytes[i] & 15];
+    }
+    return dst;
+}
+
+static void
+put_uuid(char *dst, const uint8_t bytes[16])
+{
+    dst = put_hex(dst, bytes, 4);
+    *dst++ = '-';
+    dst = put_hex(dst, bytes + 4, 2);
+    *dst++ = '-';
+    dst = put_hex(dst, bytes + 6, 2);
+    *dst++ = '-';
+    dst = put_hex(dst, bytes + 8, 2);
+    *dst++ = '-';
+    put_hex(dst, bytes + 10, 6);
+}
+
+static int
+fixed_string(struct reading *r, const struct part_vector *vector,
+    uint64_t code, struct pool *pool, struct sv *out)
+{
+    const uint8_t *bytes;
+    size_t len = vector->encoding == PART_UUID ? UUID_TEXT :
+        vector->encoding == PART_HEX ? 2 * (size_t)vector->width :
+        vector->width;
+    char *dst;
+
+    if (code >= vector->count)
+        return reading_corrupt(r, "vector %u has no string %llu", vector->id,
+            (unsigned long long)code);
+    if (vector_get_fixed(r, vector, (uint32_t)code, vector->width,
+            &bytes) != 0)
+        return -1;
+    dst = pool_alloc(pool, len);
+    if (dst == NULL)
+        return reading_no_memory(r);
+    if (vector->encoding == PART_UUID)
+        put_uuid(dst, bytes);
+    else if (vector->encoding == PART_HEX)
+        put_hex(dst, bytes, vector->width);
+    else
+        memcpy(dst, bytes, len);
+    *out = sv_make(dst, len);
+    return 0;
+}
+
+/* --- strings in the heap --- */
+
+/* Offset of a string that follows its neighbours from the mark before it. */
+static int
+marked_offset(struct reading *r, const struct part_vector *lengths,
+    const struct part_vector *marks, uint32_t code, uint64_t *off,
+    uint64_t *len)
+{
+    uint64_t before[PART_MARK];
+    uint32_t mark = code / PART_MARK;
+    uint32_t n = code % PART_MARK + 1;
+
+    if (vector_get(r, marks, mark, off) != 0 ||
+        vector_decode(r, lengths, mark * PART_MARK, n, before) != 0)
+        return -1;
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        if (before[i] > r->dir->heap_bytes)
+            return reading_corrupt(r, "vector %u: length", lengths->id);
+        *off += before[i];
+    }
+    *len = before[n - 1];
+    return 0;
+}
+
+static int
+heap_place(struct reading *r, uint32_t column,
+    const struct part_vector *lengths, uint32_t code, uint64_t *off,
+    uint64_t *len)
+{
+    const struct part_vector *marks = directory_find(r->dir, column,
+        PART_ROLE_MARK);
+
+    if (marks == NULL || (marks->count != lengths->count &&
+        marks->count != (lengths->count + PART_MARK - 1) / PART_MARK))
+        return reading_corrupt(r, "vector %u: marks", lengths->id + 1);
+    if (marks->count != lengths->count)
+        return marked_offset(r, lengths, marks, code, off, len);
+    if (vector_get(r, marks, code, off) != 0)
+        return -1;
+    return vector_get(r, lengths, code, len);
+}
+
+int
+dictionary_get(struct reading *r, uint32_t column, uint64_t code,
+    struct pool *pool, struct sv *out)
+{
+    const struct part_vector *vector = directory_find(r->dir, column,
+        PART_ROLE_FIXED);
+    uint64_t off, len;
+    char *dst;
+
+    if (vector != NULL)
+        return fixed_string(r, vector, code, pool, out);
+    vector = directory_find(r->dir, column, PART_ROLE_LENGTH);
+    if (vector == NULL || code >= vector->count)
+        return reading_corrupt(r, "column %u has no string %llu", column,
+            (unsigned long long)code);
+    if (heap_place(r, column, vector, (uint32_t)code, &off, &len) != 0)
+        return -1;
+    if (len == 0) {
+        *out = SV_EMPTY;
+        return 0;
+    }
+    if (len > r->dir->heap_bytes)
+        return reading_corrupt(r, "vector %u: length", vector->id);
+    dst = pool_alloc(pool, len);
+    if (dst == NULL)
+        return reading_no_memory(r);
+    *out = sv_make(dst, len);
+    return heap_read(r, off, len, dst);
+}
