@@ -158,9 +158,9 @@ struct batch {
  * What the pool of a batch may hold for a body of so many (inflated) bytes.
  * Real requests need up to four times their size (an attribute of 9 bytes is
  * 40 in memory); only hostile ones, such as millions of empty spans, need
- * more than eight times and are refused.
+ * more than six times and are refused.
  */
-#define BATCH_POOL_BYTES(body_len) (8 * (size_t)(body_len) + 4 * MIB)
+#define BATCH_POOL_BYTES(body_len) (6 * (size_t)(body_len) + 4 * MIB)
 
 void batch_init(struct batch *batch, struct pool *pool);
 

@@ -441,6 +441,32 @@ test_amplification(void)
     sb_release(&sb);
 }
 
+/* The smallest spans and attributes that a real sender could send. */
+static void
+test_dense(void)
+{
+    struct sb spans;
+    struct sb span;
+
+    for (unsigned nattrs = 0; nattrs <= 64; nattrs += 16) {
+        sb_init(&spans, BODY_MAX);
+        for (unsigned i = 0; i < 20000; i++) {
+            sb_init(&span, 64 * KIB);
+            put_ids(&span);
+            wire_put_fixed64(&span, 8, 1);
+            for (unsigned a = 0; a < nattrs; a++)
+                wire_put_bytes(&span, 9, SV("\x0a\x01k\x12\x02\x10\x01"));
+            wire_put_bytes(&spans, 2, sb_sv(&span));
+            sb_release(&span);
+        }
+        wrap(&spans, 2);
+        wrap(&spans, 1);
+        is_int(decode(sb_sv(&spans)), ERR_NONE,
+            "small spans with %u small attributes fit", nattrs);
+        sb_release(&spans);
+    }
+}
+
 /* So many empty attributes (field 9), events (11) or links (13). */
 static void
 decode_many(unsigned field, uint32_t n)
@@ -575,6 +601,7 @@ main(void)
     test_many_groups();
     test_truncated();
     test_amplification();
+    test_dense();
     test_many();
     test_many_in_resource();
     test_corpus("fuzz/corpus/otlp_diff");
