@@ -7,9 +7,10 @@
  * Who accepts: each worker has a score in shared memory, its connections plus
  * LISTEN_BUSY_WEIGHT times the connections that were busy on average over the
  * last second.  A worker whose score is above the lowest of the others leaves
- * the sockets alone for LISTEN_YIELD_NS; a connection that nobody took in the
- * meantime is accepted whatever the score, so a stopped worker with a low
- * score delays connections but holds none.
+ * the sockets alone for LISTEN_YIELDS times LISTEN_YIELD_NS, or until its
+ * score is not above any more.  A connection that nobody took in the meantime
+ * is accepted whatever the score: one, since the others may only be slow to
+ * wake up, and more and more when this goes on, since they may be stopped.
  */
 
 #include "core/base.h"
@@ -34,14 +35,18 @@
 #define LISTEN_BACKLOG 1024
 /* Connections accepted before other events get their turn. */
 #define LISTEN_TURN_MAX 16
-#define LISTEN_YIELD_NS (5 * NS_PER_MS)
+/* The timer's clock ticks each 4 ms, so both together are 4 to 8 ms. */
+#define LISTEN_YIELD_NS (2 * NS_PER_MS)
+#define LISTEN_YIELDS 2
+/* Yielding in vain: so often one connection is taken, then ever more. */
+#define LISTEN_PATIENCE 8
 /* Without descriptors a retry at once would only spin. */
 #define LISTEN_BACK_OFF_NS (100 * NS_PER_MS)
 /* One busy connection weighs as much as this many idle ones. */
 #define LISTEN_BUSY_WEIGHT 32
 #define LISTEN_AVERAGE_NS NS_PER_SEC
 /* A lead of one in so many is not worth a delay. */
-#define LISTEN_SLACK 8
+#define LISTEN_SLACK 16
 
 struct listener {
     char *spec;     /* as in the configuration */
@@ -73,8 +78,8 @@ struct listen_table {
 
 enum listen_pause {
     LISTEN_WATCHING,
-    LISTEN_FULL,   /* until a connection ends */
-    LISTEN_YIELDS, /* others go first */
+    LISTEN_FULL,     /* until a connection ends */
+    LISTEN_YIELDING, /* others go first */
     LISTEN_NO_FD,
 };
 
@@ -87,6 +92,8 @@ struct listen_worker {
     struct loop_timer *timer;
     struct listen_load *load;
     enum listen_pause pause;
+    unsigned yields;  /* periods of the present LISTEN_YIELDING */
+    unsigned in_vain; /* yields in a row after which a connection waited */
     bool is_started;
 };
 
@@ -364,59 +371,89 @@ listen_failed(int code)
     }
 }
 
-/* Accepts what waits on one socket; yields says whether the share counts. */
-static void
-listen_accept(int listen_fd, bool yields)
+/* May one more be accepted now?  If not, the pause says why. */
+static bool
+listen_may_accept(bool yields)
+{
+    if (!worker.is_started || worker.pause != LISTEN_WATCHING)
+        return false;
+    if (listen_is_full()) {
+        log_warn("worker_connections: %llu connections are open, more must "
+            "wait", (unsigned long long)worker.process->conf->connections);
+        listen_set_pause(LISTEN_FULL, 0);
+        return false;
+    }
+    if (yields && listen_is_over_share()) {
+        worker.yields = 1;
+        listen_set_pause(LISTEN_YIELDING, LISTEN_YIELD_NS);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Accepts what waits on one socket, most at a time, and returns how many;
+ * yields says whether the share counts.
+ */
+static unsigned
+listen_accept(int listen_fd, unsigned most, bool yields)
 {
     struct sockaddr_storage addr;
     char peer[ADDR_TEXT_MAX];
+    unsigned accepted = 0;
     socklen_t len;
     int fd;
 
-    for (unsigned turn = 0; turn < LISTEN_TURN_MAX; turn++) {
-        if (!worker.is_started || worker.pause != LISTEN_WATCHING)
-            return;
-        if (listen_is_full()) {
-            log_warn("worker_connections: %llu connections are open, more "
-                "must wait",
-                (unsigned long long)worker.process->conf->connections);
-            listen_set_pause(LISTEN_FULL, 0);
-            return;
-        }
-        if (yields && listen_is_over_share()) {
-            listen_set_pause(LISTEN_YIELDS, LISTEN_YIELD_NS);
-            return;
-        }
+    for (unsigned turn = 0; turn < most && listen_may_accept(yields);
+         turn++) {
         len = sizeof(addr);
         fd = accept4(listen_fd, (struct sockaddr *)&addr, &len,
             SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (!listen_failed(errno))
-                return;
+                break;
             continue;
         }
         addr_print((struct sockaddr *)&addr, peer, sizeof(peer));
         listen_note(1, 0);
+        accepted++;
         worker.fn(fd, peer, worker.arg);
     }
+    return accepted;
 }
 
 static void
 IMPL(loop_fd_fn) listen_on_ready(int fd, UNUSED int ready, UNUSED void *arg)
 {
-    listen_accept(fd, true);
+    (void)listen_accept(fd, LISTEN_TURN_MAX, true);
+}
+
+/* How many to take of what nobody took. */
+static unsigned
+listen_in_vain_max(void)
+{
+    unsigned more = worker.in_vain > LISTEN_PATIENCE
+        ? worker.in_vain - LISTEN_PATIENCE : 0;
+
+    return more < 4 ? 1u << more : LISTEN_TURN_MAX;
 }
 
 static void
 IMPL(loop_timer_fn) listen_on_timer(UNUSED void *arg)
 {
-    /* What still waits after our delay is wanted by nobody else. */
-    bool yields = worker.pause == LISTEN_YIELDS && !listen_is_over_share();
+    bool is_over = worker.pause == LISTEN_YIELDING && listen_is_over_share();
+    unsigned most = is_over ? listen_in_vain_max() : LISTEN_TURN_MAX;
+    unsigned accepted = 0;
 
+    if (is_over && worker.yields++ < LISTEN_YIELDS) {
+        listen_set_pause(LISTEN_YIELDING, LISTEN_YIELD_NS);
+        return;
+    }
     listen_set_pause(LISTEN_WATCHING, 0);
     for (unsigned i = 0; i < nlisteners; i++)
         if (worker.is_started && worker.lfds[i] != NULL)
-            listen_accept(listeners[i].fd, yields);
+            accepted += listen_accept(listeners[i].fd, most, !is_over);
+    worker.in_vain = is_over && accepted > 0 ? worker.in_vain + 1 : 0;
 }
 
 void
@@ -472,7 +509,7 @@ listen_resume(void)
     if (!worker.is_started)
         return;
     if ((worker.pause == LISTEN_FULL && !listen_is_full()) ||
-        (worker.pause == LISTEN_YIELDS && !listen_is_over_share()))
+        (worker.pause == LISTEN_YIELDING && !listen_is_over_share()))
         listen_set_pause(LISTEN_WATCHING, 0);
 }
 
