@@ -79,28 +79,34 @@ damaged_stream(struct err *err, uint32_t code)
     return err_set(err, ERR_CORRUPT, "memtable: stream %u is damaged", code);
 }
 
+struct stream {
+    struct sv service;
+    struct sv name;
+    int32_t kind;
+};
+
 /*
- * A stream with its texts.  Returns 1 when it is the tenant's and one of its
- * rows is among the first `rows`, 0 when not, -1 when it is damaged.
+ * Returns 1 when the stream is the tenant's and one of its rows is among the
+ * first `rows`, 0 when not, -1 when it is damaged.
  */
 static int
 load_stream(const struct memtable *mt, uint32_t code, uint32_t rows,
-    const struct tenant *tenant, struct memtable_stream *stream,
-    struct sv texts[2] /* service, name */)
+    const struct tenant *tenant, struct stream *stream)
 {
+    struct memtable_stream entry = mt->streams[code];
     struct tenant owner;
 
-    *stream = mt->streams[code];
-    if (stream->first_row >= rows)
+    if (entry.first_row >= rows)
         return 0;
-    if (stream->tenant >= MEMTABLE_TENANTS_MAX)
+    if (entry.tenant >= MEMTABLE_TENANTS_MAX)
         return -1;
-    owner = mt->tenants[stream->tenant];
+    owner = mt->tenants[entry.tenant];
     if (owner.account != tenant->account || owner.project != tenant->project)
         return 0;
-    texts[0] = memtable_string(mt, stream->service);
-    texts[1] = memtable_string(mt, stream->name);
-    return texts[0].ptr == NULL || texts[1].ptr == NULL ? -1 : 1;
+    stream->service = memtable_string(mt, entry.service);
+    stream->name = memtable_string(mt, entry.name);
+    stream->kind = entry.kind;
+    return stream->service.ptr == NULL || stream->name.ptr == NULL ? -1 : 1;
 }
 
 static uint32_t
@@ -116,16 +122,15 @@ memtable_visit_streams(const struct memtable *mt, uint32_t rows,
     const struct tenant *tenant, struct stream_visit *visit, struct err *err)
 {
     uint32_t n = stream_count(mt);
-    struct memtable_stream stream;
-    struct sv texts[2];
+    struct stream stream;
 
     for (uint32_t code = 0; code < n; code++) {
-        int found = load_stream(mt, code, rows, tenant, &stream, texts);
+        int found = load_stream(mt, code, rows, tenant, &stream);
 
         if (found < 0)
             return damaged_stream(err, code);
-        if (found > 0 &&
-            visit->fn(texts[0], texts[1], stream.kind, visit->arg) < 0)
+        if (found > 0 && visit->fn(stream.service, stream.name, stream.kind,
+            visit->arg) < 0)
             return 0;
     }
     return 0;
@@ -144,19 +149,17 @@ match_streams(const struct memtable *mt, uint32_t rows,
     const struct search *search, struct stream_set *set, struct err *err)
 {
     uint32_t n = stream_count(mt);
-    struct memtable_stream stream;
-    struct sv texts[2];
+    struct stream stream;
 
     memset(set, 0, sizeof(*set));
     set->is_empty = true;
     for (uint32_t code = 0; code < n; code++) {
-        int found = load_stream(mt, code, rows, &search->tenant, &stream,
-            texts);
+        int found = load_stream(mt, code, rows, &search->tenant, &stream);
 
         if (found < 0)
             return damaged_stream(err, code);
-        if (found == 0 || !sv_eq(texts[0], search->service) ||
-            (search->name.ptr != NULL && !sv_eq(texts[1], search->name)))
+        if (found == 0 || !sv_eq(stream.service, search->service) ||
+            (search->name.ptr != NULL && !sv_eq(stream.name, search->name)))
             continue;
         set->bits[code / 64] |= UINT64_C(1) << code % 64;
         set->is_empty = false;

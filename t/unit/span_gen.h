@@ -298,6 +298,10 @@ gen_value(struct span_gen *gen, struct batch *batch, uint8_t type)
 GEN_FN struct attrs
 gen_attrs(struct span_gen *gen, struct batch *batch, uint32_t max)
 {
+    /* Attributes called like parts of the span. */
+    static const char *const names[] = {"flags", "name", "version",
+        "trace_state", "status_message", "status_code", "schema_url",
+        "dropped_attributes_count", "service.name", "duration"};
     struct span_gen keys;
     uint32_t n;
     struct attr *v;
@@ -312,6 +316,8 @@ gen_attrs(struct span_gen *gen, struct batch *batch, uint32_t max)
             v[i].key = SV_EMPTY;
         else if (gen_one_in(&keys, 100))
             v[i].key = gen_text(&keys, batch);
+        else if (gen_one_in(&keys, 10))
+            v[i].key = sv_from(names[gen_below(&keys, ARRAY_LEN(names))]);
         else
             v[i].key = gen_printf(batch, "key.%u", gen_below(&keys, 60));
         v[i].value = gen_value(gen, batch,
