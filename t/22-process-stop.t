@@ -81,8 +81,7 @@ is scalar role_pids($toy, 'worker'), 1, 'HUP after QUIT does nothing';
 my ($worker) = role_pids($toy, 'worker');
 kill 'KILL', $worker;
 is $toy->wait_exit, 0, 'the last worker was killed: the end';
-like $toy->log, qr/worker \d \($worker\) ended on signal 9 \(Killed\) on its way out|worker \d \($worker\) ended on signal 9/,
-    'and told';
+like $toy->log, qr/worker \d \($worker\) ended on signal 9/, 'and told';
 
 # A worker that does not obey.
 my $stall = toy(conf => { workers => 1, shutdown_timeout => '500ms' });
@@ -117,7 +116,8 @@ $verbs->start;
 my $pid_file = $verbs->data_dir . '/spoor.pid';
 is((ask($verbs, 'upgrade'))[0], 1, '-s upgrade is not there yet');
 like((ask($verbs, 'upgrade'))[1], qr/^upgrade: failed: .*\n\z/, 'it says so');
-like((ask($verbs, 'dance'))[1], qr/unknown verb "dance"; there are: stop, quit, reload, reopen, upgrade/,
+like((ask($verbs, 'dance'))[1],
+    qr/unknown verb "dance"; there are: stop, quit, reload, reopen, upgrade/,
     'unknown verb');
 $slow = slow_request($verbs, 1500);
 $start = time();

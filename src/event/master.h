@@ -20,12 +20,6 @@
 int master_run(struct conf *conf, const struct conf_source *source)
     WARN_UNUSED;
 
-/*
- * Places for workers in shared memory: enough for the living, the draining
- * and those whose slot waits for recovery.  Counted from the configuration
- * the master started with; a reload never makes it larger.
- */
-unsigned master_slot_capacity(const struct conf *conf);
 /* workers, or the number of CPUs. */
 unsigned master_workers(const struct conf *conf);
 

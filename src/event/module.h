@@ -87,6 +87,12 @@ struct module {
 /* Ends with a NULL entry; set by main before the master runs. */
 extern const struct module *const *modules;
 
+/*
+ * Places for workers in shared memory: enough for the living, the draining
+ * and those whose slot waits for recovery.  Counted from the configuration
+ * the master started with; a reload never makes it larger.
+ */
+unsigned master_slot_capacity(const struct conf *conf);
 /* "worker", from core/roles.def. */
 const char *role_name(enum role role);
 /* Whether it keeps the listen sockets. */

@@ -28,7 +28,6 @@
 #include "core/metrics.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
-#include "event/master.h"
 #include "storage/catalog.h"
 #include "storage/housekeeping.h"
 #include "storage/ingester.h"

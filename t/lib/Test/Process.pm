@@ -24,9 +24,8 @@ $ENV{SPOOR_BIN} = "$ENV{SPOOR_OBJDIR}/t/helper/process";
 
 sub toy {
     my (%option) = @_;
-    my $toy = Test::Spoor->new(%option);
 
-    return $toy;
+    return Test::Process::Server->new(%option);
 }
 
 # -s VERB: exit status and what was printed.
@@ -76,6 +75,23 @@ sub body_of {
     my $text = $toy->read_raw($socket, seconds => $seconds || 10);
 
     return $text =~ /\r\n\r\n(.*)\z/s ? $1 : undef;
+}
+
+# A toy serves before all of its processes are ready; the pid file tells.
+package Test::Process::Server;
+
+our @ISA = ('Test::Spoor');
+
+sub start {
+    my ($self) = @_;
+    my $file = $self->data_dir . '/' . ($self->{conf}{pid} || 'spoor.pid');
+
+    $self->SUPER::start;
+    Test::Spoor::wait_for(sub {
+        open my $in, '<', $file or return 0;
+        return (<$in> || '') eq $self->pid . "\n";
+    }, 30) or die "not all processes are ready\n";
+    return $self;
 }
 
 1;
