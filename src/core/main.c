@@ -7,10 +7,9 @@
  *     2. the command line; -h, -v, -V and the generators end here
  *     3. the configuration; -t, -T and -s end here
  *     4. the log
- *     5. shared memory for metrics, before any fork
- *     6. the seams: who decodes a logged body, where a decoded one goes,
+ *     5. the seams: who decodes a logged body, where a decoded one goes,
  *        which modules live in every process, which paths are answered
- *     7. the master, until it is told to stop
+ *     6. the master, until it is told to stop
  *
  * This is the only file that knows all the others.
  */
@@ -24,9 +23,7 @@
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/metrics.h"
 #include "core/options.h"
-#include "core/shm.h"
 #include "event/listen.h"
 #include "event/master.h"
 #include "event/module.h"
@@ -187,17 +184,12 @@ act_signal(const struct options *options, const struct conf *conf,
 static int
 start_up(const struct conf *conf, struct err *err)
 {
-    void *metrics;
-
     if (log_open(conf->log_file, err) != 0)
         return -1;
     log_set_level((enum log_level)conf->log_level);
     log_set_json(conf->log_format == CONF_LOG_JSON);
     log_set_role("master");
 
-    if (shm_new(&metrics, "spoor-metrics", metrics_bytes(), err) != 0)
-        return -1;
-    metrics_attach(metrics);
 
     store_set_decoder(otlp_decode);
     otlp_set_sink(store_ingest);
