@@ -2,7 +2,7 @@
 
 /*
  * The protobuf decoder against protobuf-c: for any bytes both accept or both
- * refuse, and what they read is equal.  Included by t/unit/otlp_pb.c (over
+ * refuse, and what they read is equal.  Included by t/unit/otlp_pb_diff.c (over
  * the corpus) and fuzz/otlp_diff.c.
  *
  * Left out are inputs where the two differ on purpose (enum wire_note): they

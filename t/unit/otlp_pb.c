@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "otlp/otlp_pb.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 
 #include "core/enc.h"
@@ -13,10 +12,8 @@
 #include "otlp/otlp.h"
 #include "otlp_again.h"
 #include "otlp_diff.h"
-#include "span_gen.h"
+#include "otlp_make.h"
 #include "tap.h"
-
-#define BODY_MAX (64 * MIB)
 
 static struct pool *pool;
 static struct batch batch;
@@ -33,34 +30,6 @@ decode(struct sv body)
     if (otlp_decode_protobuf(body, &batch, &err) == 0)
         return ERR_NONE;
     return err.code;
-}
-
-/* Puts what sb holds into a message of this field number. */
-static void
-wrap(struct sb *sb, unsigned field)
-{
-    struct sb outer;
-
-    sb_init(&outer, BODY_MAX);
-    wire_put_bytes(&outer, field, sb_sv(sb));
-    sb_release(sb);
-    *sb = outer;
-}
-
-/* Makes a request of what sb holds of a span. */
-static void
-wrap_span(struct sb *sb)
-{
-    wrap(sb, 2);
-    wrap(sb, 2);
-    wrap(sb, 1);
-}
-
-static void
-put_ids(struct sb *sb)
-{
-    wire_put_bytes(sb, 1, SV("0123456789abcdef"));
-    wire_put_bytes(sb, 2, SV("01234567"));
 }
 
 /* A span with ids and these bytes behind them. */
@@ -521,69 +490,6 @@ test_many_in_resource(void)
     sb_release(&sb);
 }
 
-static unsigned compared;
-
-static void
-diff_file(const char *dir, const char *name)
-{
-    char path[512];
-    struct sb body;
-
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    sb_init(&body, BODY_MAX);
-    if (file_read_all(path, &body, &err) == 0) {
-        enum diff_result result = otlp_diff((const uint8_t *)body.ptr,
-            body.len);
-
-        ok(result != DIFF_DIFFERENT, "protobuf-c agrees: %s%s", path,
-            result == DIFF_SKIPPED ? " (not compared)" : "");
-        compared += result == DIFF_SAME;
-    }
-    sb_release(&body);
-}
-
-static void
-test_corpus(const char *dir)
-{
-    DIR *d = opendir(dir);
-    struct dirent *entry;
-
-    if (d == NULL) {
-        fail("%s can be read", dir);
-        return;
-    }
-    while ((entry = readdir(d)) != NULL) {
-        if (entry->d_name[0] != '.')
-            diff_file(dir, entry->d_name);
-    }
-    closedir(d);
-}
-
-/* Random spans of everything the model allows, written and read back. */
-static void
-test_generated(void)
-{
-    struct span_gen gen;
-    unsigned same = 0;
-
-    span_gen_init(&gen, 7);
-    for (unsigned round = 0; round < 20; round++) {
-        struct pool *own = pool_new(256 * MIB);
-        struct batch made;
-        struct sb body;
-
-        batch_init(&made, own);
-        span_gen_wild(&gen, &made, 200);
-        sb_init(&body, 256 * MIB);
-        otlp_encode_protobuf(&made, &body);
-        same += otlp_diff((const uint8_t *)body.ptr, body.len) == DIFF_SAME;
-        otlp_check_again(&made, OTLP_PROTOBUF);
-        sb_release(&body);
-        pool_free(own);
-    }
-    is_int(same, 20, "generated spans: written, read back, compared");
-}
-
 int
 main(void)
 {
@@ -604,10 +510,6 @@ main(void)
     test_dense();
     test_many();
     test_many_in_resource();
-    test_corpus("fuzz/corpus/otlp_diff");
-    test_corpus("fuzz/corpus/otlp_pb");
-    ok(compared >= 26, "%u files were compared", compared);
-    test_generated();
     pool_free(pool);
     return tap_done();
 }
