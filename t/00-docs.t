@@ -68,6 +68,8 @@ documented('directives', 'conf/spoor.full.yaml',
 
 my @metrics = slurp('src/core/metrics.def')
     =~ /^METRIC\(\s*\w+,\s*\w+,\s*"([^"]+)"/mg;
+push @metrics, map { slurp($_) =~ /"((?:spoor|vm|vt)_\w+)\{/g }
+    glob 'src/*/*.c';
 documented('metrics', 'docs/metrics.md', map { "`$_`" } @metrics);
 
 my @routes = slurp('src/api/routes.c') =~ /^\s*\{"(\/[^"]*)"/mg;

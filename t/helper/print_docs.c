@@ -26,6 +26,17 @@ static const struct metric_row metric_rows[] = {
 #undef METRIC
 };
 
+/* Gauges that are no row of the table: counted when /metrics is asked. */
+static const struct metric_row computed_rows[] = {
+    {"GAUGE", "vt_storage_rows", "type=\"storage/small\"",
+        "Rows in parts"},
+    {"GAUGE", "vt_storage_parts",
+        "type=\"storage/small\"`<br>`type=\"storage/inmemory\"",
+        "Parts, and memtables that are not parts yet"},
+    {"GAUGE", "vt_data_size_bytes", "type=\"storage\"",
+        "Bytes of all parts on disk"},
+};
+
 static void
 print_labels(struct sb *out, const struct metric_row *row)
 {
@@ -33,7 +44,28 @@ print_labels(struct sb *out, const struct metric_row *row)
         sb_addf(out, "`%s`", row->labels);
 }
 
-/* Rows of one name stand together in the table; they become one line. */
+/*
+ * Rows of one name stand together in the table; they become one line.
+ * Returns how many of the n rows they are.
+ */
+static size_t
+print_row(struct sb *out, const struct metric_row *row, size_t n)
+{
+    size_t i;
+
+    sb_addf(out, "| `%s` | ", row->name);
+    for (const char *p = row->type; *p != '\0'; p++)
+        sb_add_char(out, (char)(*p | 0x20));
+    sb_add_str(out, " | ");
+    print_labels(out, row);
+    for (i = 1; i < n && strcmp(row[i].name, row->name) == 0; i++) {
+        sb_add_str(out, "<br>");
+        print_labels(out, &row[i]);
+    }
+    sb_addf(out, " | %s |\n", row->help);
+    return i;
+}
+
 static void
 print_metrics(struct sb *out)
 {
@@ -44,20 +76,10 @@ print_metrics(struct sb *out)
         "`GET /metrics` answers in Prometheus' text format; any worker\n"
         "answers for all processes. Histograms are in seconds.\n\n"
         "| metric | type | labels | what |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < n;) {
-        const struct metric_row *row = &metric_rows[i];
-
-        sb_addf(out, "| `%s` | ", row->name);
-        for (const char *p = row->type; *p != '\0'; p++)
-            sb_add_char(out, (char)(*p | 0x20));
-        sb_add_str(out, " | ");
-        print_labels(out, row);
-        for (i++; i < n && strcmp(metric_rows[i].name, row->name) == 0; i++) {
-            sb_add_str(out, "<br>");
-            print_labels(out, &metric_rows[i]);
-        }
-        sb_addf(out, " | %s |\n", row->help);
-    }
+    for (size_t i = 0; i < n;)
+        i += print_row(out, &metric_rows[i], n - i);
+    for (size_t i = 0; i < ARRAY_LEN(computed_rows); i++)
+        (void)print_row(out, &computed_rows[i], 1);
 }
 
 int
