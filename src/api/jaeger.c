@@ -73,6 +73,7 @@ refuse(struct http_req *req, struct job *job, const char *text)
 struct names {
     struct job *job;
     struct sv service; /* of operations; ptr NULL: collect services */
+    struct sv twice;   /* asked for when there is none of service; or NULL */
     struct sv *v;
     uint32_t n;
     bool no_memory;
@@ -137,6 +138,12 @@ names_run(struct job *job)
         job_error(job, &err);
         return;
     }
+    if (names->n == 0 && names->twice.ptr != NULL) {
+        names->service = names->twice;
+        names->twice = (struct sv){NULL, 0};
+        names_run(job);
+        return;
+    }
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
@@ -147,7 +154,7 @@ names_run(struct job *job)
 }
 
 static void
-names_start(struct http_req *req, struct sv service)
+names_start(struct http_req *req, struct sv service, struct sv twice)
 {
     struct job *job = job_new(req);
     struct names *names;
@@ -164,6 +171,7 @@ names_start(struct http_req *req, struct sv service)
     }
     names->job = job;
     names->service = service;
+    names->twice = twice;
     job->arg = names;
     job_start(job, names_run);
 }
@@ -171,30 +179,28 @@ names_start(struct http_req *req, struct sv service)
 void IMPL(route_fn)
 jaeger_services(struct http_req *req)
 {
-    names_start(req, (struct sv){NULL, 0});
+    names_start(req, (struct sv){NULL, 0}, (struct sv){NULL, 0});
 }
 
 void IMPL(route_fn)
 jaeger_operations(struct http_req *req)
 {
-    struct sv service = req->path_arg;
-    bool ok;
+    struct sv twice = {NULL, 0};
+    struct sv service;
+    bool ok, twice_ok;
 
-    service = http_unescape(req->pool, service, false, &ok);
-    /* Clients that escape twice: Jaeger undoes both levels, so do we. */
-    if (ok && sv_find_byte(service, '%') < service.len) {
-        bool twice_ok;
-        struct sv twice = http_unescape(req->pool, service, false,
-            &twice_ok);
-
-        if (twice_ok)
-            service = twice;
-    }
+    service = http_unescape(req->pool, req->path_arg, false, &ok);
     if (!ok || service.len == 0) {
         refuse(req, NULL, "the service name is not well-formed");
         return;
     }
-    names_start(req, service);
+    /* Some clients escape twice (Jaeger undoes both levels). */
+    if (sv_find_byte(service, '%') < service.len) {
+        twice = http_unescape(req->pool, service, false, &twice_ok);
+        if (!twice_ok)
+            twice = (struct sv){NULL, 0};
+    }
+    names_start(req, service, twice);
 }
 
 /* --- traces --- */

@@ -229,8 +229,9 @@ span_tags(struct json_out *out, const struct span *span,
         tag_text(out, "otel.scope.version", scope->version);
     tag_attrs(out, "scope_attr:", scope->attrs);
     tag_attrs(out, "", span->attrs);
-    if (span->kind >= 1 && span->kind <= 5)
-        tag_text(out, "span.kind", sv_from(span_kind_name(span->kind)));
+    /* VictoriaTraces shows an unspecified kind as an empty text. */
+    tag_text(out, "span.kind", span->kind >= 1 && span->kind <= 5
+        ? sv_from(span_kind_name(span->kind)) : SV_EMPTY);
     if (span->status_code == 1)
         tag_text(out, "otel.status_code", SV("OK"));
     if (span->status_code == 2) {

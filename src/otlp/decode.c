@@ -195,8 +195,8 @@ otlp_finish_resource(struct resource *resource)
         const struct attr *attr = &resource->attrs.v[i];
 
         if (sv_eq(attr->key, name))
-            resource->service = attr->value.type == VALUE_STRING
-                ? attr->value.str : SV_EMPTY;
+            resource->service = attr->value.type != VALUE_STRING ? SV_EMPTY
+                : attr->value.str.len != 0 ? attr->value.str : SV("-");
     }
 }
 

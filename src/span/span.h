@@ -66,7 +66,9 @@ struct attrs {
 
 struct resource {
     struct attrs attrs;
-    struct sv service; /* text of service.name when it is a string, else empty */
+    /* Text of service.name when it is a string ("-": an empty one), else
+     * empty. */
+    struct sv service;
     struct sv schema_url;
     uint32_t dropped_attrs;
 };
