@@ -169,16 +169,16 @@ act_signal(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
     struct err err = ERR_INIT;
+    int rc;
 
     sb_reset(text);
-    if (master_command(conf, options->value, text, &err) == 0) {
-        if (text->len > 0 && text->ptr[text->len - 1] != '\n')
-            sb_add_char(text, '\n');
-        return show(stdout, text, 0);
-    }
-    sb_reset(text);
-    sb_addf(text, "spoor: -s %s: %s\n", options->value, err.text);
-    return show(stderr, text, 1);
+    rc = master_command(conf, options->value, text, &err);
+    /* Without an answer err says why; with one the answer does. */
+    if (text->len == 0)
+        sb_addf(text, "spoor: -s %s: %s\n", options->value, err.text);
+    else
+        sb_add_char(text, '\n');
+    return rc == 0 ? show(stdout, text, 0) : show(stderr, text, 1);
 }
 
 static int

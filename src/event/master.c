@@ -492,7 +492,6 @@ master_boot(struct master *self, struct err *err)
 {
     int code;
 
-    fault_init();
     if (master_share_metrics(err) != 0)
         return -1;
     self->slots = master_slot_capacity(self->conf);

@@ -23,6 +23,7 @@
 
 #include "core/assert.h"
 #include "core/conf.h"
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/num.h"
@@ -292,6 +293,7 @@ main(int argc, char **argv)
         else
             return 2;
     }
+    fault_init();
     sb_init(&messages, MIB);
     if (conf_load(&conf, &source, &messages) != 0) {
         fprintf(stderr, "%s", messages.ptr);
