@@ -16,7 +16,11 @@
 
 struct http_client;
 
-/* url: http://host[:port][/prefix].  Connects at the first request. */
+/*
+ * url: http://host[:port][/prefix].  Connects at the first request.
+ * timeout_ns bounds each request as a whole, from connecting to the last byte
+ * of its reply (but not the look-up of a host name).
+ */
 int http_client_new(struct http_client **out, const char *url,
     int64_t timeout_ns, struct err *err) WARN_UNUSED;
 void http_client_free(struct http_client *client);
@@ -33,10 +37,17 @@ struct http_client_req {
 struct http_client_reply {
     int status;
     int64_t retry_after_sec; /* -1: none */
-    struct sv content_type;  /* into body's storage; valid until next call */
+    struct sv content_type;  /* valid until the next call; may be empty */
     struct sb body;          /* init by the caller with its maximum */
 };
 
+/*
+ * 0: there is a reply, whatever its status.  -1: ERR_TIMEOUT, ERR_SYSTEM (no
+ * connection, or it broke), ERR_NOT_FOUND (host name), ERR_LIMIT (the reply
+ * passes the maximum of reply->body), ERR_INVALID (malformed URL, request or
+ * reply).  GET and HEAD are sent once more when a kept connection turns out
+ * to be closed; others only when that shows before a byte is sent.
+ */
 int http_client_do(struct http_client *client,
     const struct http_client_req *req, struct http_client_reply *reply,
     struct err *err) WARN_UNUSED;

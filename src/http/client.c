@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * One connection, kept between requests.  A server may close it at any time
+ * while it is idle, so it is looked at before a request is sent; if it turns
+ * out to be gone only afterwards, a request without effects is sent once
+ * more on a new connection.  A request with effects never is: whether the
+ * server saw it cannot be known.
+ */
+
+#include "core/base.h"
+#include "http/client.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/mem.h"
+#include "core/num.h"
+#include "core/timefmt.h"
+#include "http/h1_parse.h"
+
+#define CLIENT_MAGIC 0x544e4c43u /* "CLNT" */
+
+/* Request heads are ours; only a target and a few fields come from outside. */
+#define CLIENT_HEAD_MAX (64 * KIB)
+/* Input buffer: a whole head and some of a body. */
+#define CLIENT_IN_MAX (64 * KIB)
+/* Interim replies before the real one. */
+#define CLIENT_INTERIM_MAX 16
+
+_Static_assert(CLIENT_IN_MAX > HTTP_HEAD_BYTES_MAX, "a head fits");
+
+struct http_client {
+    uint32_t magic;
+    int fd; /* -1: not connected */
+    char *host;   /* without brackets */
+    char *port;
+    char *authority; /* for Host */
+    char *prefix;
+    int64_t timeout_ns;
+    int64_t deadline_ns; /* of the present request */
+    struct sb out;
+    struct h1_head head; /* of the reply */
+    char content_type[256];
+    size_t in_len;
+    size_t in_pos;
+    char in[CLIENT_IN_MAX];
+};
+
+/* --- URL --- */
+
+static int
+url_split(struct http_client *client, struct sv url, struct err *err)
+{
+    struct sv rest, authority, host, port = SV("80");
+    uint64_t number;
+    size_t end;
+
+    if (!sv_starts_with(url, SV("http://")))
+        return err_set(err, ERR_INVALID, "URL %.*s: it must begin with "
+            "http://", SV_ARG(url));
+    rest = sv_sub(url, 7, url.len);
+    end = sv_find_byte(rest, '/');
+    authority = sv_sub(rest, 0, end);
+    host = authority;
+    if (authority.len > 0 && authority.ptr[0] == '[') {
+        end = sv_find_byte(authority, ']');
+        if (end < authority.len)
+            host = sv_sub(authority, 1, end - 1);
+        else
+            host = SV_EMPTY;
+        end = MIN(end + 1, authority.len);
+    } else {
+        end = sv_find_byte(authority, ':');
+        host = sv_sub(authority, 0, end);
+    }
+    if (end < authority.len)
+        port = sv_sub(authority, end + 1, authority.len);
+    if (host.len == 0 || (end < authority.len && authority.ptr[end] != ':') ||
+        !num_parse_u64(port, &number) || number == 0 || number > 65535)
+        return err_set(err, ERR_INVALID, "URL %.*s: host or port is malformed",
+            SV_ARG(url));
+    rest = sv_sub(rest, authority.len, rest.len);
+    while (sv_ends_with(rest, SV("/")))
+        rest.len--;
+    client->host = xmemdup0(host.ptr, host.len);
+    client->port = xmemdup0(port.ptr, port.len);
+    client->authority = xmemdup0(authority.ptr, authority.len);
+    client->prefix = xmemdup0(rest.ptr, rest.len);
+    return 0;
+}
+
+int
+http_client_new(struct http_client **out, const char *url, int64_t timeout_ns,
+    struct err *err)
+{
+    struct http_client *client = xcalloc(1, sizeof(*client));
+
+    check(timeout_ns > 0);
+    client->magic = CLIENT_MAGIC;
+    client->fd = -1;
+    client->timeout_ns = timeout_ns;
+    sb_init(&client->out, CLIENT_HEAD_MAX);
+    *out = NULL;
+    if (url_split(client, sv_from(url), err) != 0) {
+        http_client_free(client);
+        return -1;
+    }
+    *out = client;
+    return 0;
+}
+
+static void
+client_close(struct http_client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
+    client->in_len = client->in_pos = 0;
+}
+
+void
+http_client_free(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    OBJ_CHECK(client, CLIENT_MAGIC);
+    client_close(client);
+    sb_release(&client->out);
+    xfree(client->host);
+    xfree(client->port);
+    xfree(client->authority);
+    xfree(client->prefix);
+    client->magic = 0;
+    xfree(client);
+}
+
+/* --- the socket --- */
+
+/* Waits for events until the deadline; *ready gets what came. */
+static int
+wait_for(const struct http_client *client, short events, short *ready,
+    struct err *err)
+{
+    struct pollfd pfd = {.fd = client->fd, .events = events};
+    int64_t left_ns = client->deadline_ns - clock_mono_ns();
+    int n;
+
+    do {
+        left_ns = client->deadline_ns - clock_mono_ns();
+        n = poll(&pfd, 1, (int)MIN(MAX(left_ns, 0) / NS_PER_MS + 1, INT_MAX));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(err, "poll");
+    if (n == 0)
+        return err_set(err, ERR_TIMEOUT, "%s: no answer in time",
+            client->authority);
+    *ready = pfd.revents;
+    return 0;
+}
+
+static int
+connect_to(struct http_client *client, const struct addrinfo *to,
+    struct err *err)
+{
+    int one = 1, problem = 0;
+    socklen_t len = sizeof(problem);
+    short ready;
+
+    client->fd = socket(to->ai_family,
+        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (client->fd < 0)
+        return err_sys(err, "socket");
+    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(client->fd, to->ai_addr, to->ai_addrlen) == 0)
+        return 0;
+    if (errno != EINPROGRESS)
+        return err_sys(err, "cannot connect to %s", client->authority);
+    if (wait_for(client, POLLOUT, &ready, err) != 0)
+        return -1;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &problem, &len) != 0)
+        return err_sys(err, "getsockopt");
+    errno = problem;
+    if (problem != 0)
+        return err_sys(err, "cannot connect to %s", client->authority);
+    return 0;
+}
+
+static int
+client_connect(struct http_client *client, struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    int status = getaddrinfo(client->host, client->port, &hints, &list);
+    int rc = -1;
+
+    if (status != 0)
+        return err_set(err, ERR_NOT_FOUND, "%s: %s", client->host,
+            gai_strerror(status));
+    for (const struct addrinfo *to = list; to != NULL && rc != 0;
+         to = to->ai_next) {
+        err_reset(err);
+        rc = connect_to(client, to, err);
+        if (rc != 0)
+            client_close(client);
+    }
+    freeaddrinfo(list);
+    return rc;
+}
+
+/* An idle connection with something to read was closed or is out of step. */
+static void
+drop_if_stale(struct http_client *client)
+{
+    struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
+
+    if (client->fd >= 0 && poll(&pfd, 1, 0) != 0)
+        client_close(client);
+}
+
+/* --- sending --- */
+
+static void
+add_line(struct sb *out, const char *name, const char *value)
+{
+    if (value != NULL)
+        sb_addf(out, "%s: %s\r\n", name, value);
+}
+
+/* Nothing that could end a line early may come from the caller. */
+static bool
+request_is_clean(const struct http_client_req *req)
+{
+    const char *texts[] = {req->content_type, req->content_encoding};
+
+    if (!h1_is_token(sv_from(req->method)) || req->target[0] != '/')
+        return false;
+    for (const char *c = req->target; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~')
+            return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (texts[i] != NULL && !h1_is_field_value(sv_from(texts[i])))
+            return false;
+    }
+    for (const char *const *h = req->headers; h != NULL && *h != NULL; h++) {
+        if (!h1_is_field_value(sv_from(*h)) || strchr(*h, ':') == NULL)
+            return false;
+    }
+    return true;
+}
+
+static int
+request_build(struct http_client *client, const struct http_client_req *req,
+    struct err *err)
+{
+    struct sb *out = &client->out;
+
+    if (!request_is_clean(req))
+        return err_set(err, ERR_INVALID, "illegal byte in a request");
+    sb_reset(out);
+    sb_addf(out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spoorctl\r\n",
+        req->method, client->prefix, req->target, client->authority);
+    add_line(out, "Content-Type", req->content_type);
+    add_line(out, "Content-Encoding", req->content_encoding);
+    for (const char *const *h = req->headers; h != NULL && *h != NULL; h++)
+        sb_addf(out, "%s\r\n", *h);
+    if (req->body.len > 0 || strcmp(req->method, "POST") == 0)
+        sb_addf(out, "Content-Length: %zu\r\n", req->body.len);
+    sb_add_str(out, "\r\n");
+    if (sb_failed(out))
+        return err_set(err, ERR_LIMIT, "the request head is too large");
+    return 0;
+}
+
+/*
+ * Sends until all is sent, or the server answers before: *sent then stays
+ * below the whole.  -1: the connection is broken, or the time is over.
+ */
+static int
+request_send(struct http_client *client, struct sv body, size_t *sent,
+    struct err *err)
+{
+    size_t head_len = client->out.len, total = head_len + body.len;
+    short ready;
+
+    *sent = 0;
+    while (*sent < total) {
+        size_t from_body = *sent > head_len ? *sent - head_len : 0;
+        struct iovec iov[2] = {
+            {client->out.ptr + MIN(*sent, head_len),
+                head_len - MIN(*sent, head_len)},
+            {(void *)((uintptr_t)body.ptr + from_body), body.len - from_body},
+        };
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+        ssize_t n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+
+        if (n >= 0) {
+            *sent += (size_t)n;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return err_sys(err, "cannot send to %s", client->authority);
+        if (wait_for(client, POLLIN | POLLOUT, &ready, err) != 0)
+            return -1;
+        if (ready & POLLIN)
+            return 0;
+    }
+    return 0;
+}
+
+/* --- receiving --- */
+
+/* More bytes into the input buffer; *n is 0 at the end of the stream. */
+static int
+reply_fill(struct http_client *client, size_t *n, struct err *err)
+{
+    short ready;
+    ssize_t got;
+
+    if (client->in_pos > 0) {
+        client->in_len -= client->in_pos;
+        memmove(client->in, client->in + client->in_pos, client->in_len);
+        client->in_pos = 0;
+    }
+    check(client->in_len < CLIENT_IN_MAX);
+    for (;;) {
+        got = recv(client->fd, client->in + client->in_len,
+            CLIENT_IN_MAX - client->in_len, 0);
+        if (got >= 0)
+            break;
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return err_sys(err, "cannot read from %s", client->authority);
+        if (wait_for(client, POLLIN, &ready, err) != 0)
+            return -1;
+    }
+    client->in_len += (size_t)got;
+    *n = (size_t)got;
+    return 0;
+}
+
+static int
+reply_bad(const struct http_client *client, const char *what, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "%s: malformed reply: %s",
+        client->authority, what);
+}
+
+/* The head of the next reply that is not an interim one. */
+static int
+reply_head(struct http_client *client, struct err *err)
+{
+    unsigned interim = 0;
+    enum h1_result result;
+    size_t n;
+
+    h1_head_init(&client->head, true);
+    for (;;) {
+        result = h1_head_feed(&client->head, client->in + client->in_pos,
+            client->in_len - client->in_pos);
+        if (result == H1_ERROR)
+            return reply_bad(client, client->head.error, err);
+        if (result == H1_MORE) {
+            if (reply_fill(client, &n, err) != 0)
+                return -1;
+            if (n == 0)
+                return err_set(err, ERR_SYSTEM,
+                    "%s closed the connection without an answer",
+                    client->authority);
+            continue;
+        }
+        if (client->head.status >= 200)
+            return 0;
+        if (++interim > CLIENT_INTERIM_MAX)
+            return reply_bad(client, "too many interim replies", err);
+        client->in_pos += client->head.bytes;
+        h1_head_init(&client->head, true);
+    }
+}
+
+/* What callers want of the head, before its buffer is used again. */
+static void
+reply_fields(struct http_client *client, struct http_client_reply *reply)
+{
+    const char *buf = client->in + client->in_pos;
+    uint64_t seconds;
+
+    reply->status = client->head.status;
+    reply->retry_after_sec = -1;
+    client->content_type[0] = '\0';
+    for (uint32_t i = 0; i < client->head.nfields; i++) {
+        struct sv name = h1_span_sv(client->head.fields[i].name, buf);
+        struct sv value = h1_span_sv(client->head.fields[i].value, buf);
+
+        if (sv_eq(name, SV("content-type")))
+            snprintf(client->content_type, sizeof(client->content_type),
+                "%.*s", SV_ARG(value));
+        if (sv_eq(name, SV("retry-after")) && num_parse_u64(value, &seconds))
+            reply->retry_after_sec = (int64_t)MIN(seconds, 86400);
+    }
+    reply->content_type = sv_from(client->content_type);
+    client->in_pos += client->head.bytes;
+}
+
+/* Up to want bytes of data from the buffer to the body. */
+static int
+body_take(struct http_client *client, uint64_t want, struct sb *body,
+    size_t *took, struct err *err)
+{
+    size_t there = client->in_len - client->in_pos;
+
+    *took = (size_t)MIN(want, there);
+    sb_add(body, client->in + client->in_pos, *took);
+    client->in_pos += *took;
+    if (sb_failed(body))
+        return err_set(err, ERR_LIMIT, "%s: the reply is too large",
+            client->authority);
+    return 0;
+}
+
+/* One step of a chunked body; *is_done at its end. */
+static int
+body_chunk(struct http_client *client, struct h1_chunked *chunked,
+    struct sb *body, bool *is_done, struct err *err)
+{
+    uint64_t want = h1_chunked_expects(chunked);
+    enum h1_result result;
+    size_t used;
+
+    if (want > 0) {
+        if (body_take(client, want, body, &used, err) != 0)
+            return -1;
+        h1_chunked_took(chunked, used);
+        return 0;
+    }
+    result = h1_chunked_feed(chunked,
+        sv_make(client->in + client->in_pos, client->in_len - client->in_pos),
+        &used);
+    if (result == H1_ERROR)
+        return reply_bad(client, chunked->error, err);
+    client->in_pos += used;
+    *is_done = result == H1_DONE;
+    return 0;
+}
+
+/* *is_whole: its end was known, so the connection may be used again. */
+static int
+reply_body(struct http_client *client, struct sb *body, bool *is_whole,
+    struct err *err)
+{
+    const struct h1_head *head = &client->head;
+    uint64_t left = head->has_length ? head->length : UINT64_MAX;
+    bool is_done = false;
+    struct h1_chunked chunked;
+    size_t n;
+
+    h1_chunked_init(&chunked);
+    *is_whole = head->is_chunked || head->has_length;
+    while (!is_done && left > 0) {
+        if (client->in_pos == client->in_len) {
+            if (reply_fill(client, &n, err) != 0)
+                return -1;
+            if (n == 0 && *is_whole)
+                return reply_bad(client, "it ends early", err);
+            if (n == 0)
+                return 0;
+        }
+        if (head->is_chunked) {
+            if (body_chunk(client, &chunked, body, &is_done, err) != 0)
+                return -1;
+            continue;
+        }
+        if (body_take(client, left, body, &n, err) != 0)
+            return -1;
+        if (head->has_length)
+            left -= n;
+    }
+    return 0;
+}
+
+static int
+reply_read(struct http_client *client, const struct http_client_req *req,
+    struct http_client_reply *reply, struct err *err)
+{
+    bool is_whole = true;
+
+    reply_fields(client, reply);
+    sb_reset(&reply->body);
+    if (strcmp(req->method, "HEAD") != 0 && reply->status != 204 &&
+        reply->status != 304 &&
+        reply_body(client, &reply->body, &is_whole, err) != 0)
+        return -1;
+    if (!is_whole || client->head.wants_close)
+        client_close(client);
+    return 0;
+}
+
+/* --- the exchange --- */
+
+/*
+ * *is_stale: the kept connection turned out to be closed and no byte of an
+ * answer came.
+ */
+static int
+exchange(struct http_client *client, const struct http_client_req *req,
+    struct http_client_reply *reply, bool *is_stale, struct err *err)
+{
+    bool was_kept = client->fd >= 0;
+    struct err send_err = ERR_INIT;
+    size_t sent = 0;
+    int send_rc;
+
+    *is_stale = false;
+    if (!was_kept && client_connect(client, err) != 0)
+        return -1;
+    send_rc = request_send(client, req->body, &sent, &send_err);
+    if (send_rc != 0 && send_err.code == ERR_TIMEOUT) {
+        *err = send_err;
+        return -1;
+    }
+    /* A server that refuses a body may answer, close and never read it. */
+    if (reply_head(client, err) != 0) {
+        *is_stale = was_kept && client->in_len == 0 &&
+            err->code == ERR_SYSTEM;
+        if (send_rc != 0)
+            *err = send_err;
+        return -1;
+    }
+    if (sent < client->out.len + req->body.len)
+        client->head.wants_close = true;
+    return reply_read(client, req, reply, err);
+}
+
+int
+http_client_do(struct http_client *client, const struct http_client_req *req,
+    struct http_client_reply *reply, struct err *err)
+{
+    struct err problem = ERR_INIT;
+    bool is_stale = false, is_safe;
+    int rc;
+
+    OBJ_CHECK(client, CLIENT_MAGIC);
+    if (request_build(client, req, err) != 0)
+        return -1;
+    is_safe = strcmp(req->method, "GET") == 0 ||
+        strcmp(req->method, "HEAD") == 0;
+    client->deadline_ns = clock_mono_ns() + client->timeout_ns;
+    drop_if_stale(client);
+    rc = exchange(client, req, reply, &is_stale, &problem);
+    if (rc != 0 && is_stale && is_safe) {
+        client_close(client);
+        err_reset(&problem);
+        rc = exchange(client, req, reply, &is_stale, &problem);
+    }
+    if (rc != 0) {
+        client_close(client);
+        if (err != NULL)
+            *err = problem;
+    }
+    return rc;
+}
