@@ -80,10 +80,10 @@ open_packing(struct col_mini *mini, struct enc_reader *r, uint32_t n)
 static bool
 open_delta(struct col_mini *mini, struct enc_reader *r)
 {
-    uint32_t k = enc_read8(r);
+    mini->k = enc_read8(r);
     mini->first = enc_read_varint(r);
-    mini->mask = mask_of(k);
-    return k <= 64 && open_packing(mini, r, mini->n - 1u);
+    mini->marks = take_bits(r, (mini->n - 1u) / COL_MARK, mini->k);
+    return !r->failed && open_packing(mini, r, mini->n - 1u);
 }
 
 static bool
@@ -192,17 +192,27 @@ get_pfor(const struct col_mini *mini, uint32_t i)
     return mini->base + v;
 }
 
-/* Sum of the first i differences, modulo 2^64. */
+/* Value of index i, a multiple of COL_MARK. */
 static uint64_t
-delta_sum(const struct col_mini *mini, uint32_t i)
+delta_mark(const struct col_mini *mini, uint32_t i)
 {
-    uint64_t sum = mini->base * i;
-    for (uint32_t j = 0; j < i && mini->width > 0; j++)
+    return i == 0 ? mini->first : field(mini->marks, i / COL_MARK - 1,
+        mini->k);
+}
+
+static uint64_t
+get_delta(const struct col_mini *mini, uint32_t i)
+{
+    uint32_t from = i - i % COL_MARK;
+    uint64_t sum = delta_mark(mini, from) + mini->base * (i - from);
+    for (uint32_t j = from; j < i && mini->width > 0; j++)
         sum += field(mini->bits, j, mini->width);
-    uint32_t nexc = lower_bound(mini->bits2, mini->count2, i);
-    for (uint32_t j = 0; j < nexc; j++)
-        sum += field(mini->bits3, j, mini->width2) << mini->width;
-    return sum;
+    if (mini->count2 > 0) {
+        uint32_t exc = lower_bound(mini->bits2, mini->count2, from);
+        for (; exc < mini->count2 && field(mini->bits2, exc, 10) < i; exc++)
+            sum += field(mini->bits3, exc, mini->width2) << mini->width;
+    }
+    return sum & mask_of(mini->k);
 }
 
 static uint64_t
@@ -216,7 +226,7 @@ get_mini(const struct col_mini *mini, uint32_t i)
     case COL_PFOR:
         return get_pfor(mini, i);
     case COL_DELTA:
-        return (mini->first + delta_sum(mini, i)) & mini->mask;
+        return get_delta(mini, i);
     case COL_LDICT:
         return mini->base + field(mini->bits2,
             (uint32_t)field(mini->bits, i, mini->width), mini->width2);
@@ -270,16 +280,31 @@ unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
     }
 }
 
+/* Values [from, from + count) between two marks. */
+static void
+decode_delta_part(const struct col_mini *mini, uint32_t from, uint32_t count,
+    uint64_t *out)
+{
+    uint64_t mask = mask_of(mini->k);
+    uint64_t v = get_delta(mini, from);
+    out[0] = v;
+    unpack_packing(mini, from, count - 1, out + 1);
+    for (uint32_t i = 1; i < count; i++) {
+        v += out[i];
+        out[i] = v & mask;
+    }
+}
+
 static void
 decode_delta(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t *out)
 {
-    uint64_t v = mini->first + delta_sum(mini, from);
-    out[0] = v & mini->mask;
-    unpack_packing(mini, from, count - 1, out + 1);
-    for (uint32_t i = 1; i < count; i++) {
-        v += out[i];
-        out[i] = v & mini->mask;
+    while (count > 0) {
+        uint32_t part = MIN(count, COL_MARK - from % COL_MARK);
+        decode_delta_part(mini, from, part, out);
+        from += part;
+        count -= part;
+        out += part;
     }
 }
 

@@ -17,15 +17,18 @@
  *   2 PFOR   u8 w, u8 h, varint nexc, varint base, bits(n, w),
  *            bits(nexc, 10) positions ascending, bits(nexc, h) high parts:
  *            base + field + (high << w at its position)
- *   3 DELTA  u8 k, varint first, then a PFOR body of the n - 1 differences:
- *            value = (previous + difference) mod 2^k
+ *   3 DELTA  u8 k, varint first, bits((n - 1) / COL_MARK, k) the values
+ *            COL_MARK, 2 * COL_MARK ..., then a PFOR body of the n - 1
+ *            differences: value = (previous + difference) mod 2^k, where
+ *            value i * COL_MARK is the mark
  *   4 LDICT  u8 count - 1, u8 w, varint base, bits(count, w),
  *            bits(n, bits needed for count - 1): base + entry
  *   6 RLE    varint nruns, u8 w, varint base, bits(nruns, 10) index of the
  *            last value of each run ascending, bits(nruns, w): base + field
  *
  * (5, 7 and up are encodings of other levels and of part_format.h.)  w, h and
- * k are at most 64.  All but DELTA give one value without its neighbours.
+ * k are at most 64.  DELTA gives one value by adding up at most COL_MARK - 1
+ * differences, the others without looking at neighbours.
  *
  * Reading: col_open() checks every bound once; after that col_get() and
  * col_decode() cannot fail.
@@ -38,9 +41,10 @@
 
 #define COL_MINI 1024u  /* positions fit in 10 bits */
 #define COL_CHUNK 8192u /* what one checksum covers, part_format.h */
+#define COL_MARK 128u
 #define COL_MINIS (COL_CHUNK / COL_MINI)
-/* No chunk is larger: 64 bits a value and 32 bytes of head per mini-block. */
-#define COL_CHUNK_BYTES_MAX (COL_CHUNK * 8 + COL_MINIS * 32)
+/* No chunk is larger: 64 bits a value and a head per mini-block. */
+#define COL_CHUNK_BYTES_MAX (COL_CHUNK * 8 + COL_MINIS * 96)
 /* Readable (not meaningful) bytes that must follow a chunk in memory. */
 #define COL_PAD 16u
 /* Distinct values of an LDICT: more than this rarely beats PFOR. */
@@ -74,15 +78,16 @@ struct col_mini {
     const uint8_t *bits;   /* fields; RLE: last indices */
     const uint8_t *bits2;  /* PFOR, DELTA: positions; LDICT, RLE: entries */
     const uint8_t *bits3;  /* PFOR, DELTA: high parts */
+    const uint8_t *marks;  /* DELTA */
     uint64_t base;
     uint64_t first;        /* DELTA */
-    uint64_t mask;         /* DELTA: 2^k - 1 */
     uint64_t scale;
     uint16_t count2;       /* exceptions, entries or runs */
     uint16_t n;
     uint8_t encoding;
     uint8_t width;
     uint8_t width2;        /* h; LDICT, RLE: of entries */
+    uint8_t k;             /* DELTA */
 };
 
 struct col {

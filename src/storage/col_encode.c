@@ -36,6 +36,7 @@ struct packing {
     uint32_t width;
     uint32_t high_width;
     uint32_t nexc;
+    uint32_t k;    /* DELTA */
     uint64_t cost; /* bits */
 };
 
@@ -120,7 +121,8 @@ static struct packing
 plan_packing(const uint64_t *v, uint32_t n, uint64_t base, uint64_t max)
 {
     uint32_t full = bits_of(max - base);
-    struct packing best = {base, full, 0, 0, (uint64_t)n * full + HEAD_BITS};
+    struct packing best = {base, full, 0, 0, 0,
+        (uint64_t)n * full + HEAD_BITS};
     if (full <= 1)
         return best;
     uint32_t counts[65] = {0};
@@ -134,7 +136,7 @@ plan_packing(const uint64_t *v, uint32_t n, uint64_t base, uint64_t max)
         uint64_t cost = (uint64_t)n * width + HEAD_BITS + 16 +
             (uint64_t)nexc * (EXCEPTION_BITS + full - width);
         if (cost < best.cost)
-            best = (struct packing){base, width, full - width, nexc, cost};
+            best = (struct packing){base, width, full - width, nexc, 0, cost};
     }
     return best;
 }
@@ -269,16 +271,22 @@ plan_delta(uint64_t *deltas, const uint64_t *v, uint32_t n, uint32_t k)
         max = MAX(max, d);
     }
     struct packing plan = plan_packing(deltas, n - 1, min, max);
-    plan.cost += 16 + k + k / 7; /* k and the first value */
+    plan.k = k;
+    plan.cost += 16 + k + k / 7 + (uint64_t)(n - 1) / COL_MARK * k;
     return plan;
 }
 
 static uint8_t *
-put_delta(uint8_t *dst, const uint64_t *deltas, uint64_t first, uint32_t n,
-    const struct packing *plan, uint32_t k)
+put_delta(uint8_t *dst, const uint64_t *v, const uint64_t *deltas,
+    uint32_t n, const struct packing *plan)
 {
-    *dst++ = (uint8_t)k;
-    dst += enc_put_varint(dst, first);
+    uint64_t marks[COL_MINI / COL_MARK];
+    uint32_t nmarks = (n - 1) / COL_MARK;
+    for (uint32_t i = 0; i < nmarks; i++)
+        marks[i] = v[(i + 1) * COL_MARK];
+    *dst++ = (uint8_t)plan->k;
+    dst += enc_put_varint(dst, v[0]);
+    dst = pack(dst, marks, nmarks, 0, plan->k);
     return put_packing(dst, deltas, n - 1, plan);
 }
 
@@ -295,12 +303,11 @@ put_best(uint8_t *dst, const uint64_t *v, uint32_t n, unsigned hints,
 
     uint64_t deltas[COL_MINI];
     struct packing delta = {.cost = UINT64_MAX};
-    uint32_t k = bits_of(shape->max);
     if ((hints & COL_TRY_DELTA) != 0 && best > HEAD_BITS + n)
-        delta = plan_delta(deltas, v, n, k);
+        delta = plan_delta(deltas, v, n, bits_of(shape->max));
     if (delta.cost < best) {
         *dst = head | COL_DELTA;
-        return put_delta(body, deltas, v[0], n, &delta, k);
+        return put_delta(body, v, deltas, n, &delta);
     }
     struct ldict dict;
     if ((hints & COL_TRY_LDICT) != 0 && plain.width >= LDICT_MIN_WIDTH &&

@@ -226,6 +226,9 @@ gather_run(struct part_writer *w, const struct write_run *run,
     for (uint32_t i = 0; i < run->rows; i++) {
         if (rows[i] > MEMTABLE_HEAP_WORDS - shape->words)
             return writer_damaged(w, "values at word", rows[i]);
+        /* Rows of a run are few: they stay in the cache for its keys. */
+        __builtin_prefetch(w->mt->heap + rows[i]);
+        __builtin_prefetch(w->mt->heap + rows[i] + shape->words);
     }
     for (uint32_t i = 0; i < shape->n; i++) {
         struct write_key *key = &w->keys[w->shape_keys[shape->first + i]];

@@ -89,7 +89,7 @@ test_encodings(void)
     round_trip(n, 0, COL_PFOR, 1024, "narrow with outliers");
     for (uint32_t i = 0; i < n; i++)
         values[i] = i;
-    round_trip(n, COL_TRY_DELTA, COL_DELTA, 16, "numbers in order");
+    round_trip(n, COL_TRY_DELTA, COL_DELTA, 24, "numbers in order");
     for (uint32_t i = 0; i < n; i++)
         values[i] = i % 50 == 0 ? next_random() % 4096 :
                                   values[i - 1] + next_random() % 90;
