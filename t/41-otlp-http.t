@@ -208,8 +208,9 @@ for my $wait (0, 0.001, 0.003, 0.01) {
 is send_pb(otlp_pb(otlp_span()))->{status}, 200,
     'clients that went away did no harm';
 is scalar @{$spoor->pids->{worker}}, 1, 'the worker lives';
-like $spoor->get('/metrics')->{body}, qr/^spoor_ingest_queue 0$/m,
-    'no insert is left behind';
+ok wait_for(sub {
+    $spoor->get('/metrics')->{body} =~ /^spoor_ingest_queue 0$/m
+}), 'no insert is left behind';
 
 is $spoor->stop, 0, 'stops';
 
