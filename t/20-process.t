@@ -133,6 +133,39 @@ unlink $flag;
 ok $bad->wait_log(qr/ready: 2 workers/), 'and is ready when it starts';
 is $bad->stop, 0, 'stops';
 
+# --- fork fails, or the master dies between two forks -------------------------
+
+my $faults = $toy->dir . '/faults';
+my $poor = toy(conf => { workers => 1 }, env => { SPOOR_FAULT_FILE => $faults });
+$poor->start;
+arm('master_fork:EAGAIN');
+($worker) = role_pids($poor, 'worker');
+kill 'KILL', $worker;
+ok $poor->wait_log(qr/cannot start worker: fork: .*trying again in 200 ms/),
+    'fork fails';
+unlink $faults;
+ok respawned($poor, 'worker', $worker, 1), 'and works again';
+is $poor->stop, 0, 'stops';
+
+for my $nth (1 .. 5) {
+    $poor = toy(conf => { workers => 2 },
+        env => { SPOOR_FAULT => "master_fork:kill:$nth" });
+    $poor->start_nowait;
+    is $poor->wait_exit(10), 128 + 9, "the master dies before fork $nth";
+    ok wait_for(sub { !Test::Spoor::_group_lives($poor->{group}) }, 5),
+        'and its children';
+}
+
+sub arm {
+    my ($rules) = @_;
+
+    open my $file, '>', $faults or die "$faults: $!";
+    print $file $rules;
+    close $file;
+    sleep 0.05;
+    return;
+}
+
 # --- addresses ----------------------------------------------------------------
 
 my $other = toy(port => $bad->port);

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "core/log.h"
 #include "event/channel.h"
 #include "event/loop.h"
 
@@ -172,6 +173,7 @@ test_bad(void)
 int
 main(void)
 {
+    log_set_level(LOG_FATAL);
     loop = loop_new();
     test_both_ways();
     test_full();

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "core/log.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
@@ -303,6 +304,7 @@ main(void)
 {
     struct loop_timer *left;
 
+    log_set_level(LOG_FATAL);
     loop = loop_new();
     test_fds();
     test_timers();
