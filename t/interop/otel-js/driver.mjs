@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// node driver.mjs URL proto|json OUT: makes spans with the OpenTelemetry SDK,
+// exports them to URL/v1/traces and writes what the SDK itself holds of them
+// to OUT, one JSON object with a list of spans.  Numbers that could lose
+// digits are strings.
+
+import { writeFileSync } from 'node:fs';
+import {
+  ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, createTraceState, trace,
+} from '@opentelemetry/api';
+import { OTLPTraceExporter as JsonExporter }
+  from '@opentelemetry/exporter-trace-otlp-http';
+import { OTLPTraceExporter as ProtoExporter }
+  from '@opentelemetry/exporter-trace-otlp-proto';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BasicTracerProvider, BatchSpanProcessor, InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+
+const [url, encoding, out] = process.argv.slice(2);
+const Exporter = { proto: ProtoExporter, json: JsonExporter }[encoding];
+if (!Exporter || !out) {
+  console.error('usage: node driver.mjs URL proto|json OUT');
+  process.exit(2);
+}
+const manySpans = 600; // more than one request of the batch processor
+
+class FailureSeen {
+  constructor(exporter) {
+    this.exporter = exporter;
+    this.errors = [];
+  }
+
+  export(spans, done) {
+    this.exporter.export(spans, (result) => {
+      if (result.code !== 0) this.errors.push(String(result.error));
+      done(result);
+    });
+  }
+
+  shutdown() { return this.exporter.shutdown(); }
+
+  forceFlush() { return this.exporter.forceFlush(); }
+}
+
+const memory = new InMemorySpanExporter();
+const exporter = new FailureSeen(new Exporter({
+  url: `${url}/v1/traces`, timeoutMillis: 10000, compression: 'gzip',
+}));
+
+function provider(attributes) {
+  return new BasicTracerProvider({
+    resource: resourceFromAttributes(attributes),
+    spanProcessors: [
+      new SimpleSpanProcessor(memory),
+      new BatchSpanProcessor(exporter, {
+        maxExportBatchSize: 256, maxQueueSize: 8192,
+      }),
+    ],
+  });
+}
+
+const shop = provider({
+  'service.name': `js-shop-${encoding}`,
+  'service.version': '1.2.3',
+  'host.cpus': 8,
+  'host.load': 0.25,
+  'host.is_virtual': true,
+  'host.ip': ['10.0.0.1', '::1'],
+});
+const store = provider({ 'service.name': `js-lager-\u00fc\u{1f4e6}-${encoding}` });
+const front = shop.getTracer('shop.http', '4.5.6');
+const back = store.getTracer('lager.db');
+const plain = store.getTracer('');
+
+const within = (span) => trace.setSpan(ROOT_CONTEXT, span);
+
+// Every type of value, every field.
+function everything() {
+  const caller = trace.wrapSpanContext({
+    traceId: encoding === 'json' ? '0af7651916cd43dd8448eb211c80319c'
+      : '0000000000000000a448eb211c80319d',
+    spanId: 'b7ad6b7169203331',
+    traceFlags: TraceFlags.SAMPLED,
+    isRemote: true,
+    traceState: createTraceState('rojo=00f067aa0ba902b7,congo=t61rcWkgMzE'),
+  });
+  const root = front.startSpan('GET /warenkorb/{id}', {
+    kind: SpanKind.SERVER,
+    startTime: [Math.floor(Date.now() / 1000) - 5, 123456789],
+    attributes: {
+      'a.text': 'text', 'a.empty': '', 'a.unicode': 'Gr\u00fc\u00dfe \u4f60\u597d \u{1f642}',
+      'a.quotes': '"\\\n\t\u0001</script>', 'a.int': 42, 'a.zero': 0,
+      'a.negative': -7, 'a.max': Number.MAX_SAFE_INTEGER,
+      'a.min': Number.MIN_SAFE_INTEGER, 'a.double': 0.1, 'a.tiny': 5e-324,
+      'a.third': -1 / 3, 'a.large': 123456789.125, 'a.true': true,
+      'a.false': false, 'a.texts': ['x', '', '\u00e4'],
+      'a.ints': [1, -2, 3000000000], 'a.doubles': [0.5, 1.25],
+      'a.bools': [true, false], 'a.none': [], 'a.long': 'l'.repeat(20000),
+    },
+    links: [
+      {
+        context: {
+          traceId: 'ffffffffffffffffffffffffffffffff',
+          spanId: 'ffffffffffffffff', traceFlags: TraceFlags.NONE,
+        },
+        attributes: { 'link.why': 'batch', 'link.n': 3 },
+      },
+      {
+        context: {
+          traceId: '00000000000000000000000000000abc',
+          spanId: '0000000000000def', traceFlags: TraceFlags.SAMPLED,
+        },
+      },
+    ],
+  }, within(caller));
+  root.addEvent('cache miss', { key: 'cart:7', tries: 2, ratio: 0.5, hot: true });
+  root.addEvent('without attributes');
+  root.recordException(new RangeError('no such \u201ecart\u201c'));
+  const call = front.startSpan('POST', { kind: SpanKind.CLIENT }, within(root));
+  const served = back.startSpan('INSERT \u00a7', { kind: SpanKind.SERVER },
+    within(call));
+  const query = back.startSpan('', { kind: SpanKind.INTERNAL }, within(served));
+  query.setStatus({ code: SpanStatusCode.ERROR, message: 'dead\nlock' });
+  query.end();
+  served.setStatus({ code: SpanStatusCode.ERROR });
+  served.end();
+  call.setStatus({ code: SpanStatusCode.OK });
+  call.updateName('POST /lager');
+  call.end();
+  const sent = plain.startSpan('send', { kind: SpanKind.PRODUCER }, within(root));
+  sent.end();
+  const received = plain.startSpan('receive', {
+    kind: SpanKind.CONSUMER, root: true,
+    links: [{ context: sent.spanContext() }],
+  });
+  received.end();
+  root.end();
+}
+
+// Several requests; a chain, a fan and times with all digits.
+function many() {
+  const start = Math.floor(Date.now() / 1000) - 60;
+  const root = front.startSpan('many', { startTime: [start, 1] });
+  let parent = root;
+  for (let i = 0; i < manySpans; i += 1) {
+    const span = (i % 3 ? front : back).startSpan(`step ${i % 17}`, {
+      kind: i % 5,
+      startTime: [start, 1000 + i * 999],
+      attributes: { i, half: i / 2, name: `n${i}`, odd: i % 2 === 1 },
+    }, within(i % 2 ? parent : root));
+    span.end([start + 1 + (i % 7), (i * 7919) % 1000000000]);
+    if (i % 2) parent = span;
+  }
+  root.end([start + 10, 999999999]);
+}
+
+// The type that the exporters choose.
+function value(v) {
+  if (Array.isArray(v)) return { type: 'array', value: v.map(value) };
+  if (typeof v === 'number') {
+    return Number.isInteger(v)
+      ? { type: 'int64', value: BigInt(v).toString() }
+      : { type: 'float64', value: String(v) };
+  }
+  return { type: typeof v === 'boolean' ? 'bool' : 'string', value: v };
+}
+
+const attributes = (map) => Object.fromEntries(
+  Object.entries(map).map(([k, v]) => [k, value(v)]));
+const ns = ([s, n]) => (BigInt(s) * 1000000000n + BigInt(n)).toString();
+
+function plainSpan(span) {
+  const context = span.spanContext();
+  return {
+    traceId: context.traceId,
+    spanId: context.spanId,
+    parentId: span.parentSpanContext ? span.parentSpanContext.spanId : '',
+    traceState: context.traceState ? context.traceState.serialize() : '',
+    flags: context.traceFlags,
+    name: span.name,
+    kind: SpanKind[span.kind].toLowerCase(),
+    startNs: ns(span.startTime),
+    endNs: ns(span.endTime),
+    attributes: attributes(span.attributes),
+    events: span.events.map((e) => ({
+      name: e.name, timeNs: ns(e.time), attributes: attributes(e.attributes || {}),
+    })),
+    links: span.links.map((l) => ({
+      traceId: l.context.traceId, spanId: l.context.spanId,
+    })),
+    status: SpanStatusCode[span.status.code],
+    message: span.status.message || '',
+    resource: attributes(span.resource.attributes),
+    scope: span.instrumentationScope.name,
+    scopeVersion: span.instrumentationScope.version || '',
+  };
+}
+
+everything();
+many();
+const spans = memory.getFinishedSpans().map(plainSpan);
+await shop.shutdown();
+await store.shutdown();
+writeFileSync(out, JSON.stringify({ spans, errors: exporter.errors }));
