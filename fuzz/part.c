@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Reads a forged part in every way: no read leaves its memory, none hangs.
+ * The input is a list of bytes to overwrite: u8 area, u16 byte in the area
+ * (modulo its length), u8 the new value.  An area is the block's chunks and
+ * pages, its directory, or one index section, decompressed.  All checksums
+ * are then made to fit, so that what the parsers check is what is tested.
+ */
+
+#include "core/base.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "storage/part_read.h"
+#include "storage/search.h"
+
+#include "../t/unit/part_gen.h"
+#include "../t/unit/span_gen.h"
+
+#define ROWS 60
+#define DAMAGES_MAX 64
+#define DAMAGE_BYTES 4
+#define AREA_DATA 0
+#define AREA_DIRECTORY 1
+#define AREA_SECTIONS 2 /* + place in the section table */
+#define AREAS_MAX (AREA_SECTIONS + PART_SECTION_TYPES)
+
+static const struct tenant tenant0 = {1, 2};
+
+struct area {
+    uint8_t *pristine;
+    uint8_t *bytes;
+    size_t len;
+};
+
+static struct area areas[AREAS_MAX];
+static unsigned nareas = AREA_SECTIONS;
+static struct part_footer footer;
+static struct trace_id trace_ids[ROWS];
+
+/* Where the directory has the checksum of a stretch of the data. */
+struct seal {
+    size_t place;
+    size_t off;
+    size_t len;
+};
+
+static struct seal seals[1024];
+static unsigned nseals;
+
+static int file_fd;
+static char path[64];
+
+static void
+add_area(unsigned i, const void *ptr, size_t len)
+{
+    areas[i].pristine = (uint8_t *)xmemdup0(ptr, len);
+    areas[i].bytes = (uint8_t *)xmemdup0(ptr, len);
+    areas[i].len = len;
+}
+
+/* The directory holds the checksum as it is: look for its eight bytes. */
+static void
+add_seal(const struct part_chunk *chunk, size_t len)
+{
+    const struct area *dir = &areas[AREA_DIRECTORY];
+    uint8_t *place = memmem(dir->pristine, dir->len, &chunk->xxh3,
+        sizeof(chunk->xxh3));
+
+    check(place != NULL && nseals < ARRAY_LEN(seals));
+    seals[nseals++] = (struct seal){(size_t)(place - dir->pristine),
+        chunk->off, len};
+}
+
+static void
+find_seals(struct part *part)
+{
+    struct reading r;
+    struct err err = ERR_INIT;
+
+    check(reading_open(&r, part, 0, &err) == 0);
+    for (uint32_t i = 0; i < r.dir->nvectors; i++) {
+        const struct part_vector *vector = &r.dir->vectors[i];
+
+        for (uint32_t j = 0; j < vector->nchunks; j++) {
+            const struct part_chunk *chunk =
+                &r.dir->chunks[vector->first_chunk + j];
+
+            if (vector->encoding != PART_INLINE)
+                add_seal(chunk, chunk->len);
+        }
+    }
+    for (uint32_t i = 0; i < r.dir->npages; i++) {
+        size_t raw = MIN(PART_PAGE, r.dir->heap_bytes - i * PART_PAGE);
+
+        add_seal(&r.dir->pages[i],
+            r.dir->pages[i].len == 0 ? raw : r.dir->pages[i].len);
+    }
+    reading_release(&r);
+}
+
+/* The sections of the pristine file, decompressed. */
+static void
+find_sections(const uint8_t *file)
+{
+    for (unsigned i = 0; i < footer.nsections; i++) {
+        struct part_section *section = &footer.sections[i];
+        const uint8_t *packed = file + section->off;
+        uint8_t *raw = xmalloc(section->raw + 1);
+
+        if (section->codec == PART_CODEC_NONE)
+            memcpy(raw, packed, section->raw);
+        else
+            check(part_unpack(raw, section->raw, packed, section->len));
+        section->codec = PART_CODEC_NONE;
+        section->len = section->raw;
+        add_area(nareas++, raw, section->raw);
+        xfree(raw);
+    }
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+make_pristine(struct part_gen *gen)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    struct span_gen spans;
+    struct err err = ERR_INIT;
+    struct batch batch;
+
+    span_gen_init(&spans, 1);
+    spans.now_ns += 12 * 3600 * NS_PER_SEC;
+    spans.huge_every = 200;
+    spans.shapes = 20;
+    batch_init(&batch, pool);
+    span_gen_wild(&spans, &batch, ROWS);
+    check(part_gen_add(gen, tenant0, &batch));
+    check(part_gen_encode(gen, &err) == 0);
+    for (uint32_t i = 0; i < ROWS; i++)
+        trace_ids[i] = batch.spans[i].trace_id;
+    pool_free(pool);
+}
+
+int
+LLVMFuzzerInitialize(UNUSED int *argc, UNUSED char ***argv)
+{
+    struct part_gen gen;
+    struct err err = ERR_INIT;
+    struct part *part = NULL;
+    const uint8_t *file;
+
+    part_gen_init(&gen);
+    make_pristine(&gen);
+    file = (const uint8_t *)gen.file.ptr;
+    file_fd = memfd_create("part", MFD_CLOEXEC);
+    check(file_fd >= 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+    check(pwrite(file_fd, file, gen.file.len, 0) == (ssize_t)gen.file.len);
+    check(part_open(&part, path, &err) == 0);
+    footer = part->footer;
+    check(part->blocks[0].off == 0);
+    add_area(AREA_DATA, file, part->blocks[0].dir_off);
+    add_area(AREA_DIRECTORY, file + part->blocks[0].dir_off,
+        part->blocks[0].dir_len);
+    find_seals(part);
+    find_sections(file);
+    part_close(part);
+    part_gen_free(&gen);
+    return 0;
+}
+
+/* --- putting the file together --- */
+
+static size_t
+put(const void *ptr, size_t len, size_t off)
+{
+    check(pwrite(file_fd, ptr, len, (off_t)off) == (ssize_t)len);
+    return off + len;
+}
+
+static void
+seal_data(void)
+{
+    for (unsigned i = 0; i < nseals; i++) {
+        uint64_t sum = part_checksum(footer.part_id,
+            areas[AREA_DATA].bytes + seals[i].off, seals[i].len);
+
+        memcpy(areas[AREA_DIRECTORY].bytes + seals[i].place, &sum,
+            sizeof(sum));
+    }
+}
+
+static void
+seal_directory(void)
+{
+    struct part_block block;
+    uint8_t *place = areas[AREA_SECTIONS].bytes; /* BLOCKS is first */
+
+    memcpy(&block, place, sizeof(block));
+    block.dir_xxh3 = part_checksum(footer.part_id,
+        areas[AREA_DIRECTORY].bytes, areas[AREA_DIRECTORY].len);
+    memcpy(place, &block, sizeof(block));
+}
+
+static void
+write_file(bool seals_data)
+{
+    size_t off;
+
+    check(ftruncate(file_fd, 0) == 0);
+    if (seals_data)
+        seal_data();
+    seal_directory();
+    off = put(areas[AREA_DATA].bytes, areas[AREA_DATA].len, 0);
+    off = put(areas[AREA_DIRECTORY].bytes, areas[AREA_DIRECTORY].len, off);
+    for (unsigned i = 0; i < footer.nsections; i++) {
+        const struct area *area = &areas[AREA_SECTIONS + i];
+
+        off = ALIGN_UP(off, PART_SECTION_ALIGN);
+        footer.sections[i].off = off;
+        footer.sections[i].xxh3 = part_checksum(footer.part_id, area->bytes,
+            area->len);
+        off = put(area->bytes, area->len, off);
+    }
+    off = ALIGN_UP(off, PART_SECTION_ALIGN);
+    footer.file_bytes = off + sizeof(footer);
+    footer.xxh3 = part_footer_checksum(&footer);
+    put(&footer, sizeof(footer), off);
+}
+
+/* --- asking --- */
+
+static void
+is_expected(const struct err *err)
+{
+    check(err->code == ERR_CORRUPT || err->code == ERR_LIMIT ||
+        err->code == ERR_UNSUPPORTED);
+}
+
+static int
+visit(struct sv service, struct sv name, UNUSED int32_t kind, void *arg)
+{
+    uint64_t *sum = arg;
+
+    for (size_t i = 0; i < service.len; i += 100)
+        *sum += (uint8_t)service.ptr[i];
+    for (size_t i = 0; i < name.len; i += 100)
+        *sum += (uint8_t)name.ptr[i];
+    return 0;
+}
+
+/* What was read must stand in memory of its own. */
+static void
+use_batch(const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->nspans; i++)
+        check(span_equal(batch, &batch->spans[i], batch, &batch->spans[i]));
+}
+
+static void
+ask(struct part *part)
+{
+    struct pool *pool = pool_new(4 * MIB);
+    struct err err = ERR_INIT;
+    uint64_t sum = 0;
+    struct stream_visit streams = {visit, &sum, INT64_MIN, INT64_MAX};
+    struct search search = {.tenant = tenant0, .service = SV("service-1"),
+        .start_ns = INT64_MIN, .end_ns = INT64_MAX, .limit = 10,
+        .pool = pool};
+    struct batch batch;
+    bool truncated = false;
+    uint32_t got;
+
+    check(part_visit_streams(part, &tenant0, &streams, &err) == 0);
+    check(search_init(&search, &err) == 0);
+    if (part_search(part, &search, &err) != 0)
+        is_expected(&err);
+    for (uint32_t i = 0; i < ROWS; i += 3) {
+        batch_init(&batch, pool);
+        if (part_read_trace(part, &tenant0, &trace_ids[i], 1000, &batch,
+                &truncated, &err) != 0)
+            is_expected(&err);
+        use_batch(&batch);
+        pool_reset(pool);
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        batch_init(&batch, pool);
+        if (part_read_rows(part, i, 1, &batch, NULL, &got, &err) != 0)
+            is_expected(&err);
+        use_batch(&batch);
+        pool_reset(pool);
+    }
+    pool_free(pool);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct err err = ERR_INIT;
+    struct part *part = NULL;
+    bool seals_data = true;
+
+    for (unsigned i = 0; i < nareas; i++)
+        memcpy(areas[i].bytes, areas[i].pristine, areas[i].len);
+    for (unsigned n = 0; n < DAMAGES_MAX && size >= DAMAGE_BYTES; n++) {
+        unsigned i = data[0] % nareas;
+        uint16_t at;
+
+        memcpy(&at, data + 1, sizeof(at));
+        areas[i].bytes[at % areas[i].len] = data[3];
+        /* A directory of another shape has its checksums elsewhere. */
+        seals_data = seals_data && i != AREA_DIRECTORY;
+        data += DAMAGE_BYTES;
+        size -= DAMAGE_BYTES;
+    }
+    write_file(seals_data);
+    if (part_open(&part, path, &err) == 0)
+        ask(part);
+    else
+        is_expected(&err);
+    part_close(part);
+    if (part_check(path, &err) != 0)
+        is_expected(&err);
+    return 0;
+}
