@@ -233,6 +233,58 @@ out:
     return rc;
 }
 
+/* A part that cannot be opened is left for the next boot to judge. */
+static bool
+part_is_of(const char *path, const uint64_t *log_ids, size_t nlogs)
+{
+    struct err ignored = ERR_INIT;
+    struct part *part;
+    bool found = false;
+
+    if (part_open(&part, path, &ignored) != 0)
+        return false;
+    for (size_t i = 0; i < nlogs; i++)
+        found |= part_get_lineage(part)->log_id == log_ids[i];
+    part_close(part);
+    return found;
+}
+
+int
+day_discard_unlisted(uint32_t day, const uint64_t *log_ids, size_t nlogs,
+    struct err *err)
+{
+    char path[PATH_MAX];
+    struct manifest manifest;
+    struct names names;
+    int rc = -1;
+
+    /* Names first: what is listed by then was renamed before. */
+    if (names_list(&names, day, err) != 0 ||
+        manifest_read(&manifest, day, err) != 0) {
+        xfree(names.v);
+        return -1;
+    }
+    for (size_t i = 0; i < names.n; i++) {
+        uint64_t id;
+        uint32_t level;
+
+        if (!layout_parse_part(names.v[i], &id, &level) ||
+            part_find(&manifest, id) != NULL)
+            continue;
+        layout_part(path, day, id, level);
+        if (!part_is_of(path, log_ids, nlogs))
+            continue;
+        log_info("leftover of a crash goes to .trash: %s", path);
+        if (layout_discard(path, ".trash", err) != 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    xfree(names.v);
+    manifest_release(&manifest);
+    return rc;
+}
+
 int
 day_checkpoint(uint32_t day, struct err *err)
 {

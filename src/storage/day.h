@@ -32,6 +32,14 @@ int day_highest_boot(uint32_t day, uint32_t *boot, struct err *err)
 int day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     struct err *err) WARN_UNUSED;
 
+/*
+ * Moves the parts of these logs that no manifest lists to .trash/: a process
+ * died before it could list them, and the replay that follows writes their
+ * rows again.  Files of living writers have other logs.
+ */
+int day_discard_unlisted(uint32_t day, const uint64_t *log_ids, size_t nlogs,
+    struct err *err) WARN_UNUSED;
+
 /* Rewrites the manifest without flushed positions, if it has any. */
 int day_checkpoint(uint32_t day, struct err *err) WARN_UNUSED;
 

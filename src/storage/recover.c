@@ -312,6 +312,30 @@ slot_has_log(const struct slot *slot, uint64_t log_id)
     return false;
 }
 
+static int
+slot_discard_unlisted(const struct slot *slot, struct err *err)
+{
+    uint64_t log_ids[SLOT_LOGS];
+    uint32_t *days = NULL;
+    size_t ndays = 0, n = 0;
+    int rc = 0;
+
+    for (unsigned k = 0; k < SLOT_LOGS; k++) {
+        uint64_t log_id = atomic_load(&slot->logs[k]);
+
+        if (log_id != 0)
+            log_ids[n++] = log_id;
+    }
+    if (n == 0)
+        return 0;
+    if (layout_days(&days, &ndays, err) != 0)
+        return -1;
+    for (size_t i = 0; rc == 0 && i < ndays; i++)
+        rc = day_discard_unlisted(days[i], log_ids, n, err);
+    xfree(days);
+    return rc;
+}
+
 /*
  * Adds the parts of the slot's logs that are in manifests but not in the
  * catalogue: those of this recovery and those the dead worker had written
@@ -402,7 +426,8 @@ recover_slot(unsigned index, const struct conf *conf,
     check(atomic_load(&slot->state) == SLOT_ORPHAN);
     atomic_fetch_add(&slot->recover_tries, 1);
     replay = replay_new(conf, decode, slot, oldest_kept(conf));
-    if (slot_logs(slot, &logs, err) != 0)
+    if (slot_discard_unlisted(slot, err) != 0 ||
+        slot_logs(slot, &logs, err) != 0)
         goto out;
     while ((n = logs_next(&logs, &at, &first)) > 0) {
         if (replay_log(replay, logs.names[first].log_id, logs.names + first,

@@ -22,6 +22,12 @@
 /* Region of one request; the handler's own limit is 8 x body. */
 #define POOL_BYTES_MAX (4 * GIB)
 #define BODY_BYTES_MAX (256 * MIB)
+/*
+ * A recovery that died twice writes a part for each record, to find out which
+ * one kills it; the record of two such deaths goes to quarantine/.
+ */
+#define ONE_BY_ONE_TRIES 3
+#define POISON_TRIES 5
 
 struct flushed_day {
     uint32_t day;
@@ -317,12 +323,12 @@ record_decode(struct replay *replay, const struct wal_entry *entry,
     return 0;
 }
 
-/* True when this very record was being replayed at the last two crashes. */
+/* True when this very record was being replayed at the last crash, too. */
 static bool
 record_is_poison(const struct replay *replay, const struct wal_entry *entry)
 {
     return replay->slot != NULL &&
-        atomic_load(&replay->slot->recover_tries) >= 3 &&
+        atomic_load(&replay->slot->recover_tries) >= POISON_TRIES &&
         atomic_load(&replay->slot->recover_log_id) == entry->log_id &&
         atomic_load(&replay->slot->recover_lsn) == entry->first_lsn + 1;
 }
@@ -427,7 +433,7 @@ replay_log(struct replay *replay, uint64_t log_id,
     replay->log_id = log_id;
     replay->mt = NULL;
     replay->one_by_one = replay->slot != NULL &&
-        atomic_load(&replay->slot->recover_tries) >= 2;
+        atomic_load(&replay->slot->recover_tries) >= ONE_BY_ONE_TRIES;
     if (days_load(replay, err) != 0)
         return -1;
     layout_wal_dir(dir);
