@@ -23,6 +23,7 @@
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/options.h"
 #include "event/listen.h"
 #include "event/master.h"
@@ -184,6 +185,7 @@ act_signal(const struct options *options, const struct conf *conf,
 static int
 start_up(const struct conf *conf, struct err *err)
 {
+    mem_tune();
     if (log_open(conf->log_file, err) != 0)
         return -1;
     log_set_level((enum log_level)conf->log_level);

@@ -3,9 +3,18 @@
 #include "core/base.h"
 #include "core/mem.h"
 
+#include <malloc.h>
+
 #include "core/assert.h"
 
 static _Atomic uint64_t mem_calls_until_failure;
+
+void
+mem_tune(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 32 * (int)MIB);
+    (void)mallopt(M_TRIM_THRESHOLD, 64 * (int)MIB);
+}
 
 void *
 xmalloc(size_t size)

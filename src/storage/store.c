@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -60,24 +61,51 @@ store_set_decoder(store_decode_fn decode)
 
 /* --- master --- */
 
-/* Owner of what a root master makes for its children. */
+/* "user" or "user:group" of the configuration, as the children will be. */
+static int
+find_owner(const char *text, uid_t *uid, gid_t *gid, struct err *err)
+{
+    const char *colon = strchr(text, ':');
+    char name[256];
+    const struct passwd *user;
+    const struct group *group;
+
+    snprintf(name, sizeof(name), "%.*s",
+        colon != NULL ? (int)(colon - text) : (int)strlen(text), text);
+    user = getpwnam(name);
+    if (user == NULL)
+        return err_set(err, ERR_INVALID, "user: no user \"%s\"", name);
+    *uid = user->pw_uid;
+    *gid = user->pw_gid;
+    if (colon == NULL)
+        return 0;
+    group = getgrnam(colon + 1);
+    if (group == NULL)
+        return err_set(err, ERR_INVALID, "user: no group \"%s\"", colon + 1);
+    *gid = group->gr_gid;
+    return 0;
+}
+
+/*
+ * Owner of what a root master makes for its children.  Links are not
+ * followed: after the first start the directory belongs to that user.
+ */
 static int
 chown_for_user(const struct conf *conf, struct err *err)
 {
     static const char *const names[] = {"", "wal", "partitions",
         "quarantine", ".trash", "LOCK"};
-    const struct passwd *user;
     char path[PATH_MAX];
+    uid_t uid = 0;
+    gid_t gid = 0;
 
     if (geteuid() != 0 || conf->user[0] == '\0')
         return 0;
-    errno = 0;
-    user = getpwnam(conf->user);
-    if (user == NULL)
-        return err_set(err, ERR_INVALID, "user: no user \"%s\"", conf->user);
+    if (find_owner(conf->user, &uid, &gid, err) != 0)
+        return -1;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         layout_path(path, names[i]);
-        if (chown(path, user->pw_uid, user->pw_gid) != 0)
+        if (lchown(path, uid, gid) != 0)
             return err_sys(err, "chown %s", path);
     }
     return 0;
@@ -94,7 +122,7 @@ lock_take(struct err *err)
     char path[PATH_MAX];
 
     layout_path(path, "LOCK");
-    lock_fd = file_open(path, O_RDWR | O_CREAT, 0640, err);
+    lock_fd = file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0640, err);
     if (lock_fd < 0)
         return -1;
     for (int64_t waited = 0;; waited += 50 * NS_PER_MS) {
@@ -156,6 +184,7 @@ collect_metrics(struct sb *out, void *arg)
     struct catalog_totals totals;
     uint64_t free_bytes = 0;
 
+    (void)out;
     (void)arg;
     catalog_totals(&totals);
     metric_set(METRIC_PARTS_BAD, (int64_t)totals.bad);
@@ -163,14 +192,10 @@ collect_metrics(struct sb *out, void *arg)
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
     if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
         metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
-    sb_addf(out, "vt_storage_rows{type=\"storage/small\"} %llu\n",
-        (unsigned long long)totals.rows);
-    sb_addf(out, "vt_storage_parts{type=\"storage/small\"} %llu\n",
-        (unsigned long long)totals.parts);
-    sb_addf(out, "vt_storage_parts{type=\"storage/inmemory\"} %llu\n",
-        (unsigned long long)totals.memtables);
-    sb_addf(out, "vt_data_size_bytes{type=\"storage\"} %llu\n",
-        (unsigned long long)totals.bytes);
+    metric_set(METRIC_STORAGE_ROWS, (int64_t)totals.rows);
+    metric_set(METRIC_STORAGE_PARTS, (int64_t)totals.parts);
+    metric_set(METRIC_STORAGE_MEMTABLES, (int64_t)totals.memtables);
+    metric_set(METRIC_DATA_SIZE, (int64_t)totals.bytes);
 }
 
 static int
