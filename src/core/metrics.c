@@ -226,6 +226,8 @@ print_metadata(struct sb *out, const struct metric_desc *desc)
 void
 metrics_print(struct sb *out, bool with_metadata)
 {
+    for (unsigned i = 0; i < collector_count; i++)
+        collectors[i].fn(out, collectors[i].arg);
     for (unsigned i = 0; i < METRIC_COUNT; i++) {
         const struct metric_desc *desc = &metric_descs[i];
         uint64_t v = counter_get(&metrics->values[i]);
@@ -245,6 +247,4 @@ metrics_print(struct sb *out, bool with_metadata)
             sb_add_u64(out, v);
         sb_add_char(out, '\n');
     }
-    for (unsigned i = 0; i < collector_count; i++)
-        collectors[i].fn(out, collectors[i].arg);
 }

@@ -57,7 +57,10 @@ struct metric_desc {
 /* For docs and tests; a static row. */
 const struct metric_desc *metric_describe(enum metric_id id);
 
-/* A gauge computed when /metrics is asked: fn appends whole lines. */
+/*
+ * Called first when /metrics is asked: fn sets gauges of the table, or appends
+ * whole lines of its own.
+ */
 typedef void (*metric_collect_fn)(struct sb *out, void *arg);
 void metrics_on_collect(metric_collect_fn fn, void *arg); /* at most 16 */
 

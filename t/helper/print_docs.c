@@ -26,17 +26,6 @@ static const struct metric_row metric_rows[] = {
 #undef METRIC
 };
 
-/* Gauges that are no row of the table: counted when /metrics is asked. */
-static const struct metric_row computed_rows[] = {
-    {"GAUGE", "vt_storage_rows", "type=\"storage/small\"",
-        "Rows in parts"},
-    {"GAUGE", "vt_storage_parts",
-        "type=\"storage/small\"`<br>`type=\"storage/inmemory\"",
-        "Parts, and memtables that are not parts yet"},
-    {"GAUGE", "vt_data_size_bytes", "type=\"storage\"",
-        "Bytes of all parts on disk"},
-};
-
 static void
 print_labels(struct sb *out, const struct metric_row *row)
 {
@@ -78,8 +67,6 @@ print_metrics(struct sb *out)
         "| metric | type | labels | what |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n;)
         i += print_row(out, &metric_rows[i], n - i);
-    for (size_t i = 0; i < ARRAY_LEN(computed_rows); i++)
-        (void)print_row(out, &computed_rows[i], 1);
 }
 
 int

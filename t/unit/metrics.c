@@ -136,6 +136,7 @@ static void
 collect(struct sb *out, void *arg)
 {
     sb_addf(out, "vm_app_%s 1\n", (const char *)arg);
+    metric_set(METRIC_PARTS_BAD, 17);
 }
 
 int
@@ -153,7 +154,9 @@ main(void)
     test_values();
     test_histograms();
     metrics_on_collect(collect, arg);
-    ok(ends_with(print(false), "\nvm_app_test 1\n"), "collector");
+    ok(strncmp(print(false), "vm_app_test 1\n", 14) == 0, "collector");
+    ok(strstr(sb.ptr, "\nspoor_parts_bad 17\n") != NULL,
+        "a gauge that it sets is as new");
     ok(metric_find("vt_http_requests_total", "path=\"/health\"", &id)
         && id == METRIC_HTTP_REQUESTS_HEALTH, "find a row");
     ok(!metric_find("vt_http_requests_total", "", &id), "or not");
