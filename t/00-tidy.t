@@ -20,6 +20,12 @@ my $complexity_max = 20;    # pmccabe, a switch counts once
 my %exceptions = (
     'src/storage/memtable_read.c:memtable_read_trace' =>
         'one call site; a struct of the same eight would hide the call',
+    'src/storage/part_write.c:part_encode' =>
+        'one call site; what goes in and what comes out, each once',
+    'src/storage/part_read.c:part_read_trace' =>
+        'the same question as memtable_read_trace()',
+    'src/storage/part_read.c:part_read_rows' =>
+        'a range of rows in, three results out',
 );
 
 # Files that may have long lines, with the reason.

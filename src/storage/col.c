@@ -245,10 +245,12 @@ col_get(const struct col *col, uint32_t i)
 
 /* --- many values: [from, from + count) of one mini-block --- */
 
+/* Fields plus base. */
 static void
-unpack(uint64_t *out, const uint8_t *bits, uint32_t from, uint32_t count,
-    uint32_t width, uint64_t base)
+unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
+    uint64_t base, uint64_t *out)
 {
+    uint32_t width = mini->width;
     if (width == 0) {
         for (uint32_t i = 0; i < count; i++)
             out[i] = base;
@@ -256,10 +258,11 @@ unpack(uint64_t *out, const uint8_t *bits, uint32_t from, uint32_t count,
     }
     if (width > 56) {
         for (uint32_t i = 0; i < count; i++)
-            out[i] = base + field(bits, from + i, width);
+            out[i] = base + field(mini->bits, from + i, width);
         return;
     }
     uint64_t mask = mask_of(width);
+    const uint8_t *bits = mini->bits;
     size_t at = (size_t)from * width;
     for (uint32_t i = 0; i < count; i++, at += width)
         out[i] = base + ((enc_get64(bits + (at >> 3)) >> (at & 7)) & mask);
@@ -269,7 +272,7 @@ static void
 unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t *out)
 {
-    unpack(out, mini->bits, from, count, mini->width, mini->base);
+    unpack(mini, from, count, mini->base, out);
     uint32_t exc = lower_bound(mini->bits2, mini->count2, from);
     for (; exc < mini->count2; exc++) {
         uint32_t position = (uint32_t)field(mini->bits2, exc, 10);
@@ -330,10 +333,8 @@ decode_mini(const struct col_mini *mini, uint32_t from, uint32_t count,
 {
     switch (mini->encoding) {
     case COL_CONST:
-        unpack(out, mini->bits, from, count, 0, mini->base);
-        break;
     case COL_FOR:
-        unpack(out, mini->bits, from, count, mini->width, mini->base);
+        unpack(mini, from, count, mini->base, out);
         break;
     case COL_PFOR:
         unpack_packing(mini, from, count, out);
@@ -342,7 +343,7 @@ decode_mini(const struct col_mini *mini, uint32_t from, uint32_t count,
         decode_delta(mini, from, count, out);
         break;
     case COL_LDICT:
-        unpack(out, mini->bits, from, count, mini->width, 0);
+        unpack(mini, from, count, 0, out);
         for (uint32_t i = 0; i < count; i++)
             out[i] = mini->base +
                 field(mini->bits2, (uint32_t)out[i], mini->width2);

@@ -3,7 +3,6 @@
 /* The questions of part.h: a trace by its id, rows in order, streams. */
 
 #include "core/base.h"
-#include "storage/part.h"
 #include "storage/part_read.h"
 
 #include "core/assert.h"

@@ -67,44 +67,48 @@ fixed_string(struct reading *r, const struct part_vector *vector,
 
 /* --- strings in the heap --- */
 
-/* Offset of a string that follows its neighbours from the mark before it. */
+/* Where a string stands. */
+struct place {
+    uint64_t off;
+    uint64_t len;
+};
+
+/* Of a string that follows its neighbours from the mark before it. */
 static int
-marked_offset(struct reading *r, const struct part_vector *lengths,
-    const struct part_vector *marks, uint32_t code, uint64_t *off,
-    uint64_t *len)
+marked_place(struct reading *r, const struct part_vector *lengths,
+    const struct part_vector *marks, uint32_t code, struct place *place)
 {
     uint64_t before[PART_MARK];
     uint32_t mark = code / PART_MARK;
     uint32_t n = code % PART_MARK + 1;
 
-    if (vector_get(r, marks, mark, off) != 0 ||
+    if (vector_get(r, marks, mark, &place->off) != 0 ||
         vector_decode(r, lengths, mark * PART_MARK, n, before) != 0)
         return -1;
     for (uint32_t i = 0; i + 1 < n; i++) {
         if (before[i] > r->dir->heap_bytes)
             return reading_corrupt(r, "vector %u: length", lengths->id);
-        *off += before[i];
+        place->off += before[i];
     }
-    *len = before[n - 1];
+    place->len = before[n - 1];
     return 0;
 }
 
 static int
-heap_place(struct reading *r, uint32_t column,
-    const struct part_vector *lengths, uint32_t code, uint64_t *off,
-    uint64_t *len)
+heap_place(struct reading *r, const struct part_vector *lengths,
+    uint32_t code, struct place *place)
 {
-    const struct part_vector *marks = directory_find(r->dir, column,
-        PART_ROLE_MARK);
+    const struct part_vector *marks = directory_find(r->dir,
+        lengths->id / PART_ROLES, PART_ROLE_MARK);
 
     if (marks == NULL || (marks->count != lengths->count &&
         marks->count != (lengths->count + PART_MARK - 1) / PART_MARK))
         return reading_corrupt(r, "vector %u: marks", lengths->id + 1);
     if (marks->count != lengths->count)
-        return marked_offset(r, lengths, marks, code, off, len);
-    if (vector_get(r, marks, code, off) != 0)
+        return marked_place(r, lengths, marks, code, place);
+    if (vector_get(r, marks, code, &place->off) != 0)
         return -1;
-    return vector_get(r, lengths, code, len);
+    return vector_get(r, lengths, code, &place->len);
 }
 
 int
@@ -113,7 +117,7 @@ dictionary_get(struct reading *r, uint32_t column, uint64_t code,
 {
     const struct part_vector *vector = directory_find(r->dir, column,
         PART_ROLE_FIXED);
-    uint64_t off, len;
+    struct place place;
     char *dst;
 
     if (vector != NULL)
@@ -122,17 +126,17 @@ dictionary_get(struct reading *r, uint32_t column, uint64_t code,
     if (vector == NULL || code >= vector->count)
         return reading_corrupt(r, "column %u has no string %llu", column,
             (unsigned long long)code);
-    if (heap_place(r, column, vector, (uint32_t)code, &off, &len) != 0)
+    if (heap_place(r, vector, (uint32_t)code, &place) != 0)
         return -1;
-    if (len == 0) {
+    if (place.len == 0) {
         *out = SV_EMPTY;
         return 0;
     }
-    if (len > r->dir->heap_bytes)
+    if (place.len > r->dir->heap_bytes)
         return reading_corrupt(r, "vector %u: length", vector->id);
-    dst = pool_alloc(pool, len);
+    dst = pool_alloc(pool, place.len);
     if (dst == NULL)
         return reading_no_memory(r);
-    *out = sv_make(dst, len);
-    return heap_read(r, off, len, dst);
+    *out = sv_make(dst, place.len);
+    return heap_read(r, place.off, place.len, dst);
 }

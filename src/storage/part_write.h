@@ -285,8 +285,18 @@ int vector_u64(struct part_writer *w, uint32_t id, const uint64_t *v,
     uint32_t n, unsigned hints) WARN_UNUSED;
 int vector_u32(struct part_writer *w, uint32_t id, const uint32_t *v,
     uint32_t n, unsigned hints) WARN_UNUSED;
-/* encoding: PART_RAW, PART_UUID or PART_HEX. */
-int vector_fixed(struct part_writer *w, uint32_t id, uint8_t encoding,
-    uint32_t width, const void *bytes, uint32_t n) WARN_UNUSED;
+
+/* Values of one width: PART_RAW, PART_UUID or PART_HEX. */
+struct fixed {
+    uint8_t encoding;
+    uint32_t width;
+    const void *bytes;
+    uint32_t n;
+};
+int vector_fixed(struct part_writer *w, uint32_t id,
+    const struct fixed *fixed) WARN_UNUSED;
+/* n raw values of 8 bytes. */
+int vector_raw8(struct part_writer *w, uint32_t id, const uint64_t *v,
+    uint32_t n) WARN_UNUSED;
 
 #endif

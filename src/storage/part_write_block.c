@@ -127,22 +127,22 @@ vector_u32(struct part_writer *w, uint32_t id, const uint32_t *v, uint32_t n,
 }
 
 int
-vector_fixed(struct part_writer *w, uint32_t id, uint8_t encoding,
-    uint32_t width, const void *bytes, uint32_t n)
+vector_fixed(struct part_writer *w, uint32_t id, const struct fixed *fixed)
 {
-    const uint8_t *ptr = bytes;
+    const uint8_t *ptr = fixed->bytes;
+    uint32_t width = fixed->width;
     uint32_t per_chunk = part_raw_chunk(width);
     struct write_vector *vector;
 
     check(width > 0 && width <= PART_RAW_WIDTH_MAX);
-    if (n == 0)
+    if (fixed->n == 0)
         return 0;
-    vector = new_vector(w, id, encoding, n);
+    vector = new_vector(w, id, fixed->encoding, fixed->n);
     if (vector == NULL)
         return -1;
     vector->width = (uint8_t)width;
-    for (uint32_t i = 0; i < n; i += per_chunk) {
-        uint32_t count = MIN(per_chunk, n - i);
+    for (uint32_t i = 0; i < fixed->n; i += per_chunk) {
+        uint32_t count = MIN(per_chunk, fixed->n - i);
 
         vector->nchunks++;
         if (put_chunk(w, ptr + (size_t)i * width,
@@ -150,6 +150,14 @@ vector_fixed(struct part_writer *w, uint32_t id, uint8_t encoding,
             return -1;
     }
     return 0;
+}
+
+int
+vector_raw8(struct part_writer *w, uint32_t id, const uint64_t *v, uint32_t n)
+{
+    struct fixed fixed = {PART_RAW, 8, v, n};
+
+    return vector_fixed(w, id, &fixed);
 }
 
 /* --- heap pages --- */

@@ -161,6 +161,7 @@ write_fixed(struct part_writer *w, const struct write_dict *dict,
     bool is_uuid;
     uint32_t width = fixed_width(w, dict, &is_uuid);
     size_t len = is_uuid ? UUID_LEN : 2 * (size_t)width;
+    struct fixed fixed;
     uint8_t *bytes;
 
     *is_done = false;
@@ -181,8 +182,9 @@ write_fixed(struct part_writer *w, const struct write_dict *dict,
             return 0;
     }
     *is_done = true;
-    return vector_fixed(w, vector_id(dict->column, PART_ROLE_FIXED),
-        is_uuid ? PART_UUID : PART_HEX, width, bytes, dict->n);
+    fixed = (struct fixed){is_uuid ? PART_UUID : PART_HEX, width, bytes,
+        dict->n};
+    return vector_fixed(w, vector_id(dict->column, PART_ROLE_FIXED), &fixed);
 }
 
 /* --- text --- */

@@ -209,6 +209,5 @@ write_parents(struct part_writer *w)
     if (vector_u64(w, vector_id(PART_PARENT_MARK, 0), p.marks, nmarks,
             COL_TRY_DELTA) != 0)
         return -1;
-    return vector_fixed(w, vector_id(PART_PARENT_RAW, 0), PART_RAW, 8, p.raw,
-        p.nraw);
+    return vector_raw8(w, vector_id(PART_PARENT_RAW, 0), p.raw, p.nraw);
 }

@@ -56,11 +56,11 @@ write_trace_ids(struct part_writer *w, uint64_t *v)
 
     for (uint32_t i = 0; i < n; i++)
         v[i] = w->traces[w->trace_order[i]].hi;
-    if (vector_fixed(w, vector_id(PART_TRACE_HI, 0), PART_RAW, 8, v, n) != 0)
+    if (vector_raw8(w, vector_id(PART_TRACE_HI, 0), v, n) != 0)
         return -1;
     for (uint32_t i = 0; i < n; i++)
         v[i] = w->traces[w->trace_order[i]].lo;
-    return vector_fixed(w, vector_id(PART_TRACE_LO, 0), PART_RAW, 8, v, n);
+    return vector_raw8(w, vector_id(PART_TRACE_LO, 0), v, n);
 }
 
 static int
@@ -88,8 +88,7 @@ write_ids(struct part_writer *w, uint64_t *v)
 {
     for (uint32_t i = 0; i < w->nrows; i++)
         v[i] = enc_get64(w->mt->span_id[w->rows[i]].b);
-    return vector_fixed(w, vector_id(PART_ROW_ID, 0), PART_RAW, 8, v,
-        w->nrows);
+    return vector_raw8(w, vector_id(PART_ROW_ID, 0), v, w->nrows);
 }
 
 static int

@@ -184,6 +184,7 @@ write_links(struct part_writer *w, const struct write_link *links)
     uint32_t n = w->tables[TABLE_LINKS].n;
     uint64_t *wide = writer_alloc(w, SCRATCH_WIDE, 2 * (size_t)n *
         sizeof(*wide));
+    struct fixed traces = {PART_RAW, 16, wide, n};
 
     if (wide == NULL)
         return -1;
@@ -194,13 +195,11 @@ write_links(struct part_writer *w, const struct write_link *links)
         return -1;
     for (uint32_t i = 0; i < n; i++)
         wide[i] = links[i].span_id;
-    if (vector_fixed(w, vector_id(PART_LINK_SPAN, 0), PART_RAW, 8, wide,
-            n) != 0)
+    if (vector_raw8(w, vector_id(PART_LINK_SPAN, 0), wide, n) != 0)
         return -1;
     for (uint32_t i = 0; i < n; i++)
         memcpy(wide + 2 * (size_t)i, links[i].trace_id, 16);
-    return vector_fixed(w, vector_id(PART_LINK_TRACE, 0), PART_RAW, 16, wide,
-        n);
+    return vector_fixed(w, vector_id(PART_LINK_TRACE, 0), &traces);
 }
 
 int
