@@ -83,7 +83,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + 2);
-    char *words[WORDS_MAX + 1] = {"spoor"};
+    char name[] = "spoor";
+    char *words[WORDS_MAX + 1] = {name};
     struct options options;
     struct conf *conf;
     struct sb messages;
