@@ -63,7 +63,7 @@ storage:
 workers: 2
 END
 
-title "Starting $spoor on $url, data in $dir"
+title "Starting the server on $url, data in $dir"
 # In a session of its own, so that Ctrl-C reaches this script only.
 setsid "$spoor" -c "$dir/spoor.yaml" > "$dir/log" 2>&1 &
 pid=$!
@@ -97,7 +97,15 @@ echo "\$ spoorctl search --url $url --service $service --limit 5"
 "$spoorctl" search --url "$url" --service "$service" --limit 5 ||
     die "spoorctl search failed:"
 
-id=$("$spoorctl" search --url "$url" --service "$service" --limit 1 -o ids)
+# The one with the most spans: "ID ... N spans ...".
+id=$("$spoorctl" search --url "$url" --service "$service" --limit 20 |
+    awk '{
+        for (i = 2; i <= NF; i++)
+            if ($i == "spans" && $(i - 1) + 0 > most) {
+                most = $(i - 1) + 0
+                id = $1
+            }
+    } END { print id }')
 [ -n "$id" ] || die "the search found no trace:"
 title "One trace"
 echo "\$ spoorctl trace --url $url $id"
