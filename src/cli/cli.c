@@ -3,10 +3,13 @@
 #include "core/base.h"
 #include "cli/cli.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/jaeger_read.h"
+#include "cli/text.h"
 #include "core/conf.h"
 #include "core/timefmt.h"
 
@@ -16,19 +19,25 @@
 
 #define REPLY_BYTES_MAX (1 * GIB)
 #define TIMEOUT_NS (60 * NS_PER_SEC)
+#define ERROR_POOL_BYTES_MAX (64 * MIB)
 
 const struct cli_verb cli_verbs[] = {
     {"gen", "[--url URL | --out FILE] [options]",
         "Make synthetic traces of a web shop and send them",
         "  --traces N   how many traces (default 100)\n"
-        "  --seed S     same seed, same spans (default 1)\n"
+        "  --seed S     same seed, same spans but for times (default 1)\n"
         "  --batch N    traces in one request (default 20)\n"
         "  --json       OTLP/JSON instead of protobuf\n"
         "  --encoding E gzip, deflate, zstd or snappy\n"
-        "  --spread D   time from the first trace to now (default 10m)\n"
+        "  --spread D   time from the first trace to the last (default 10m)\n"
+        "  --start S    unix time of the first trace (default: the spread "
+        "ago);\n"
+        "               with it, same seed, same bytes\n"
         "  --quiet      no closing line\n", cli_gen},
     {"send", "[--url URL] FILE...",
-        "Send files of OTLP requests (.json, else protobuf; - is stdin)",
+        "Send files of OTLP requests (- is standard input)",
+        "  .json and .jsonl files hold JSON, one request or several, others "
+        "one\n  request as protobuf\n"
         "  --json       the input is OTLP/JSON whatever its name\n", cli_send},
     {"services", "[--url URL] [SERVICE]",
         "List services, or the span names of one", "", cli_services},
@@ -38,7 +47,7 @@ const struct cli_verb cli_verbs[] = {
         "  --since D    how far back (default 7d)\n"
         "  --limit N    how many traces (default 20)\n"
         "  -o ids       only the ids, one a line\n", cli_search},
-    {"trace", "[--url URL] ID",
+    {"trace", "[--url URL] [options] ID",
         "Show one trace as a waterfall",
         "  --json       the server's answer as it is\n"
         "  --width N    columns (default: the terminal's)\n", cli_trace},
@@ -77,6 +86,21 @@ cli_usage(const char *name)
     fprintf(stderr, "usage: spoorctl %s %s\n%s", verb->name, verb->usage,
         verb->help);
     return CLI_ERROR;
+}
+
+int
+cli_bad_option(const char *name, const struct option *options, int c)
+{
+    /* getopt has said what it does not know. */
+    if (c == '?' || optarg == NULL)
+        return cli_usage(name);
+    for (; options->name != NULL && options->val != c; options++)
+        ;
+    if (options->name == NULL)
+        return cli_fail("%s: -%c: bad value \"%s\"; spoorctl %s --help says "
+            "more", name, c, optarg, name);
+    return cli_fail("%s: --%s: bad value \"%s\"; spoorctl %s --help says "
+        "more", name, options->name, optarg, name);
 }
 
 int
@@ -159,8 +183,16 @@ cli_get(const char *url, const char *target, struct sb *body, int *status)
 void
 cli_print_answer(int status, struct sv body)
 {
-    cli_fail("the server answered %d: %.*s", status,
-        (int)MIN(body.len, (size_t)1000), body.ptr);
+    struct pool *pool = pool_new(ERROR_POOL_BYTES_MAX);
+    struct sv text = jaeger_read_error(body, pool);
+    struct sb line;
+
+    sb_init(&line, 8 * KIB);
+    sb_addf(&line, "the server answered %d: ", status);
+    text_add(&line, sv_sub(sv_trim(text), 0, 1000));
+    cli_fail("%s", line.ptr);
+    sb_release(&line);
+    pool_free(pool);
 }
 
 void

@@ -32,6 +32,12 @@ int cli_main(int argc, char **argv);
 int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Prints the verb's usage to standard error; returns CLI_ERROR. */
 int cli_usage(const char *verb);
+/*
+ * Says what is wrong with the option c that getopt_long() has just returned;
+ * returns CLI_ERROR.
+ */
+struct option;
+int cli_bad_option(const char *verb, const struct option *options, int c);
 
 /* The server: --url, SPOOR_URL, http://127.0.0.1:10428. */
 const char *cli_url(const char *given);

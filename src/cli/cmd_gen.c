@@ -25,6 +25,7 @@ struct gen_args {
     uint64_t seed;
     uint64_t batch;
     int64_t spread_ns;
+    int64_t start_ns; /* -1: the spread before now */
     enum encoding encoding;
     bool json;
     bool quiet;
@@ -37,6 +38,7 @@ static const struct option options[] = {
     {"seed", required_argument, NULL, 's'},
     {"batch", required_argument, NULL, 'b'},
     {"spread", required_argument, NULL, 'd'},
+    {"start", required_argument, NULL, 't'},
     {"encoding", required_argument, NULL, 'e'},
     {"json", no_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
@@ -57,6 +59,9 @@ option_take(struct gen_args *args, int c)
         args->batch >= 1 && args->batch <= 1000;
     case 'd': return time_parse_duration(value, &args->spread_ns) &&
         args->spread_ns >= 0;
+    case 't': return num_parse_i64(value, &args->start_ns) &&
+        args->start_ns >= 0 && !__builtin_mul_overflow(args->start_ns,
+        NS_PER_SEC, &args->start_ns);
     case 'e': return encoding_from_name(value, &args->encoding);
     case 'j': args->json = true; return true;
     case 'q': args->quiet = true; return true;
@@ -135,7 +140,7 @@ int
 cli_gen(int argc, char **argv)
 {
     struct gen_args args = {.traces = 100, .seed = 1, .batch = 20,
-        .spread_ns = 600 * NS_PER_SEC};
+        .spread_ns = 600 * NS_PER_SEC, .start_ns = -1};
     struct gen_run run = {.args = &args, .fd = -1};
     struct err err = ERR_INIT;
     struct gen *gen;
@@ -144,16 +149,17 @@ cli_gen(int argc, char **argv)
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (!option_take(&args, c))
-            return cli_usage("gen");
+            return cli_bad_option("gen", options, c);
     }
     if (optind != argc)
         return cli_usage("gen");
+    if (args.start_ns < 0)
+        args.start_ns = clock_wall_ns() - args.spread_ns;
     if (args.out != NULL && !args.json && args.traces > args.batch)
         args.batch = MIN(args.traces, 1000u);
     if (gen_open(&run, &err) != 0)
         return cli_fail("%s", err.text);
-    gen = gen_new(args.seed, clock_wall_ns() - args.spread_ns,
-        args.spread_ns / (int64_t)MAX(args.traces, 1u));
+    gen = gen_new(args.seed, args.start_ns, args.spread_ns / (int64_t)MAX(args.traces, 1u));
     start = clock_mono_ns();
     rc = generate(&run, gen, &err);
     gen_free(gen);

@@ -8,6 +8,7 @@
 #include <getopt.h>
 
 #include "cli/jaeger_read.h"
+#include "cli/text.h"
 #include "cli/waterfall.h"
 #include "core/num.h"
 #include "core/timefmt.h"
@@ -69,10 +70,9 @@ cli_services(int argc, char **argv)
         rc = cli_fail("%s", err.text);
     for (uint32_t i = 0; rc == CLI_OK && i < n; i++) {
         sb_reset(&line);
-        for (size_t k = 0; k < names[i].len; k++)
-            sb_add_char(&line, (unsigned char)names[i].ptr[k] < 0x20 ? '?'
-                : names[i].ptr[k]);
-        printf("%s\n", line.ptr);
+        text_add(&line, names[i]);
+        sb_add_char(&line, '\n');
+        fwrite(line.ptr, 1, line.len, stdout);
     }
     sb_release(&line);
     sb_release(&body);
@@ -162,9 +162,9 @@ print_summary(struct sb *out, const struct view_trace *trace)
     else
         sb_add_str(out, "            ");
     if (root != NULL) {
-        waterfall_text(out, root->service, 16);
+        text_add_columns(out, root->service, 16);
         sb_add_char(out, ' ');
-        waterfall_text(out, root->name, 40);
+        text_add_columns(out, root->name, 40);
     }
     while (out->len > 0 && out->ptr[out->len - 1] == ' ')
         out->len--;
@@ -209,7 +209,7 @@ cli_search(int argc, char **argv)
 
     while ((c = getopt_long(argc, argv, "o:", search_options, NULL)) != -1) {
         if (!search_option(&args, c))
-            return cli_usage("search");
+            return cli_bad_option("search", search_options, c);
     }
     if (optind != argc || args.service == NULL)
         return cli_usage("search");
@@ -267,7 +267,7 @@ cli_trace(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else if (c != 'w' || !num_parse_u64(sv_from(optarg), &width))
-            return cli_usage("trace");
+            return cli_bad_option("trace", options, c);
     }
     if (optind + 1 != argc)
         return cli_usage("trace");

@@ -33,24 +33,50 @@ read_input(const char *path, struct sb *out, struct err *err)
     return sb_failed(out) ? err_set(err, ERR_LIMIT, "input is too large") : 0;
 }
 
-/* JSON input may hold one request a line, as gen and collectors write it. */
+/*
+ * The next JSON value of a text that holds one or several, on a line each or
+ * not; false at the end.  Whether it is well-formed is the server's to say.
+ */
+static bool
+next_value(struct sv *text, struct sv *value)
+{
+    bool in_string = false;
+    unsigned depth = 0;
+    size_t i;
+
+    while (text->len > 0 && strchr(" \t\r\n", text->ptr[0]) != NULL &&
+        text->ptr[0] != '\0')
+        *text = sv_sub(*text, 1, text->len);
+    for (i = 0; i < text->len; i++) {
+        char c = text->ptr[i];
+
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            i++;
+            break;
+        }
+    }
+    *value = sv_sub(*text, 0, i);
+    *text = sv_sub(*text, i, text->len);
+    return value->len != 0;
+}
+
 static int
-send_lines(struct post *post, struct sv text, unsigned *requests,
+send_json(struct post *post, struct sv text, unsigned *requests,
     struct err *err)
 {
-    struct sv line;
+    struct sv request;
 
-    if (sv_find_byte(text, '\n') < text.len &&
-        !sv_starts_with(text, SV("{\"resourceSpans\""))) {
-        /* Pretty-printed: one request. */
+    while (next_value(&text, &request)) {
         ++*requests;
-        return post_send(post, text, true, ENCODING_IDENTITY, err);
-    }
-    while (sv_split(&text, '\n', &line)) {
-        if (sv_trim(line).len == 0)
-            continue;
-        ++*requests;
-        if (post_send(post, line, true, ENCODING_IDENTITY, err) != 0)
+        if (post_send(post, request, true, ENCODING_IDENTITY, err) != 0)
             return -1;
     }
     return 0;
@@ -65,13 +91,20 @@ send_file(struct post *post, const char *path, bool json, unsigned *requests,
 
     sb_init(&in, FILE_BYTES_MAX);
     rc = read_input(path, &in, err);
-    if (rc == 0 && (json || sv_ends_with(sv_from(path), SV(".json")) ||
-        sv_ends_with(sv_from(path), SV(".jsonl")))) {
-        rc = send_lines(post, sb_sv(&in), requests, err);
-    } else if (rc == 0) {
+    if (rc != 0) {
+        cli_fail("%s", err->text);
+        goto out;
+    }
+    if (json || sv_ends_with(sv_from(path), SV(".json")) ||
+        sv_ends_with(sv_from(path), SV(".jsonl"))) {
+        rc = send_json(post, sb_sv(&in), requests, err);
+    } else {
         ++*requests;
         rc = post_send(post, sb_sv(&in), false, ENCODING_IDENTITY, err);
     }
+    if (rc != 0)
+        cli_fail("%s: %s", path, err->text);
+out:
     sb_release(&in);
     return rc;
 }
@@ -98,11 +131,8 @@ cli_send(int argc, char **argv)
         return cli_usage("send");
     if (post_new(&post, cli_url(url), &err) != 0)
         return cli_fail("%s", err.text);
-    for (int i = optind; rc == 0 && i < argc; i++) {
+    for (int i = optind; rc == 0 && i < argc; i++)
         rc = send_file(post, argv[i], json, &requests, &err);
-        if (rc != 0)
-            cli_fail("%s: %s", argv[i], err.text);
-    }
     post_free(post);
     if (rc != 0)
         return CLI_ERROR;

@@ -31,13 +31,19 @@ grow(struct pool *pool, void **array, uint32_t *cap, size_t size)
     return 0;
 }
 
+/* Nanoseconds in 64 bits reach less far: sums of two cannot overflow. */
+#define US_MAX (INT64_C(1) << 54)
+
 static bool
-read_int(struct json_in *in, int64_t *out)
+read_us(struct json_in *in, int64_t *out)
 {
     struct sv raw;
 
-    return json_read_number(in, &raw) && (num_parse_i64(raw, out) ||
-        json_fail(in, "integer expected"));
+    if (!json_read_number(in, &raw))
+        return false;
+    if (!num_parse_i64(raw, out) || *out > US_MAX || *out < -US_MAX)
+        return json_fail(in, "microseconds expected");
+    return true;
 }
 
 /* {"key": K, "value": V}: only error=true matters here. */
@@ -113,9 +119,9 @@ read_span(struct reader *reader, struct view_span *span)
         else if (sv_eq(key, SV("processID")))
             (void)json_read_string(in, &span->process);
         else if (sv_eq(key, SV("startTime")))
-            (void)read_int(in, &span->start_us);
+            (void)read_us(in, &span->start_us);
         else if (sv_eq(key, SV("duration")))
-            (void)read_int(in, &span->duration_us);
+            (void)read_us(in, &span->duration_us);
         else if (sv_eq(key, SV("references")))
             read_references(in, trace_id, &span->parent);
         else if (sv_eq(key, SV("tags")))
@@ -282,4 +288,48 @@ jaeger_read_names(struct sv json, struct pool *pool, struct sv **names,
         }
     }
     return json_in_failed(&reader.in) ? read_failed(&reader, err) : 0;
+}
+
+/* The first "msg" of a list of errors. */
+static struct sv
+read_errors(struct json_in *in)
+{
+    struct sv key, text = SV_EMPTY;
+
+    if (json_peek(in) != JSON_ARRAY) {
+        (void)json_skip(in);
+        return text;
+    }
+    (void)json_enter_array(in);
+    while (json_next_item(in)) {
+        if (!json_enter_object(in))
+            break;
+        while (json_next_key(in, &key)) {
+            if (text.len == 0 && sv_eq(key, SV("msg")))
+                (void)json_read_string(in, &text);
+            else
+                (void)json_skip(in);
+        }
+    }
+    return text;
+}
+
+struct sv
+jaeger_read_error(struct sv body, struct pool *pool)
+{
+    struct sv key, text = SV_EMPTY;
+    struct json_in in;
+
+    json_in_init(&in, body, pool);
+    if (!json_enter_object(&in))
+        return body;
+    while (json_next_key(&in, &key)) {
+        if (sv_eq(key, SV("errors")))
+            text = read_errors(&in);
+        else if (sv_eq(key, SV("message")))
+            (void)json_read_string(&in, &text);
+        else
+            (void)json_skip(&in);
+    }
+    return json_in_failed(&in) || text.len == 0 ? body : text;
 }

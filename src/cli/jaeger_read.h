@@ -41,4 +41,10 @@ int jaeger_read_traces(struct sv json, struct pool *pool,
 int jaeger_read_names(struct sv json, struct pool *pool, struct sv **names,
     uint32_t *n, struct err *err) WARN_UNUSED;
 
+/*
+ * The message of an error answer, Jaeger's or OTLP's; the whole body when it
+ * has none.
+ */
+struct sv jaeger_read_error(struct sv body, struct pool *pool);
+
 #endif

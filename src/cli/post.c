@@ -5,9 +5,12 @@
 
 #include <unistd.h>
 
+#include "cli/jaeger_read.h"
+#include "cli/text.h"
 #include "core/mem.h"
 #include "core/sb.h"
 #include "http/client.h"
+#include "span/wire.h"
 
 #define TIMEOUT_NS (30 * NS_PER_SEC)
 #define REPLY_BYTES_MAX (4 * MIB)
@@ -62,6 +65,44 @@ wait_before_retry(const struct post *post, bool answered, unsigned tries)
         usleep(MIN(50000u << tries, 2000000u));
 }
 
+/* google.rpc.Status: code 1, message 2. */
+static struct sv
+message_protobuf(struct sv body)
+{
+    struct wire w = wire_make(body);
+    struct wire_fail fail;
+    struct sv text = body;
+    uint64_t tag;
+
+    while (wire_more(&w) && wire_read_tag(&w, &tag, &fail)) {
+        if (tag != (2 << 3 | 2)) {
+            if (!wire_skip(&w, tag, &fail))
+                break;
+        } else if (wire_read_bytes(&w, &text, &fail)) {
+            return text;
+        }
+    }
+    return text;
+}
+
+static int
+refused(const struct post *post, struct err *err)
+{
+    struct pool *pool = pool_new(REPLY_BYTES_MAX);
+    struct sv text = sb_sv(&post->reply.body);
+    struct sb line;
+
+    text = sv_eq(post->reply.content_type, SV("application/x-protobuf"))
+        ? message_protobuf(text) : jaeger_read_error(text, pool);
+    sb_init(&line, 4 * KIB);
+    sb_addf(&line, "the server answered %d: ", post->reply.status);
+    text_add(&line, sv_sub(text, 0, 300));
+    err_set(err, ERR_INVALID, "%s", line.ptr);
+    sb_release(&line);
+    pool_free(pool);
+    return -1;
+}
+
 int
 post_send(struct post *post, struct sv body, bool json,
     enum encoding encoding, struct err *err)
@@ -93,10 +134,7 @@ post_send(struct post *post, struct sv body, bool json,
             return 0;
         }
         if (answered && !status_is_retryable(post->reply.status))
-            return err_set(err, ERR_INVALID, "the server answered %d: %.*s",
-                post->reply.status,
-                (int)MIN(post->reply.body.len, (size_t)300),
-                post->reply.body.ptr);
+            return refused(post, err);
         if (answered)
             err_set(err, ERR_BUSY, "the server answered %d",
                 post->reply.status);

@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "cli/waterfall.h"
 
+#include "cli/text.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
 
@@ -138,44 +139,6 @@ measure(struct tree *tree)
 
 /* --- text --- */
 
-void
-waterfall_text(struct sb *out, struct sv text, unsigned columns)
-{
-    unsigned used = 0;
-    bool cut = false;
-    size_t start = out->len;
-
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-
-        if ((c & 0xc0) != 0x80 && used == columns) {
-            cut = true;
-            break;
-        }
-        if (c < 0x20 || c == 0x7f ||
-            (c == 0xc2 && i + 1 < text.len &&
-            (unsigned char)text.ptr[i + 1] < 0xa0)) {
-            sb_add_char(out, '?');
-            i += c == 0xc2;
-            used++;
-            continue;
-        }
-        sb_add_char(out, (char)c);
-        used += (c & 0xc0) != 0x80;
-    }
-    if (cut && columns > 1) {
-        /* Take back one character for the sign that something is missing. */
-        while (out->len > start &&
-            ((unsigned char)out->ptr[out->len - 1] & 0xc0) == 0x80)
-            out->len--;
-        if (out->len > start)
-            out->len--;
-        sb_add_str(out, "\xe2\x80\xa6");
-    }
-    for (; used < columns; used++)
-        sb_add_char(out, ' ');
-}
-
 static void
 add_duration(struct sb *out, int64_t us)
 {
@@ -199,9 +162,13 @@ add_bar(struct sb *out, const struct tree *tree, const struct view_span *span,
     static const char *const left[] = {"\xe2\x96\x88", "\xe2\x96\x89",
         "\xe2\x96\x8a", "\xe2\x96\x8b", "\xe2\x96\x8c", "\xe2\x96\x8d",
         "\xe2\x96\x8e", "\xe2\x96\x8f"};
-    int64_t total = MAX(tree->end_us - tree->start_us, 1);
-    int64_t from = (span->start_us - tree->start_us) * width / total;
-    int64_t eighths = MAX(span->duration_us, 0) * width * 8 / total;
+    double unit = (double)width / (double)MAX(tree->end_us - tree->start_us,
+        1);
+    int64_t from = (int64_t)((double)(span->start_us - tree->start_us) *
+        unit);
+    int64_t eighths = (int64_t)((double)MAX(span->duration_us, 0) * unit *
+        8);
+    bool is_short = eighths == 0;
 
     from = MIN(MAX(from, 0), (int64_t)width - 1);
     eighths = MIN(eighths, ((int64_t)width - from) * 8);
@@ -209,7 +176,7 @@ add_bar(struct sb *out, const struct tree *tree, const struct view_span *span,
         sb_add_char(out, ' ');
     for (; eighths >= 8; eighths -= 8)
         sb_add_str(out, left[0]);
-    if (eighths > 0 || span->duration_us * width * 8 / total == 0)
+    if (eighths > 0 || is_short)
         sb_add_str(out, left[8 - MAX(eighths, 1)]);
 }
 
@@ -229,7 +196,7 @@ add_line(struct sb *out, const struct tree *tree,
     sb_add_sv(&label, sv_sub(span->name, 0, 500));
     if (color && span->is_error)
         sb_add_str(out, RED);
-    waterfall_text(out, sb_sv(&label), names);
+    text_add_columns(out, sb_sv(&label), names);
     sb_add_char(out, ' ');
     add_duration(out, span->duration_us);
     sb_add_str(out, span->is_error ? " !" : "  ");

@@ -15,7 +15,4 @@
 void waterfall_print(struct sb *out, struct view_trace *trace,
     unsigned width, bool color);
 
-/* Peers choose names: control characters must not reach a terminal. */
-void waterfall_text(struct sb *out, struct sv text, unsigned columns);
-
 #endif

@@ -175,16 +175,31 @@ check_logs(struct check_run *run)
     xfree(names);
 }
 
+static int
+node_check(struct err *err)
+{
+    struct err node_err = ERR_INIT;
+    struct layout_node node;
+
+    if (layout_read_node(&node, &node_err) == 0)
+        return 0;
+    if (node_err.code == ERR_NOT_FOUND)
+        return err_set(err, ERR_NOT_FOUND, "%s is no data directory of "
+            "spoor: %s", layout_root(), node_err.text);
+    if (err != NULL)
+        *err = node_err;
+    return -1;
+}
+
 int
 store_check(const char *path, bool deep, struct sb *out, struct err *err)
 {
     struct check_run run = {.out = out, .deep = deep};
-    struct layout_node node;
     uint32_t *days = NULL;
     size_t ndays = 0;
 
     layout_set(path);
-    if (layout_read_node(&node, err) != 0 || lock_probe(err) != 0 ||
+    if (node_check(err) != 0 || lock_probe(err) != 0 ||
         layout_days(&days, &ndays, err) != 0)
         return -1;
     for (size_t i = 0; i < ndays; i++)
