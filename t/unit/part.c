@@ -382,6 +382,46 @@ test_small_cache(void)
     is_int(data_cache_held(), 0, "a closed part leaves nothing");
 }
 
+/* Each allocation fails once: an error, nothing leaked, and then it works. */
+static void
+test_no_memory(void)
+{
+    uint32_t failures = 0, odd = 0;
+    bool failed = true;
+
+    hand_start();
+    for (uint8_t i = 1; i < 30; i++)
+        hand_span(1, i, (uint8_t)(i - 1))->status_message = SV("message");
+    check(part_gen_add(&gen, tenant0, &hand));
+    pool_free(hand.pool);
+    for (uint64_t nth = 1; failed; nth++) {
+        struct part *part = NULL;
+        struct pool *pool = pool_new(POOL_MAX);
+        struct err err = ERR_INIT;
+        struct batch out;
+        bool truncated = false;
+
+        part_writer_free(gen.pw);
+        gen.pw = part_writer_new();
+        batch_init(&out, pool);
+        mem_fail_at(nth);
+        failed = part_gen_encode(&gen, &err) != 0;
+        if (!failed) {
+            part_gen_write(&gen, gen.file.ptr, gen.file.len);
+            failed = part_open(&part, gen.path, &err) != 0 ||
+                part_read_trace(part, &tenant0, &gen.mt->trace_id[0], 100,
+                    &out, &truncated, &err) != 0 || out.nspans != 29;
+        }
+        mem_fail_at(0);
+        part_close(part);
+        pool_free(pool);
+        failures += failed;
+        odd += failed && err.code != ERR_LIMIT;
+    }
+    ok(failures > 20, "%u allocations failed", failures);
+    is_int(odd, 0, "each was reported as such");
+}
+
 int
 main(void)
 {
@@ -394,6 +434,7 @@ main(void)
     test_giant();
     test_tenants();
     test_subset();
+    test_no_memory();
     test_full();
     test_small_cache();
     part_gen_free(&gen);
