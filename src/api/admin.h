@@ -5,6 +5,7 @@
 #ifndef SPOOR_API_ADMIN_H
 #define SPOOR_API_ADMIN_H
 
+#include "core/base.h"
 #include "http/http.h"
 
 void admin_home(struct http_req *req);

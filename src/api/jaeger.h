@@ -5,6 +5,7 @@
 #ifndef SPOOR_API_JAEGER_H
 #define SPOOR_API_JAEGER_H
 
+#include "core/base.h"
 #include "http/http.h"
 
 void jaeger_services(struct http_req *req);

@@ -5,6 +5,7 @@
 #ifndef SPOOR_API_ROUTES_H
 #define SPOOR_API_ROUTES_H
 
+#include "core/base.h"
 #include "http/http.h"
 
 extern const struct route api_routes[];

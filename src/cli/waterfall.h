@@ -5,6 +5,7 @@
 #ifndef SPOOR_CLI_WATERFALL_H
 #define SPOOR_CLI_WATERFALL_H
 
+#include "core/base.h"
 #include "cli/jaeger_read.h"
 #include "core/sb.h"
 
