@@ -500,7 +500,7 @@ replay_remove_log(const struct wal_file_name *names, size_t n,
         int rc = 0;
 
         wal_file_path(path, sizeof(path), dir, &names[i]);
-        if (access(path, F_OK) != 0)
+        if (names[i].is_digests || access(path, F_OK) != 0)
             continue;
         if (wal_read_file(path, digest_collect, &list, &scan, &ignored) == 0)
             rc = wal_write_digests(dir, names[i].log_id, names[i].number,
