@@ -83,6 +83,8 @@ struct conn {
 
 /* Connections in state CONN_FINISHING in this process. */
 static unsigned conn_nfinishing;
+/* Unsent output of all connections of this process. */
+static size_t conn_total;
 /* Those that have no owner any more. */
 static LIST_HEAD(, conn) conns_left = LIST_HEAD_INITIALIZER(conns_left);
 
@@ -138,6 +140,7 @@ conn_drop_output(struct conn *conn)
         xfree(buf);
     }
     conn->out_end = &conn->out;
+    conn_total -= conn->queued;
     conn->queued = 0;
 }
 
@@ -267,6 +270,7 @@ conn_set_send_timeout(struct conn *conn, int64_t ns)
 static void
 conn_output_added(struct conn *conn, size_t len)
 {
+    conn_total += len;
     if (conn->queued == 0) {
         conn->send_progress_ns = loop_now_ns(conn->loop);
         conn->queued = len;
@@ -353,6 +357,12 @@ conn_queued(const struct conn *conn)
     return conn->queued;
 }
 
+size_t
+conn_queued_total(void)
+{
+    return conn_total;
+}
+
 static void
 conn_consume(struct conn *conn, size_t n)
 {
@@ -360,6 +370,7 @@ conn_consume(struct conn *conn, size_t n)
     size_t part;
 
     conn->queued -= n;
+    conn_total -= n;
     while (n > 0) {
         buf = conn->out;
         part = MIN(n, buf->len - buf->sent);

@@ -73,6 +73,8 @@ void conn_write(struct conn *conn, const void *ptr, size_t len);
 /* Takes a buffer made by xmalloc (sb_detach) and frees it when sent. */
 void conn_write_take(struct conn *conn, char *ptr, size_t len);
 size_t conn_queued(const struct conn *conn);
+/* Of all connections of this process. */
+size_t conn_queued_total(void);
 
 /*
  * on_closed(TIMEOUT) when this many ns pass; 0 = no deadline.  Absolute per

@@ -23,99 +23,9 @@
 
 #define H1_MAGIC 0x314e4f43u /* "CON1" */
 
-static SLIST_HEAD(, h1_request) kept_requests;
-static unsigned nkept_requests;
-static char *kept_bufs[H1_KEPT_BUFS];
-static unsigned nkept_bufs;
-
 static void h1_run(struct h1_conn *h1);
 
-/* --- memory --- */
-
-static struct h1_request *
-request_get(void)
-{
-    struct h1_request *request = SLIST_FIRST(&kept_requests);
-
-    if (request == NULL)
-        return xcalloc(1, sizeof(*request));
-    SLIST_REMOVE_HEAD(&kept_requests, kept);
-    nkept_requests--;
-    return request;
-}
-
-static void
-request_put(struct h1_request *request)
-{
-    struct pool *pool = request->stream.req.pool;
-
-    if (nkept_requests == H1_KEPT_REQUESTS) {
-        pool_free(pool);
-        xfree(request);
-        return;
-    }
-    if (pool != NULL)
-        pool_reset(pool);
-    SLIST_INSERT_HEAD(&kept_requests, request, kept);
-    nkept_requests++;
-}
-
-static void
-buf_put(char *buf, size_t cap)
-{
-    if (cap == H1_IN_BYTES && nkept_bufs < H1_KEPT_BUFS)
-        kept_bufs[nkept_bufs++] = buf;
-    else
-        xfree(buf);
-}
-
-/* More room: the first buffer, or twice as much. */
-static void
-in_grow(struct h1_conn *h1)
-{
-    if (h1->in == NULL) {
-        h1->in = nkept_bufs > 0 ? kept_bufs[--nkept_bufs]
-                                : xmalloc(H1_IN_BYTES);
-        h1->in_cap = H1_IN_BYTES;
-        return;
-    }
-    check(h1->in_cap <= HTTP_HEAD_BYTES_MAX);
-    h1->in_cap *= 2;
-    h1->in = xrealloc(h1->in, h1->in_cap);
-}
-
-static void
-in_release(struct h1_conn *h1)
-{
-    if (h1->in != NULL)
-        buf_put(h1->in, h1->in_cap);
-    h1->in = NULL;
-    h1->in_cap = h1->in_len = h1->in_pos = 0;
-}
-
-void
-h1_clear(void)
-{
-    while (!SLIST_EMPTY(&kept_requests)) {
-        struct h1_request *request = request_get();
-
-        pool_free(request->stream.req.pool);
-        xfree(request);
-    }
-    while (nkept_bufs > 0)
-        xfree(kept_bufs[--nkept_bufs]);
-    body_cache_clear();
-}
-
-/* --- requests --- */
-
-static void
-wait_list_add(struct h1_conn *h1)
-{
-    check(!h1->is_waiting);
-    TAILQ_INSERT_TAIL(&h1->server->waiting, h1, wait_link);
-    h1->is_waiting = true;
-}
+/* --- who may be let go when connections are short --- */
 
 static void
 wait_list_remove(struct h1_conn *h1)
@@ -125,64 +35,13 @@ wait_list_remove(struct h1_conn *h1)
     h1->is_waiting = false;
 }
 
+/* Or moves to its end: something happened on the connection. */
 static void
-IMPL(body_wake_fn) h1_on_memory(void *arg)
+wait_list_add(struct h1_conn *h1)
 {
-    struct h1_conn *h1 = arg;
-
-    loop_later_add(h1->server->process->loop, &h1->later);
-}
-
-/* The first byte of a request is there. */
-static void
-request_begin(struct h1_conn *h1)
-{
-    struct h1_request *request = request_get();
-    struct http_req *req = &request->stream.req;
-    struct pool *pool = req->pool;
-
-    stream_init(&request->stream, &h1_stream_ops);
-    request->h1 = h1;
-    request->is_complete = request->has_continued = false;
-    request->reply_chunked = request->reply_closes = false;
-    request->reply_ended = request->reply_broken = false;
-    request->wait_until_ns = 0;
-    body_init(&request->body, h1_on_memory, h1);
-    h1_head_init(&request->head, false);
-    req->pool = pool;
-    req->process = h1->server->process;
-    req->start_ns = loop_now_ns(req->process->loop);
-    snprintf(request->peer, sizeof(request->peer), "%s",
-        conn_peer(h1->conn));
-    req->peer = request->peer;
-    h1->request = request;
-    h1->server->nrequests++;
-    listen_conn_busy(1);
-}
-
-/* The request is over; what came behind it moves to the front. */
-static void
-request_end(struct h1_conn *h1)
-{
-    struct h1_request *request = h1->request;
-    size_t left = h1->in_len - h1->in_pos;
-
-    metric_add(METRIC_HTTP_RECEIVED_BYTES,
-        request->head.bytes + request->stream.req.body.len);
-    body_release(&request->body);
-    request_put(request);
-    h1->request = NULL;
-    h1->server->nrequests--;
-    h1->had_request = true;
-    h1->head_timed = false;
-    listen_conn_busy(-1);
-    if (left == 0) {
-        in_release(h1);
-        return;
-    }
-    memmove(h1->in, h1->in + h1->in_pos, left);
-    h1->in_len = left;
-    h1->in_pos = 0;
+    wait_list_remove(h1);
+    TAILQ_INSERT_TAIL(&h1->server->waiting, h1, wait_link);
+    h1->is_waiting = true;
 }
 
 /* --- the end of a connection --- */
@@ -215,8 +74,8 @@ h1_detach(struct h1_conn *h1)
     if (is_handled)
         return;
     if (h1->request != NULL)
-        request_end(h1);
-    in_release(h1);
+        h1_request_end(h1);
+    h1_in_release(h1);
     /* Freed by h1_run(), whose end may still be ahead. */
     loop_later_add(h1->server->process->loop, &h1->later);
 }
@@ -303,60 +162,9 @@ head_refuse(struct h1_conn *h1, int status, const char *why)
     req->raw_path = h1_span_sv(request->head.target, h1->in);
     req->path = SV_EMPTY;
     req->query = SV_EMPTY;
-    wait_list_remove(h1);
     h1->state = H1_REPLY;
     h1->in_pos = h1->in_len;
     stream_refuse(&request->stream, status, "%s", why);
-}
-
-static enum http_method
-method_of(struct sv name)
-{
-    static const struct {
-        struct sv name;
-        enum http_method method;
-    } methods[] = {
-        {{"GET", 3}, HTTP_GET},
-        {{"POST", 4}, HTTP_POST},
-        {{"HEAD", 4}, HTTP_HEAD},
-        {{"OPTIONS", 7}, HTTP_OPTIONS},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (sv_eq(methods[i].name, name))
-            return methods[i].method;
-    }
-    return HTTP_OTHER;
-}
-
-/* Views into the input buffer, which stays where it is from now on. */
-static bool
-request_fill(struct h1_conn *h1)
-{
-    struct h1_head *head = &h1->request->head;
-    struct http_req *req = &h1->request->stream.req;
-    struct http_header *headers;
-
-    if (req->pool == NULL)
-        req->pool = pool_new(STREAM_POOL_BYTES_MAX);
-    headers = pool_alloc(req->pool, (head->nfields + 1) * sizeof(*headers));
-    if (headers == NULL)
-        return false;
-    for (uint32_t i = 0; i < head->nfields; i++) {
-        headers[i].name = h1_span_sv(head->fields[i].name, h1->in);
-        headers[i].value = h1_span_sv(head->fields[i].value, h1->in);
-    }
-    req->headers = headers;
-    req->nheaders = head->nfields;
-    req->method_name = h1_span_sv(head->method, h1->in);
-    req->method = method_of(req->method_name);
-    req->raw_path = h1_span_sv(head->path, h1->in);
-    if (req->raw_path.len == 0) /* "GET http://host HTTP/1.1" */
-        req->raw_path = SV("/");
-    req->path = req->raw_path;
-    req->query = h1_span_sv(head->query, h1->in);
-    req->body = SV_EMPTY;
-    return true;
 }
 
 static void
@@ -367,13 +175,12 @@ head_complete(struct h1_conn *h1)
     bool has_body = head->is_chunked || head->length > 0;
 
     if (h1->in_cap - h1->in_len < H1_IN_TAIL)
-        in_grow(h1);
+        h1_in_grow(h1);
     h1->in_pos = head->bytes;
-    if (!request_fill(h1)) {
+    if (!h1_request_fill(h1)) {
         head_refuse(h1, 503, "out of memory");
         return;
     }
-    wait_list_remove(h1);
     h1_set_deadline(h1, 0);
     h1->state = H1_REPLY;
     request->is_complete = !has_body;
@@ -392,6 +199,7 @@ head_complete(struct h1_conn *h1)
             (unsigned long long)request->body_max);
     } else {
         h1->state = H1_BODY;
+        wait_list_add(h1);
         h1_body_begin(h1);
     }
 }
@@ -403,7 +211,7 @@ h1_fill(struct h1_conn *h1)
     ssize_t n;
 
     if (h1->in_len == h1->in_cap)
-        in_grow(h1);
+        h1_in_grow(h1);
     room = h1->in_cap - h1->in_len;
     n = conn_read(h1->conn, h1->in + h1->in_len, room);
     h1->is_dry = n < (ssize_t)room;
@@ -423,8 +231,10 @@ head_step(struct h1_conn *h1)
     ssize_t n;
 
     if (h1->in_len > 0) {
-        if (h1->request == NULL)
-            request_begin(h1);
+        if (h1->request == NULL) {
+            h1_request_begin(h1);
+            wait_list_add(h1);
+        }
         result = h1_head_feed(&h1->request->head, h1->in, h1->in_len);
         if (result == H1_DONE) {
             head_complete(h1);
@@ -449,7 +259,7 @@ head_step(struct h1_conn *h1)
     if (n == -2)
         h1_kill(h1);
     if (n == -1 && h1->in_len == 0)
-        in_release(h1);
+        h1_in_release(h1);
     return n >= 0;
 }
 
@@ -483,6 +293,7 @@ reply_step(struct h1_conn *h1)
     struct h1_request *request = h1->request;
     bool closes = request->reply_closes || !request->is_complete;
 
+    wait_list_remove(h1);
     if (!request->reply_ended) {
         if (!h1->is_dry)
             watch_for_end(h1);
@@ -492,7 +303,7 @@ reply_step(struct h1_conn *h1)
         h1_kill(h1);
         return false;
     }
-    request_end(h1);
+    h1_request_end(h1);
     if (closes) {
         h1_finish(h1);
         return false;
@@ -563,8 +374,8 @@ h1_run(struct h1_conn *h1)
     if (h1->state != H1_CLOSED)
         return;
     if (h1->request != NULL && h1->request->reply_ended) {
-        request_end(h1);
-        in_release(h1);
+        h1_request_end(h1);
+        h1_in_release(h1);
     }
     if (h1->request == NULL) {
         loop_post_cancel(h1->server->process->loop, h1_continue, h1);

@@ -2,7 +2,8 @@
 
 /*
  * Private to http/: one HTTP/1.x connection.  h1.c turns bytes into requests
- * one after the other, h1_body.c reads bodies, h1_reply.c writes.
+ * one after the other, h1_request.c keeps their memory, h1_body.c reads
+ * bodies, h1_reply.c writes.
  */
 
 #ifndef SPOOR_HTTP_H1_H
@@ -72,7 +73,7 @@ struct h1_conn {
     bool saw_eof;
     bool had_request;
     bool head_timed;     /* the deadline is that of the present head */
-    bool is_waiting;     /* on server->waiting */
+    bool is_waiting;     /* on server->waiting: no whole request yet */
     struct server *server;
     struct conn *conn;
     struct loop_timer *timer;
@@ -105,7 +106,20 @@ void h1_end_of_stream(struct h1_conn *h1);
 /* Frees what is kept for the next requests. */
 void h1_clear(void);
 
-/* --- between the three files --- */
+/* --- between the four files --- */
+
+/* The first byte of a request is there. */
+void h1_request_begin(struct h1_conn *h1);
+/*
+ * The head is complete: the public part of the request gets views into the
+ * input buffer, which stays where it is from now on.  False: no memory.
+ */
+bool h1_request_fill(struct h1_conn *h1) WARN_UNUSED;
+/* The request is over; what came behind it moves to the front. */
+void h1_request_end(struct h1_conn *h1);
+/* More room for input: the first buffer, or twice as much. */
+void h1_in_grow(struct h1_conn *h1);
+void h1_in_release(struct h1_conn *h1);
 
 /* Deadline in ns from now; 0: none. */
 void h1_set_deadline(struct h1_conn *h1, int64_t after_ns);

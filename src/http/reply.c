@@ -466,12 +466,14 @@ bool
 http_reply_write(struct http_req *req, const void *ptr, size_t len)
 {
     struct stream *stream = stream_of(req);
+    size_t high = conn_queued_total() > REPLIES_BYTES_SOFT ? CONN_LOW_WATER
+                                                           : CONN_HIGH_WATER;
 
     check(stream->state == STREAM_WRITING);
     send_data(stream, ptr, len);
     if (stream->is_aborted)
         return true;
-    stream->is_above = stream->ops->queued(stream) > CONN_HIGH_WATER;
+    stream->is_above = stream->ops->queued(stream) > high;
     return !stream->is_above;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/metrics.h"
+#include "event/conn.h"
 #include "http/h1_parse.h"
 #include "http/stream.h"
 
@@ -181,6 +183,13 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
     if (req->route == NULL) {
         reply_methods(req, "Allow", match.methods);
         stream_refuse(stream, 405, "this path does not take this method");
+        return false;
+    }
+    if ((req->route->flags & ROUTE_SELECT) != 0 &&
+        conn_queued_total() > REPLIES_BYTES_MAX) {
+        metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
+        http_reply_header(req, "Retry-After", "1");
+        stream_refuse(stream, 503, "too many replies wait to be read");
         return false;
     }
     if (req->route->flags & ROUTE_BODY)

@@ -22,7 +22,7 @@ TAILQ_HEAD(h1_list, h1_conn);
 struct server {
     struct process *process;
     struct h1_list conns;   /* all */
-    struct h1_list waiting; /* no complete head yet, longest first */
+    struct h1_list waiting; /* for a whole request, longest first */
     unsigned nconns;
     unsigned nrequests;     /* with a handler, or their reply unsent */
     bool is_draining;

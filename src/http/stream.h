@@ -23,6 +23,14 @@
 #define REPLY_FIELDS_MAX (REPLY_EXTRA_MAX + 12)
 
 /*
+ * Replies that wait to be taken, over all connections of a process: above
+ * the first, streamed replies queue little; above the second, queries are
+ * answered with 503.  Slow readers thus cost memory within a bound.
+ */
+#define REPLIES_BYTES_SOFT (64 * MIB)
+#define REPLIES_BYTES_MAX (512 * MIB)
+
+/*
  * What a request's region may hold: arguments, headers and the small objects
  * of handlers.  Decoded bodies have budgets of their own.
  */

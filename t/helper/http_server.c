@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/num.h"
+#include "event/conn.h"
 #include "event/listen.h"
 #include "event/loop.h"
 #include "event/module.h"
@@ -234,8 +235,8 @@ handle_stats(struct http_req *req)
     struct sb out;
 
     sb_init(&out, 64 * KIB);
-    sb_addf(&out, "aborted=%u\nhandled=%u\nbody_bytes=%zu\n", naborted,
-        nhandled, body_budget_used());
+    sb_addf(&out, "aborted=%u\nhandled=%u\nbody_bytes=%zu\nqueued=%zu\n",
+        naborted, nhandled, body_budget_used(), conn_queued_total());
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         if (strncmp(line, "VmRSS:", 6) == 0)
             sb_addf(&out, "rss_kb=%lu\n", strtoul(line + 6, NULL, 10));
