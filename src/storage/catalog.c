@@ -114,6 +114,8 @@ entry_take(struct catalog_entry **out, uint32_t *index, struct err *err)
         if (atomic_load(&entry->born) == 0 ||
             atomic_load(&entry->dead) <= oldest) {
             atomic_store(&entry->born, 0);
+            /* Before the fields change: item_copy() looks at it last. */
+            atomic_thread_fence(memory_order_release);
             catalog->free_hint = i + 1;
             *out = entry;
             *index = i;
@@ -289,19 +291,30 @@ entry_is_visible(const struct catalog_entry *entry, uint64_t gen)
     uint64_t born = atomic_load_explicit(&entry->born, memory_order_acquire);
 
     return born != 0 && born <= gen &&
-        atomic_load_explicit(&entry->dead, memory_order_relaxed) > gen;
+        atomic_load_explicit(&entry->dead, memory_order_acquire) > gen;
 }
 
-static void
-item_fill(struct catalog_item *item, const struct catalog_entry *entry,
-    uint32_t index)
+/*
+ * Copies a visible entry.  Its place may be given to another while this
+ * looks: then it was dead for this reader before (entry_take() takes no
+ * other), whatever its old birth and its new death look like together, and
+ * the birth has changed at the end.
+ */
+static bool
+item_copy(struct catalog_item *item, const struct catalog_entry *entry,
+    uint64_t gen)
 {
-    item->entry = index;
+    uint64_t born = atomic_load_explicit(&entry->born, memory_order_acquire);
+
+    if (!entry_is_visible(entry, gen))
+        return false;
     item->kind = entry->kind;
     item->flags = atomic_load(&entry->flags);
     item->slot = entry->slot;
     item->buffer = entry->buffer;
     item->part = entry->part;
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&entry->born, memory_order_relaxed) == born;
 }
 
 int
@@ -320,10 +333,6 @@ catalog_snapshot_take(struct catalog_snapshot *snapshot, struct pool *pool,
 
         if (!entry_is_visible(entry, snapshot->gen))
             continue;
-        if (entry->kind == CATALOG_PART &&
-            (entry->part.max_end_ns < min_end ||
-            entry->part.min_end_ns > max_end))
-            continue;
         if (n == cap) {
             struct catalog_item *more = pool_alloc(pool,
                 2 * (size_t)cap * sizeof(*items));
@@ -335,7 +344,12 @@ catalog_snapshot_take(struct catalog_snapshot *snapshot, struct pool *pool,
             if (items == NULL)
                 break;
         }
-        item_fill(&items[n], entry, i);
+        if (!item_copy(&items[n], entry, snapshot->gen) ||
+            (items[n].kind == CATALOG_PART &&
+            (items[n].part.max_end_ns < min_end ||
+            items[n].part.min_end_ns > max_end)))
+            continue;
+        items[n].entry = i;
         if (items[n].kind == CATALOG_MEMTABLE) {
             struct catalog_item swap = items[nmemtables];
 

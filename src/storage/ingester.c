@@ -133,15 +133,20 @@ answers_send(struct ingester *ingester)
 
 /* --- memtables --- */
 
+/*
+ * The state is read before the readers are: a reader that this does not see
+ * has registered behind the flip that made the buffer free, so it reads a
+ * generation in which nobody refers to it.
+ */
 static int
 buffer_find(const struct ingester *ingester)
 {
     const struct slot *slot = &shared->slots[ingester->slot];
-    uint64_t oldest = catalog_oldest_reader();
 
     for (unsigned i = 0; i < SLOT_BUFFERS; i++) {
         if (atomic_load(&slot->buffers[i].state) == BUFFER_FREE &&
-            atomic_load(&slot->buffers[i].dead_gen) <= oldest)
+            atomic_load(&slot->buffers[i].dead_gen) <=
+            catalog_oldest_reader())
             return (int)i;
     }
     return -1;
@@ -409,6 +414,7 @@ request_is_known(struct ingester *ingester, struct ingest *ingest,
     uint64_t log_id)
 {
     struct request_outcome outcome = {0, 0};
+    int64_t waited_ns;
 
     switch (requests_claim(ingest->digest, log_id, &outcome)) {
     case REQUEST_NEW:
@@ -423,7 +429,9 @@ request_is_known(struct ingester *ingester, struct ingest *ingest,
     case REQUEST_IN_FLIGHT:
         break;
     }
-    if (clock_wall_ns() - ingest->recv_time_ns > TWIN_WAIT_NS) {
+    waited_ns = clock_wall_ns() - ingest->recv_time_ns;
+    /* A clock that was set back must not make it wait for hours. */
+    if (waited_ns < 0 || waited_ns > TWIN_WAIT_NS) {
         metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
         answer(ingester, ingest, INGEST_UNAVAILABLE);
     } else {

@@ -7,6 +7,7 @@
 
 #include "core/base.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "core/pool.h"
@@ -101,6 +102,62 @@ test_dead_writer(void)
     ok(!catalog_has_part(3), "its part is not there");
 }
 
+#define SWAPS 100000u
+
+/* One part takes the place of the other, again and again. */
+static void *
+swap_parts(void *arg)
+{
+    uint32_t alive = *(uint32_t *)arg, next;
+
+    for (uint32_t i = 0; i < SWAPS; i++) {
+        struct part_info info = part(1000 + i);
+
+        catalog_begin();
+        catalog_remove(alive);
+        check(catalog_add_part(&info, &next, NULL) == 0);
+        catalog_commit();
+        alive = next;
+    }
+    return NULL;
+}
+
+/* A reader sees one of them, whole, while entries are used again. */
+static void
+test_reuse(void)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    struct part_info info = part(999);
+    uint64_t reads = 0, wrong = 0, last = 0;
+    struct err err = ERR_INIT;
+    pthread_t writer;
+    uint32_t entry;
+
+    catalog_begin();
+    catalog_remove_all();
+    check(catalog_add_part(&info, &entry, &err) == 0);
+    catalog_commit();
+    check(pthread_create(&writer, NULL, swap_parts, &entry) == 0);
+    while (last < 999 + SWAPS) {
+        struct catalog_snapshot snapshot;
+        const struct part_info *seen;
+
+        pool_reset(pool);
+        check(catalog_snapshot_take(&snapshot, pool, INT64_MIN, INT64_MAX,
+            &err) == 0);
+        seen = &snapshot.items[0].part;
+        wrong += snapshot.n != 1 || seen->min_end_ns !=
+            (int64_t)seen->id * 100 || seen->id < last;
+        last = snapshot.n == 1 ? seen->id : last;
+        catalog_snapshot_release(&snapshot);
+        reads++;
+    }
+    pthread_join(writer, NULL);
+    ok(reads > 100, "%d snapshots", (int)reads);
+    is_int(wrong, 0, "each sees one part, whole");
+    pool_free(pool);
+}
+
 static void
 test_requests(void)
 {
@@ -144,6 +201,7 @@ main(void)
     check(catalog_create(&err) == 0 && requests_create(&err) == 0);
     test_generations();
     test_dead_writer();
+    test_reuse();
     test_requests();
     catalog_destroy();
     requests_destroy();
