@@ -352,7 +352,8 @@ print_sizes(struct part *part)
         groups[group_of(part, &r.dir->vectors[i])] +=
             vector_bytes(r.dir, &r.dir->vectors[i]);
     for (uint32_t i = 0; i < r.dir->npages; i++)
-        heap += r.dir->pages[i].len != 0 ? r.dir->pages[i].len : PART_PAGE;
+        heap += r.dir->pages[i].len != 0 ? r.dir->pages[i].len :
+            directory_page_bytes(r.dir, i);
     printf("bytes a span\n");
     for (unsigned i = 0; i < GROUPS; i++)
         print_size(names[i], groups[i]);

@@ -94,7 +94,7 @@ find_seals(struct part *part)
         }
     }
     for (uint32_t i = 0; i < r.dir->npages; i++) {
-        size_t raw = MIN(PART_PAGE, r.dir->heap_bytes - i * PART_PAGE);
+        size_t raw = directory_page_bytes(r.dir, i);
 
         add_seal(&r.dir->pages[i],
             r.dir->pages[i].len == 0 ? raw : r.dir->pages[i].len);

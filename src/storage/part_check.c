@@ -162,7 +162,7 @@ check_pages(struct reading *r, struct extents *extents)
 {
     for (uint32_t i = 0; i < r->dir->npages; i++) {
         const struct part_chunk *page = &r->dir->pages[i];
-        uint64_t raw = MIN(PART_PAGE, r->dir->heap_bytes - i * PART_PAGE);
+        uint64_t raw = directory_page_bytes(r->dir, i);
 
         if (page_touch(r, i) != 0 ||
             add_extent(extents, r->block->off + page->off,

@@ -43,8 +43,8 @@
  *             varint len, u64 checksum
  *     RAW, UUID, HEX: varint width, varint off, then per chunk of
  *             part_raw_chunk(width) values u64 checksum
- *   varint heap_bytes, varint heap_off, then per page of PART_PAGE bytes
- *             varint len (0: stored as it is), u64 checksum
+ *   varint heap_bytes, varint heap_off, u8 log2 of the bytes of a page, then
+ *             per page: varint len (0: stored as it is), u64 checksum
  *
  * off counts from the start of the block; the chunks of a vector follow one
  * another, and so do the pages.  A packed chunk is described in col.h, a page
@@ -119,10 +119,11 @@
 
 #define PART_BLOCK_ROWS 65536u  /* a row number of a block fits 16 bits */
 #define PART_BLOCKS_MAX 4096u   /* 268 M rows: no merge makes more */
-#define PART_PAGE (16 * KIB)    /* the unit of decompression */
+#define PART_PAGE_LOG2_MIN 10u  /* heap pages: the unit of decompression */
+#define PART_PAGE_LOG2_MAX 20u
 #define PART_MARK 128u          /* lengths to add up for one string */
 #define PART_INLINE_MAX 48u     /* a checksum and a read cost more */
-#define PART_RAW_CHUNK (8 * KIB)
+#define PART_RAW_CHUNK (2 * KIB) /* rows of a trace are far apart */
 #define PART_RAW_WIDTH_MAX 64u
 #define PART_HEX_MAX (2 * PART_RAW_WIDTH_MAX)
 

@@ -151,6 +151,7 @@ struct part_directory {
     uint32_t chunks_cap;
     uint64_t heap_bytes;
     uint64_t heap_off; /* from the block */
+    uint32_t page_bytes;
     struct part_chunk *pages; /* len 0: stored */
     uint32_t npages;
 };
@@ -234,6 +235,10 @@ int directory_load(struct reading *r, struct data **out) WARN_UNUSED;
 /* The vector, or NULL. */
 const struct part_vector *directory_find(const struct part_directory *dir,
     uint32_t column, enum part_role role);
+
+/* Bytes of a heap page, decompressed. */
+uint32_t directory_page_bytes(const struct part_directory *dir,
+    uint32_t page);
 
 /* --- values (part_read_vector.c) --- */
 

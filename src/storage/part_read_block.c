@@ -217,17 +217,23 @@ parse_heap(struct parser *p)
 {
     struct part_directory *dir = p->dir;
     uint64_t off;
+    uint8_t log2;
 
     dir->heap_bytes = enc_read_varint(&p->in);
     off = dir->heap_off = enc_read_varint(&p->in);
-    if (p->in.failed || dir->heap_bytes > PART_HEAP_MAX)
+    log2 = enc_read8(&p->in);
+    if (p->in.failed || dir->heap_bytes > PART_HEAP_MAX ||
+        log2 < PART_PAGE_LOG2_MIN || log2 > PART_PAGE_LOG2_MAX)
         return wrong(p, "heap of bytes", dir->heap_bytes);
-    dir->npages = (uint32_t)((dir->heap_bytes + PART_PAGE - 1) / PART_PAGE);
+    dir->page_bytes = UINT32_C(1) << log2;
+    dir->npages = (uint32_t)((dir->heap_bytes + dir->page_bytes - 1) >> log2);
+    if (dir->npages > bytes_left(p) / CHECKSUM_BYTES)
+        return wrong(p, "pages", dir->npages);
     dir->pages = mem_try_alloc(dir->npages * sizeof(*dir->pages) + 1);
     if (dir->pages == NULL)
         return reading_no_memory(p->r);
     for (uint32_t i = 0; i < dir->npages; i++) {
-        uint64_t raw = MIN(PART_PAGE, dir->heap_bytes - i * PART_PAGE);
+        uint64_t raw = directory_page_bytes(dir, i);
         uint64_t len = enc_read_varint(&p->in);
         uint64_t xxh3 = enc_read64(&p->in);
         uint64_t stored = len == 0 ? raw : len;
@@ -283,6 +289,14 @@ directory_load(struct reading *r, struct data **out)
 failed:
     directory_free(&dir->data);
     return -1;
+}
+
+uint32_t
+directory_page_bytes(const struct part_directory *dir, uint32_t page)
+{
+    uint64_t left = dir->heap_bytes - (uint64_t)page * dir->page_bytes;
+
+    return (uint32_t)MIN(dir->page_bytes, left);
 }
 
 const struct part_vector *

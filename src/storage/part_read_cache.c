@@ -12,8 +12,13 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct data *buckets[BUCKETS];
-static struct data *newest, *oldest; /* of those not pinned */
-static size_t held;
+
+/* Those not pinned, by last use; held counts the pinned ones, too. */
+static struct list {
+    struct data *newest, *oldest;
+    size_t held;
+} tables, bulk;
+
 static size_t budget = DATA_CACHE_BYTES;
 static uint64_t last_serial;
 
@@ -45,22 +50,34 @@ find(const struct data_owner *owner, const struct data_key *key)
     return data;
 }
 
-/* --- the list of those that may go --- */
+/* --- the lists of those that may go --- */
+
+static struct list *
+list_of(const struct data *data)
+{
+    return data->key.kind < DATA_CHUNK ? &tables : &bulk;
+}
 
 static void
 list_remove(struct data *data)
 {
-    *(data->newer != NULL ? &data->newer->older : &newest) = data->older;
-    *(data->older != NULL ? &data->older->newer : &oldest) = data->newer;
+    struct list *list = list_of(data);
+
+    *(data->newer != NULL ? &data->newer->older : &list->newest) =
+        data->older;
+    *(data->older != NULL ? &data->older->newer : &list->oldest) =
+        data->newer;
 }
 
 static void
 list_add(struct data *data)
 {
+    struct list *list = list_of(data);
+
     data->newer = NULL;
-    data->older = newest;
-    *(newest != NULL ? &newest->newer : &oldest) = data;
-    newest = data;
+    data->older = list->newest;
+    *(list->newest != NULL ? &list->newest->newer : &list->oldest) = data;
+    list->newest = data;
 }
 
 static void
@@ -88,15 +105,23 @@ forget(struct data *data)
     else
         data->owner->first = data->next_of_owner;
     list_remove(data);
-    held -= data->bytes;
+    list_of(data)->held -= data->bytes;
     data->free(data);
 }
 
 static void
 shrink(void)
 {
-    while (held > budget && oldest != NULL)
-        forget(oldest);
+    while (tables.held + bulk.held > budget) {
+        bool is_table = bulk.oldest == NULL || tables.held > budget / 2;
+
+        if (is_table && tables.oldest != NULL)
+            forget(tables.oldest);
+        else if (bulk.oldest != NULL)
+            forget(bulk.oldest);
+        else
+            break;
+    }
 }
 
 struct data *
@@ -136,7 +161,7 @@ data_add(struct data_owner *owner, struct data *data)
     if (owner->first != NULL)
         owner->first->previous_of_owner = data;
     owner->first = data;
-    held += data->bytes;
+    list_of(data)->held += data->bytes;
     shrink();
     pthread_mutex_unlock(&mutex);
     return data;
@@ -190,7 +215,7 @@ data_cache_held(void)
     size_t bytes;
 
     pthread_mutex_lock(&mutex);
-    bytes = held;
+    bytes = tables.held + bulk.held;
     pthread_mutex_unlock(&mutex);
     return bytes;
 }

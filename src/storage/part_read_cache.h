@@ -3,8 +3,10 @@
 /*
  * What was read from parts, verified and made ready to use: directories, run
  * tables, chunks, heap pages.  One cache for all parts of a process, with a
- * budget in bytes; the piece unused for longest goes first.  A piece in use
- * is pinned and stays, whatever the budget says.  Thread-safe; pieces never
+ * budget in bytes; the piece unused for longest goes first, but tables
+ * (directories, runs, rows of traces: small, and needed whatever is read) go
+ * only when they alone fill half of it.  A piece in use is pinned and stays,
+ * whatever the budget says.  Thread-safe; pieces never
  * change once they are in.
  */
 
@@ -13,7 +15,7 @@
 
 #include "core/base.h"
 
-/* Ten busy level-1 parts, or the same part of more. */
+/* Ten busy level-1 parts, or the tables of eighty and some of the rest. */
 #define DATA_CACHE_BYTES (32 * MIB)
 
 enum data_kind {

@@ -225,15 +225,18 @@ column_get(struct reading *r, uint32_t column, uint32_t count, uint32_t i,
 
 static int
 page_unpack(struct reading *r, uint32_t number, const uint8_t *packed,
-    char *dst, size_t raw)
+    struct page *page)
 {
     const struct part_chunk *entry = &r->dir->pages[number];
+    size_t raw = directory_page_bytes(r->dir, number);
+    size_t len = entry->len == 0 ? raw : entry->len;
 
-    if (entry->len == 0) {
-        memcpy(dst, packed, raw);
-        return 0;
-    }
-    if (!part_unpack(dst, raw, packed, entry->len))
+    if (part_checksum(r->part->info.id, packed, len) != entry->xxh3)
+        return reading_corrupt(r, "page %u at %llu: wrong checksum", number,
+            (unsigned long long)(r->block->off + entry->off));
+    if (entry->len == 0)
+        memcpy(page->bytes, packed, raw);
+    else if (!part_unpack(page->bytes, raw, packed, len))
         return reading_corrupt(r, "page %u does not decompress", number);
     return 0;
 }
@@ -242,26 +245,23 @@ static int
 page_load(struct reading *r, uint32_t number, struct data **out)
 {
     const struct part_chunk *entry = &r->dir->pages[number];
-    size_t raw = MIN(PART_PAGE,
-        r->dir->heap_bytes - (uint64_t)number * PART_PAGE);
+    size_t raw = directory_page_bytes(r->dir, number);
     size_t len = entry->len == 0 ? raw : entry->len;
-    uint8_t packed[PART_PAGE];
-    struct page *page;
+    /* The packed bytes stand behind the page while it is unpacked. */
+    struct page *page = mem_try_alloc(sizeof(*page) + raw + len);
+    struct page *smaller;
+    uint8_t *packed;
 
-    check(len <= sizeof(packed));
-    if (file_pread(r->part->fd, packed, len, r->block->off + entry->off,
-            r->err) != 0)
-        return -1;
-    if (part_checksum(r->part->info.id, packed, len) != entry->xxh3)
-        return reading_corrupt(r, "page %u at %llu: wrong checksum", number,
-            (unsigned long long)(r->block->off + entry->off));
-    page = mem_try_alloc(sizeof(*page) + raw);
     if (page == NULL)
         return reading_no_memory(r);
-    if (page_unpack(r, number, packed, page->bytes, raw) != 0) {
+    packed = (uint8_t *)page->bytes + raw;
+    if (file_pread(r->part->fd, packed, len, r->block->off + entry->off,
+            r->err) != 0 || page_unpack(r, number, packed, page) != 0) {
         xfree(page);
         return -1;
     }
+    smaller = mem_try_realloc(page, sizeof(*page) + raw);
+    page = smaller == NULL ? page : smaller;
     page->data.free = plain_free;
     page->data.bytes = sizeof(*page) + raw;
     *out = &page->data;
@@ -303,11 +303,11 @@ heap_read(struct reading *r, uint64_t off, uint64_t len, char *dst)
         return reading_corrupt(r, "string of %llu bytes at %llu of the heap",
             (unsigned long long)len, (unsigned long long)off);
     while (len > 0) {
-        size_t at = off % PART_PAGE;
-        size_t n = MIN(len, PART_PAGE - at);
+        size_t at = off % r->dir->page_bytes;
+        size_t n = MIN(len, r->dir->page_bytes - at);
         const char *page;
 
-        if (page_get(r, (uint32_t)(off / PART_PAGE), &page) != 0)
+        if (page_get(r, (uint32_t)(off / r->dir->page_bytes), &page) != 0)
             return -1;
         memcpy(dst, page + at, n);
         dst += n;
