@@ -40,8 +40,11 @@
 
 /* Another master may take this long to finish before we say so again. */
 #define LOCK_SAY_NS (5 * NS_PER_SEC)
-/* Rows that are not in parts by then stay in the log for recovery. */
-#define STOP_TIMEOUT_NS (10 * NS_PER_SEC)
+/*
+ * Rows that are not in parts by then stay in the log for recovery.  Less than
+ * the master waits before it kills (shutdown_timeout's default and 2 s).
+ */
+#define STOP_TIMEOUT_NS (6 * NS_PER_SEC)
 #define FLUSH_POLL_NS (2 * NS_PER_MS)
 #define FLUSH_TIMEOUT_NS (60 * NS_PER_SEC)
 #define HOUSEKEEPING_NS NS_PER_SEC

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Disks that fill, fail and forbid: inserts are refused in a way that clients
+# retry, queries go on, the server mends itself when the disk does, and
+# nothing that was acknowledged is lost.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Test::Otlp;
+use Test::Spoor;
+use Test::Traces;
+use Time::HiRes qw(sleep time);
+
+my $objdir = $ENV{SPOOR_OBJDIR} || spoor_root() . '/objs';
+my $ledger = "$objdir/t/helper/ledger";
+my @mounts;
+
+END { system 'umount', '-l', $_ for @mounts }
+
+sub spew {
+    my ($path, $text) = @_;
+
+    open my $out, '>:raw', "$path.tmp" or return;
+    my $done = print {$out} $text;
+    $done = close($out) && $done;
+    rename "$path.tmp", $path if $done;
+    unlink "$path.tmp" if !$done;
+    return $done;
+}
+
+# --- clients -----------------------------------------------------------------
+
+# One request of three spans; remembers what became of it.
+sub send_one {
+    my ($spoor, $seen, $bytes) = @_;
+    my $id = otlp_span()->{traceId};
+    my $filler = '@' x 10;
+    my $body = traces_json(resource_spans('disk', map {
+        otlp_span(traceId => $id, attributes => attributes(f => $filler))
+    } 1 .. 3));
+    $body =~ s/$filler/random_text($bytes || 10)/ge;
+    my $reply = $spoor->post('/v1/traces', $body, { otlp_type('json') });
+
+    $seen->{status}{$reply->{status}}++;
+    if ($reply->{status} == 200) {
+        $seen->{acked}{$id} = 3;
+    } else {
+        $seen->{refused}{$id} = 3;
+        $seen->{no_retry_after}++ if !$reply->{headers}{'retry-after'};
+    }
+    return $reply->{status};
+}
+
+# How many spans of a trace are there; its JSON is large.
+sub spans_there {
+    my ($spoor, $id) = @_;
+    my $reply = $spoor->get("/select/jaeger/api/traces/$id");
+
+    return 0 if $reply->{status} == 404;
+    return -1 if $reply->{status} != 200 || $reply->{body} !~ /"warnings":null/;
+    return scalar(() = $reply->{body} =~ /"operationName"/g);
+}
+
+# Does not compress.
+my $random = join '', map { chr(ord('A') + rand 26) . int rand 10 }
+    1 .. 500_000;
+
+sub random_text {
+    my ($bytes) = @_;
+
+    return substr $random, rand(length($random) - $bytes), $bytes;
+}
+
+sub statuses {
+    my ($seen) = @_;
+
+    return join ' ', sort keys %{$seen->{status}};
+}
+
+# Every acknowledged span is there, once.
+sub nothing_lost {
+    my ($spoor, $seen, $name) = @_;
+    my @wrong = grep { spans_there($spoor, $_) != $seen->{acked}{$_} }
+        keys %{$seen->{acked}};
+
+    is scalar @wrong, 0, "$name: all " . keys(%{$seen->{acked}})
+        . ' acknowledged traces are there';
+    return;
+}
+
+sub nothing_refused {
+    my ($spoor, $seen, $name) = @_;
+    my @there = grep { spans_there($spoor, $_) != 0 }
+        keys %{$seen->{refused}};
+
+    is scalar @there, 0, "$name: none of the " . keys(%{$seen->{refused}})
+        . ' refused ones';
+    return;
+}
+
+sub acked_rows {
+    my ($seen) = @_;
+    my $rows = 0;
+
+    $rows += $_ for values %{$seen->{acked}};
+    return $rows;
+}
+
+# Stops it; each acknowledged row is on disk once, and no other.
+sub whole_on_disk {
+    my ($spoor, $rows, $name) = @_;
+
+    is $spoor->stop, 0, "$name: an orderly stop";
+    my $out = run_command([spoorctl_bin(), 'check', '--deep',
+        $spoor->data_dir]);
+    is $out->{status}, 0, "$name: check --deep" or diag $out->{out};
+    my ($parts, $logs) = $out->{out}
+        =~ /parts, (\d+) spans.*log files with (\d+) spans/;
+    is "$parts $logs", "$rows 0", "$name: each row once";
+    return;
+}
+
+sub heals {
+    my ($spoor, $seen, $name) = @_;
+    my $ok = wait_for(sub { send_one($spoor, $seen) == 200 }, 15);
+
+    ok $ok, "$name: inserts are taken again";
+    return;
+}
+
+sub workers_live {
+    my ($spoor, $name) = @_;
+
+    is $spoor->metric('spoor_worker_restarts_total'), 0,
+        "$name: no process died";
+    return;
+}
+
+# --- a full disk -------------------------------------------------------------
+
+sub mount_tmpfs {
+    my ($dir, $size) = @_;
+
+    return 0 if $> != 0 || system("mount -t tmpfs -o size=$size,mode=755 "
+        . "none $dir 2>/dev/null") != 0;
+    push @mounts, $dir;
+    return 1;
+}
+
+# Leaves so many bytes free.
+sub fill {
+    my ($path, $leave) = @_;
+    my $free = free_bytes($path) - $leave;
+
+    return if $free <= 0;
+    open my $out, '>:raw', "$path/ballast" or die "$path: $!\n";
+    print {$out} 'x' x 1e6 for 1 .. $free / 1e6;
+    close $out;
+    return;
+}
+
+sub free_bytes {
+    my ($path) = @_;
+    my ($line) = (run_command(['df', '-B1', '--output=avail', $path])->{out}
+        =~ /^\s*(\d+)$/m);
+
+    return $line;
+}
+
+# Sends large requests until one is refused.
+sub send_until_refused {
+    my ($spoor, $seen) = @_;
+
+    for (1 .. 400) {
+        return if send_one($spoor, $seen, 200_000) != 200;
+    }
+    return;
+}
+
+sub full_disk {
+    my $spoor = Test::Spoor->new(conf => { workers => 1,
+        'storage.min_free_disk' => '0' });
+    my $data = $spoor->data_dir;
+    my (%seen, %full);
+
+    mount_tmpfs($data, '64m') or skip 'cannot mount a tmpfs', 1;
+    $spoor->start;
+    send_one($spoor, \%seen) for 1 .. 20;
+    ok flush($spoor), 'some parts';
+    send_one($spoor, \%seen) for 1 .. 20;
+    fill($data, 1e6);
+    send_until_refused($spoor, \%seen);
+    like statuses(\%seen), qr/^200 (?:429|503)$/, 'the disk is full';
+    send_one($spoor, \%full, 200_000) for 1 .. 20;
+    cmp_ok $full{status}{200} || 0, '<', 10, 'inserts are refused';
+    like statuses(\%full), qr/^(?:200 )?(?:429 ?)?(?:503)?$/, 'as overload';
+    is $full{no_retry_after} || 0, 0, 'always with Retry-After';
+    $seen{$_} = { %{$seen{$_}}, %{$full{$_} || {}} } for qw(acked refused);
+    is $spoor->get('/health')->{status}, 200, '/health while it is full';
+    nothing_lost($spoor, \%seen, 'full disk');
+    is scalar(my @found = find_traces($spoor, service => 'disk')), 20,
+        'full disk: search works';
+    workers_live($spoor, 'full disk');
+
+    unlink "$data/ballast";
+    heals($spoor, \%seen, 'space again');
+    send_one($spoor, \%seen) for 1 .. 10;
+    ok flush($spoor), 'space again: flushed';
+    nothing_lost($spoor, \%seen, 'space again');
+    nothing_refused($spoor, \%seen, 'space again');
+    workers_live($spoor, 'space again');
+
+    # Full while it crashes and starts.
+    fill($data, 1e6);
+    send_until_refused($spoor, \%seen);
+    $spoor->kill_all;
+    $spoor->start_nowait;
+    wait_for(sub { $spoor->get('/health', undef, 1)->{status} == 200
+        || !$spoor->is_running }, 5);
+    ok $spoor->is_running || $spoor->log =~ /No space left.*giving up/s,
+        'a start on a full disk: serves, or says why not';
+    unlink "$data/ballast";
+    $spoor->start if !$spoor->is_running;
+    nothing_lost($spoor, \%seen, 'full disk, kill -9, space');
+    nothing_refused($spoor, \%seen, 'full disk, kill -9, space');
+
+    # Full while it stops: what is not in parts stays in the log.
+    fill($data, 1e6);
+    send_until_refused($spoor, \%seen);
+    is $spoor->stop, 0, 'a stop on a full disk';
+    unlike $spoor->log, qr/is late: killing it/, 'without force';
+    unlink "$data/ballast";
+    $spoor->start;
+    nothing_lost($spoor, \%seen, 'full disk, stop, space');
+    nothing_refused($spoor, \%seen, 'full disk, stop, space');
+    whole_on_disk($spoor, acked_rows(\%seen), 'full disk');
+    system 'umount', $data;
+    pop @mounts;
+    return;
+}
+
+SKIP: {
+    full_disk();
+}
+
+done_testing;
