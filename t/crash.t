@@ -42,7 +42,7 @@ my @points = qw(
 my @recover_points = qw(
     recover.before_publish publish.after_rename manifest.after_write
     publish.between_manifests recover.before_flip catalog.after_flip
-    recover.before_unlink
+    recover.before_unlink recover.after_free
 );
 my @kinds = (
     qw(worker point all point merge point worker+stop retention point

@@ -246,6 +246,35 @@ catalog_has_part(uint64_t part_id)
     return false;
 }
 
+static int
+id_cmp(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+void
+catalog_find_parts(const uint64_t *part_ids, bool *found, size_t n)
+{
+    uint32_t nentries = atomic_load(&catalog->nentries);
+
+    memset(found, 0, n * sizeof(*found));
+    for (uint32_t i = 0; n > 0 && i < nentries; i++) {
+        const struct catalog_entry *entry = &catalog->entries[i];
+        const uint64_t *at;
+
+        if (atomic_load(&entry->born) == 0 ||
+            atomic_load(&entry->dead) != UINT64_MAX ||
+            entry->kind != CATALOG_PART)
+            continue;
+        at = bsearch(&entry->part.id, part_ids, n, sizeof(*part_ids),
+            id_cmp);
+        if (at != NULL)
+            found[at - part_ids] = true;
+    }
+}
+
 void
 catalog_flag(uint32_t index, uint32_t flags)
 {

@@ -64,6 +64,8 @@ void catalog_remove_all(void);
 void catalog_remove_memtables(unsigned slot);
 /* True when a part of this id is alive (or being added). */
 bool catalog_has_part(uint64_t part_id);
+/* The same for n ids, rising, in one look at the table. */
+void catalog_find_parts(const uint64_t *part_ids, bool *found, size_t n);
 /* The new generation: what was removed is gone for readers from it on. */
 uint64_t catalog_commit(void);
 void catalog_abort(void);

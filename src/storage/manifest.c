@@ -501,3 +501,18 @@ out:
     sb_release(&out);
     return rc;
 }
+
+int
+manifest_sync(uint32_t day, struct err *err)
+{
+    char path[PATH_MAX];
+    int fd, rc;
+
+    layout_manifest(path, day);
+    fd = file_open(path, O_RDONLY, 0, err);
+    if (fd < 0)
+        return -1;
+    rc = file_datasync(fd, err);
+    file_close(fd);
+    return rc;
+}

@@ -66,6 +66,9 @@ struct manifest_edit {
 int manifest_append(uint32_t day, const struct manifest_edit *edit,
     bool sync, struct err *err) WARN_UNUSED;
 
+/* Makes durable what its writers may have left unsynced when they died. */
+int manifest_sync(uint32_t day, struct err *err) WARN_UNUSED;
+
 /*
  * Replaces the manifest by one that says what *manifest says (checkpoint).
  * keep_flushed: also the flushed positions.  Takes no lock.

@@ -61,6 +61,20 @@ logs_list(struct logs *logs, bool logs_only, struct err *err)
     return 0;
 }
 
+/*
+ * Tries count deaths, which name the record that was being replayed.  A
+ * recovery that failed in an orderly way (the disk was full) names none.
+ */
+static void
+tries_end(struct slot *slot, bool is_done)
+{
+    atomic_store(&slot->recover_lsn, 0);
+    if (is_done)
+        atomic_store(&slot->recover_tries, 0);
+    else
+        atomic_fetch_sub(&slot->recover_tries, 1);
+}
+
 static int64_t
 oldest_kept(const struct conf *conf)
 {
@@ -213,6 +227,15 @@ failed:
 }
 
 static int
+wal_dir_sync(struct err *err)
+{
+    char dir[PATH_MAX];
+
+    layout_wal_dir(dir);
+    return file_sync_dir(dir, err);
+}
+
+static int
 boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     struct err *err)
 {
@@ -242,8 +265,14 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     if (replay_rows(replay) != 0)
         log_info("recovered %llu spans from the log",
             (unsigned long long)replay_rows(replay));
-    /* The flushed positions have no meaning once the logs are gone. */
-    if (replay_remove_log(logs->names, logs->n, err) != 0)
+    requests_recovered(0);
+    /*
+     * The flushed positions have no meaning once the logs are gone.  They
+     * must be gone for good before: a log that came back without them would
+     * be replayed once more.
+     */
+    if (replay_remove_log(logs->names, logs->n, err) != 0 ||
+        wal_dir_sync(err) != 0)
         goto out;
     for (size_t i = 0; i < ndays; i++) {
         if (day_checkpoint(days[i], err) != 0)
@@ -266,15 +295,15 @@ recover_boot(const struct conf *conf, store_decode_fn decode,
 
     /* A boot recovery that crashed is tried again with its notes. */
     atomic_fetch_add(&shared->slots[0].recover_tries, 1);
-    if (layout_create(err) != 0 || logs_list(&logs, false, err) != 0)
-        return -1;
-    rc = boot_run(conf, decode, &logs, err);
+    rc = layout_create(err);
+    if (rc == 0)
+        rc = logs_list(&logs, false, err);
+    if (rc == 0)
+        rc = boot_run(conf, decode, &logs, err);
     xfree(logs.names);
-    if (rc == 0) {
-        atomic_store(&shared->slots[0].recover_tries, 0);
-        atomic_store(&shared->slots[0].recover_lsn, 0);
+    tries_end(&shared->slots[0], rc == 0);
+    if (rc == 0)
         metric_observe_ns(METRIC_RECOVERY_SECONDS, clock_mono_ns() - start);
-    }
     return rc;
 }
 
@@ -336,55 +365,99 @@ slot_discard_unlisted(const struct slot *slot, struct err *err)
     return rc;
 }
 
-/*
- * Adds the parts of the slot's logs that are in manifests but not in the
- * catalogue: those of this recovery and those the dead worker had written
- * without reaching its flip.
- */
+struct parts {
+    struct part_info *v;
+    size_t n, cap;
+};
+
 static int
-catalog_add_missing(const struct slot *slot, struct err *err)
+part_cmp(const void *left, const void *right)
+{
+    const struct part_info *a = left, *b = right;
+
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+/* The parts of the slot's logs that are in manifests, by rising id. */
+static int
+slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
 {
     uint32_t *days = NULL;
     size_t ndays = 0;
-    int rc = -1;
+    int rc = 0;
 
     if (layout_days(&days, &ndays, err) != 0)
         return -1;
-    for (size_t i = 0; i < ndays; i++) {
+    for (size_t i = 0; rc == 0 && i < ndays; i++) {
         struct manifest manifest;
 
-        if (manifest_read(&manifest, days[i], err) != 0)
-            goto out;
-        for (size_t k = 0; k < manifest.nparts; k++) {
+        rc = manifest_read(&manifest, days[i], err);
+        for (size_t k = 0; rc == 0 && k < manifest.nparts; k++) {
             const struct manifest_part *part = &manifest.parts[k];
 
-            if (!slot_has_log(slot, part->lineage.log_id) ||
-                catalog_has_part(part->info.id))
+            if (!slot_has_log(slot, part->lineage.log_id))
                 continue;
-            if (catalog_add_part(&part->info, NULL, err) != 0) {
-                manifest_release(&manifest);
-                goto out;
+            if (parts->n == parts->cap) {
+                parts->cap = MAX(2 * parts->cap, 64u);
+                parts->v = xrealloc(parts->v,
+                    parts->cap * sizeof(*parts->v));
             }
+            parts->v[parts->n++] = part->info;
         }
-        manifest_release(&manifest);
+        if (rc == 0)
+            manifest_release(&manifest);
     }
-    rc = 0;
-out:
     xfree(days);
+    if (parts->n > 1)
+        qsort(parts->v, parts->n, sizeof(*parts->v), part_cmp);
     return rc;
 }
 
+/*
+ * Adds those that are not in the catalogue: the parts of this recovery and
+ * those the dead worker had written without reaching its flip.
+ */
+static int
+catalog_add_missing(const struct parts *parts, struct err *err)
+{
+    uint64_t *ids = xmalloc(MAX(parts->n, 1u) * sizeof(*ids));
+    bool *found = xmalloc(MAX(parts->n, 1u) * sizeof(*found));
+    int rc = 0;
+
+    for (size_t i = 0; i < parts->n; i++)
+        ids[i] = parts->v[i].id;
+    catalog_find_parts(ids, found, parts->n);
+    for (size_t i = 0; rc == 0 && i < parts->n; i++) {
+        if (!found[i])
+            rc = catalog_add_part(&parts->v[i], NULL, err);
+    }
+    xfree(ids);
+    xfree(found);
+    return rc;
+}
+
+/*
+ * Manifests are read before the table is locked: ingest threads wait for it.
+ * Nobody else writes of these logs any more.
+ */
 static int
 slot_swap(unsigned index, struct err *err)
 {
     struct slot *slot = &shared->slots[index];
+    struct parts parts = {NULL, 0, 0};
     uint64_t gen;
+    int rc;
 
-    catalog_begin();
-    if (catalog_add_missing(slot, err) != 0) {
-        catalog_abort();
-        return -1;
+    rc = slot_parts(slot, &parts, err);
+    if (rc == 0) {
+        catalog_begin();
+        rc = catalog_add_missing(&parts, err);
+        if (rc != 0)
+            catalog_abort();
     }
+    xfree(parts.v);
+    if (rc != 0)
+        return -1;
     catalog_remove_memtables(index);
     fault("recover.before_flip");
     gen = catalog_commit();
@@ -403,13 +476,13 @@ slot_free(struct slot *slot)
         uint64_t log_id = atomic_load(&slot->logs[k]);
 
         if (log_id != 0)
-            requests_forget(log_id);
+            requests_recovered(log_id);
         atomic_store(&slot->logs[k], 0);
     }
-    atomic_store(&slot->recover_tries, 0);
-    atomic_store(&slot->recover_lsn, 0);
+    tries_end(slot, true);
     atomic_store(&slot->pid, 0);
     atomic_store(&slot->state, SLOT_FREE);
+    fault("recover.after_free");
 }
 
 int
@@ -423,6 +496,9 @@ recover_slot(unsigned index, const struct conf *conf,
     size_t at = 0, first, n;
     int rc = -1;
 
+    /* An earlier try died after its work was done, before its good end. */
+    if (atomic_load(&slot->state) == SLOT_FREE)
+        return 0;
     check(atomic_load(&slot->state) == SLOT_ORPHAN);
     atomic_fetch_add(&slot->recover_tries, 1);
     replay = replay_new(conf, decode, slot, oldest_kept(conf));
@@ -445,6 +521,8 @@ recover_slot(unsigned index, const struct conf *conf,
         (long long)((clock_mono_ns() - start) / NS_PER_MS));
     rc = 0;
 out:
+    if (rc != 0)
+        tries_end(slot, false);
     replay_free(replay);
     xfree(logs.names);
     return rc;

@@ -24,10 +24,15 @@
 #define BODY_BYTES_MAX (256 * MIB)
 /*
  * A recovery that died twice writes a part for each record, to find out which
- * one kills it; the record of two such deaths goes to quarantine/.
+ * one kills it; the record of such a death goes to quarantine/ in the fourth
+ * try, the last that the master makes at boot.  A later boot goes on behind
+ * it: what is in quarantine is not tried again.
  */
 #define ONE_BY_ONE_TRIES 3
-#define POISON_TRIES 5
+#define POISON_TRIES 4
+/* A living worker settles a request within a sync; or it hangs. */
+#define TWIN_WAIT_NS (10 * NS_PER_SEC)
+#define TWIN_POLL_US 2000
 
 struct flushed_day {
     uint32_t day;
@@ -44,10 +49,13 @@ struct replay {
     void *region;
     struct memtable *mt;
     struct memtable_writer *writer;
+    struct part_writer *part_writer;
     uint64_t log_id;
     uint64_t first_lsn;         /* of the memtable */
     uint64_t next_lsn;          /* expected */
     bool one_by_one;            /* a part for each record: find the culprit */
+    uint64_t poison_log_id;     /* the culprit, found in the last try */
+    uint64_t poison_lsn;        /* of the record + 1; 0: none */
 
     struct flushed_day *days;   /* of the present log */
     size_t ndays, cap_days;
@@ -66,11 +74,19 @@ replay_new(const struct conf *conf, store_decode_fn decode,
     replay->conf = conf;
     replay->decode = decode;
     replay->slot = slot;
+    if (slot != NULL && atomic_load(&slot->recover_tries) >= POISON_TRIES) {
+        replay->poison_log_id = atomic_load(&slot->recover_log_id);
+        replay->poison_lsn = atomic_load(&slot->recover_lsn);
+    }
+    /* A try that dies before its first record names none. */
+    if (slot != NULL)
+        atomic_store(&slot->recover_lsn, 0);
     replay->oldest_ns = oldest_ns;
     replay->sync = conf->fsync != FSYNC_OFF;
     replay->region = aligned_alloc(4096, MEMTABLE_BYTES);
     check(replay->region != NULL);
     replay->writer = memtable_writer_new();
+    replay->part_writer = part_writer_new();
     return replay;
 }
 
@@ -80,6 +96,7 @@ replay_free(struct replay *replay)
     if (replay == NULL)
         return;
     memtable_writer_free(replay->writer);
+    part_writer_free(replay->part_writer);
     free(replay->region);
     xfree(replay->days);
     xfree(replay->parts);
@@ -121,6 +138,9 @@ days_load(struct replay *replay, struct err *err)
         manifest_release(&manifest);
         if (lsn == 0)
             continue;
+        /* Its writer may have died before its sync; the log ends here. */
+        if (replay->sync && manifest_sync(days[i], err) != 0)
+            goto out;
         if (replay->ndays == replay->cap_days) {
             replay->cap_days = MAX(2 * replay->cap_days, 16u);
             replay->days = xrealloc(replay->days,
@@ -187,7 +207,7 @@ memtable_publish(struct replay *replay, struct err *err)
     publish = publish_new(replay->mt, rows, replay->first_lsn,
         replay->next_lsn);
     fault("recover.before_publish");
-    rc = publish_write(publish, replay->sync, err);
+    rc = publish_write(publish, replay->part_writer, replay->sync, err);
     if (rc == 0) {
         parts = publish_parts(publish, &n);
         parts_add(replay, parts, n);
@@ -234,18 +254,36 @@ batch_append(struct replay *replay, const struct wal_entry *entry,
 
 /* --- records --- */
 
+static void
+quarantine_path(char path[PATH_MAX], const struct wal_entry *entry,
+    const char *suffix)
+{
+    char name[128];
+
+    snprintf(name, sizeof(name), "quarantine/record-%016llx-%llu.%s",
+        (unsigned long long)entry->log_id,
+        (unsigned long long)entry->first_lsn, suffix);
+    layout_path(path, name);
+}
+
+static bool
+record_is_quarantined(const struct wal_entry *entry)
+{
+    char path[PATH_MAX];
+
+    quarantine_path(path, entry, "body");
+    return access(path, F_OK) == 0;
+}
+
 static int
 record_quarantine(const struct wal_entry *entry, const char *why,
     struct err *err)
 {
-    char name[PATH_MAX], path[PATH_MAX];
+    char path[PATH_MAX];
     struct sb text;
     int rc;
 
-    snprintf(name, sizeof(name), "quarantine/record-%016llx-%llu.body",
-        (unsigned long long)entry->log_id,
-        (unsigned long long)entry->first_lsn);
-    layout_path(path, name);
+    quarantine_path(path, entry, "body");
     rc = file_replace(path, entry->wire.ptr, entry->wire.len, 0600, err);
     sb_init(&text, 8 * KIB);
     sb_addf(&text, "account %u\nproject %u\nformat %s\nencoding %s\n"
@@ -254,10 +292,7 @@ record_quarantine(const struct wal_entry *entry, const char *why,
         entry->format == OTLP_JSON ? "json" : "protobuf",
         encoding_name(entry->encoding), entry->nrows,
         (long long)entry->recv_time_ns, why, SV_ARG(entry->params));
-    snprintf(name, sizeof(name), "quarantine/record-%016llx-%llu.txt",
-        (unsigned long long)entry->log_id,
-        (unsigned long long)entry->first_lsn);
-    layout_path(path, name);
+    quarantine_path(path, entry, "txt");
     if (rc == 0)
         rc = file_replace(path, text.ptr, text.len, 0600, err);
     sb_release(&text);
@@ -327,10 +362,8 @@ record_decode(struct replay *replay, const struct wal_entry *entry,
 static bool
 record_is_poison(const struct replay *replay, const struct wal_entry *entry)
 {
-    return replay->slot != NULL &&
-        atomic_load(&replay->slot->recover_tries) >= POISON_TRIES &&
-        atomic_load(&replay->slot->recover_log_id) == entry->log_id &&
-        atomic_load(&replay->slot->recover_lsn) == entry->first_lsn + 1;
+    return replay->poison_lsn == entry->first_lsn + 1 &&
+        replay->poison_log_id == entry->log_id;
 }
 
 static void
@@ -372,13 +405,23 @@ record_replay(const struct wal_entry *entry, void *arg, struct err *err)
 {
     struct replay *replay = arg;
     struct request_outcome outcome = {entry->nrejected, entry->reject_mask};
+    int64_t until_ns = clock_mono_ns() + TWIN_WAIT_NS;
+    enum request_state state;
 
-    if (!requests_replay(entry->digest, entry->log_id, entry->recv_time_ns,
-        &outcome) && !record_is_flushed(replay, entry))
+    while ((state = requests_replay(entry->digest, entry->log_id,
+        entry->recv_time_ns, &outcome)) == REQUEST_IN_FLIGHT) {
+        if (clock_mono_ns() > until_ns)
+            return err_set(err, ERR_BUSY, "a worker holds a request that is "
+                "in this log, too");
+        usleep(TWIN_POLL_US);
+    }
+    if (state == REQUEST_STORED && !record_is_flushed(replay, entry))
         return 0; /* the client's retry is stored by another log */
+    if (record_is_quarantined(entry))
+        return 0;
     if (record_is_poison(replay, entry)) {
-        log_error("this request killed recovery twice");
-        return record_quarantine(entry, "killed recovery twice", err);
+        log_error("this request killed recovery");
+        return record_quarantine(entry, "killed recovery", err);
     }
     record_note(replay, entry);
     return record_store(replay, entry, err);
@@ -423,6 +466,22 @@ replay_claim_flushed(struct replay *replay, uint64_t log_id,
     return 0;
 }
 
+/*
+ * Bad groups with something behind them, be it the next file of the log, may
+ * have been acknowledged: the file is kept.
+ */
+static int
+log_keep_damaged(const char *path, const struct wal_scan *scan, bool is_last,
+    struct err *err)
+{
+    if (scan->damaged == 0 && (scan->torn == 0 || is_last))
+        return 0;
+    log_error("%s: %llu damaged groups were skipped, the file is kept in "
+        "quarantine", path, (unsigned long long)(scan->damaged +
+        scan->torn));
+    return layout_keep_copy(path, "quarantine", err);
+}
+
 int
 replay_log(struct replay *replay, uint64_t log_id,
     const struct wal_file_name *names, size_t n, struct err *err)
@@ -443,9 +502,8 @@ replay_log(struct replay *replay, uint64_t log_id,
         wal_file_path(path, sizeof(path), dir, &names[i]);
         if (wal_read_file(path, record_replay, replay, &scan,
             &file_err) == 0) {
-            if (scan.damaged != 0)
-                log_error("%s: %llu damaged groups were skipped", path,
-                    (unsigned long long)scan.damaged);
+            if (log_keep_damaged(path, &scan, i + 1 == n, err) != 0)
+                return -1;
             continue;
         }
         if (file_err.code != ERR_CORRUPT) {

@@ -15,7 +15,8 @@
 #define WAYS 16u
 #define SETS (REQUESTS_MAX / WAYS)
 
-enum { FREE = 0, IN_FLIGHT, STORED };
+/* REPLAYED: its rows are found, but not yet where a reader sees them. */
+enum { FREE = 0, IN_FLIGHT, STORED, REPLAYED };
 
 struct request {
     uint64_t digest[2];
@@ -175,42 +176,65 @@ requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
     requests_unlock();
 }
 
-bool
+/* Its worker will settle what it has claimed. */
+static bool
+log_is_live(uint64_t log_id)
+{
+    for (unsigned i = 0; shared != NULL && i < shared->nslots; i++) {
+        const struct slot *slot = &shared->slots[i];
+
+        for (unsigned k = 0; k < SLOT_LOGS; k++) {
+            if (atomic_load(&slot->logs[k]) == log_id)
+                return atomic_load(&slot->state) == SLOT_LIVE;
+        }
+    }
+    return false;
+}
+
+enum request_state
 requests_replay(const uint8_t digest[16], uint64_t log_id, int64_t stored_ns,
     const struct request_outcome *outcome)
 {
-    uint32_t now = now_sec();
+    enum request_state result = REQUEST_NEW;
     struct request *set, *request;
-    bool is_ours = true;
 
     requests_lock();
     request = request_find(digest, &set);
     if (request != NULL && request->log_id != log_id) {
-        /* Stored, or being stored, by another: this copy was refused. */
-        is_ours = false;
-    } else {
+        if (request->state != IN_FLIGHT)
+            result = REQUEST_STORED;
+        else if (log_is_live(request->log_id))
+            result = REQUEST_IN_FLIGHT;
+    }
+    /* What was settled before the crash stays so for its twins. */
+    if (result == REQUEST_NEW &&
+        (request == NULL || request->state != STORED)) {
         if (request == NULL)
-            request = request_place(set, now);
+            request = request_place(set, now_sec());
         if (request != NULL) {
             request_fill(request, digest, log_id, IN_FLIGHT);
             request->outcome = *outcome;
             request->stored_sec = (uint32_t)(stored_ns / NS_PER_SEC);
-            request->state = STORED;
+            request->state = REPLAYED;
         }
     }
     requests_unlock();
-    return is_ours;
+    return result;
 }
 
 void
-requests_forget(uint64_t log_id)
+requests_recovered(uint64_t log_id)
 {
     requests_lock();
     for (uint32_t s = 0; s < SETS; s++) {
         for (unsigned i = 0; i < WAYS; i++) {
             struct request *request = &requests->places[s][i];
 
-            if (request->state == IN_FLIGHT && request->log_id == log_id)
+            if (log_id != 0 && request->log_id != log_id)
+                continue;
+            if (request->state == REPLAYED)
+                request->state = STORED;
+            else if (request->state == IN_FLIGHT)
                 request->state = FREE;
         }
     }

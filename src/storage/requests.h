@@ -41,14 +41,20 @@ void requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
     const struct request_outcome *outcome);
 
 /*
- * Recovery: notes a digest found in a log or digest file.  True when it was
- * new or belongs to this log: its rows are to be replayed.  False: the same
- * body is stored (or being stored) by another log, so this copy was refused
- * and its rows must be skipped.
+ * Recovery: notes a digest found in a log or digest file.
+ *
+ *   REQUEST_NEW        new, or of this log: its rows are to be replayed.  It
+ *                      stays in flight for others until the recovery ended.
+ *   REQUEST_STORED     the same body is stored by another log: this copy was
+ *                      refused and its rows must be skipped
+ *   REQUEST_IN_FLIGHT  a living worker is about to store it: ask again
  */
-bool requests_replay(const uint8_t digest[16], uint64_t log_id,
+enum request_state requests_replay(const uint8_t digest[16], uint64_t log_id,
     int64_t stored_ns, const struct request_outcome *outcome);
-/* Recovery ended: what is still in flight for this log was never stored. */
-void requests_forget(uint64_t log_id);
+/*
+ * Recovery of a log (0: of all, at boot) ended: what was replayed is stored;
+ * what is still in flight for it never was and is forgotten.
+ */
+void requests_recovered(uint64_t log_id);
 
 #endif

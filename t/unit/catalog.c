@@ -177,18 +177,33 @@ test_requests(void)
 
     digest[0] = 10;
     is_int(requests_claim(digest, 4, &got), REQUEST_NEW, "another");
-    requests_forget(4);
+    requests_recovered(4);
     is_int(requests_claim(digest, 5, &got), REQUEST_NEW,
         "a dead log's claims are forgotten");
-    ok(!requests_replay(digest, 6, clock_wall_ns(), &outcome),
-        "a copy in another log is not replayed");
-    ok(requests_replay(digest, 5, clock_wall_ns(), &outcome),
-        "the owner's is");
+    requests_settle(digest, 5, true, &outcome);
+    is_int(requests_replay(digest, 6, clock_wall_ns(), &outcome),
+        REQUEST_STORED, "a copy in another log is not replayed");
+    is_int(requests_replay(digest, 5, clock_wall_ns(), &outcome),
+        REQUEST_NEW, "the owner's is");
     is_int(requests_claim(digest, 7, &got), REQUEST_STORED,
-        "and counts as stored");
+        "and stays stored");
+
     digest[0] = 11;
-    ok(requests_replay(digest, 8, clock_wall_ns() - 2 *
-        REQUESTS_HORIZON_NS, &outcome), "an old one is replayed");
+    is_int(requests_claim(digest, 5, &got), REQUEST_NEW, "a third");
+    is_int(requests_replay(digest, 6, clock_wall_ns(), &outcome),
+        REQUEST_NEW, "what a dead worker had in flight is taken over");
+    requests_settle(digest, 5, true, &outcome);
+    is_int(requests_claim(digest, 7, &got), REQUEST_IN_FLIGHT,
+        "not stored before its recovery ended");
+    is_int(requests_replay(digest, 5, clock_wall_ns(), &outcome),
+        REQUEST_STORED, "nor taken back");
+    requests_recovered(6);
+    is_int(requests_claim(digest, 7, &got), REQUEST_STORED, "then stored");
+
+    digest[0] = 12;
+    is_int(requests_replay(digest, 8, clock_wall_ns() - 2 *
+        REQUESTS_HORIZON_NS, &outcome), REQUEST_NEW, "an old one is replayed");
+    requests_recovered(0);
     is_int(requests_claim(digest, 9, &got), REQUEST_NEW,
         "but is beyond the horizon");
 }
