@@ -19,12 +19,15 @@
 #include "storage/shared.h"
 
 #define RETRY_NS NS_PER_SEC
+/* The encoder's scratch (some 12 MiB) is given back after this pause. */
+#define IDLE_NS (10 * NS_PER_SEC)
 
 struct flusher {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct flush_job *head, **tail;
+    struct part_writer *writer; /* of the thread; NULL when idle */
     unsigned pending;
     unsigned slot;
     bool sync;
@@ -91,13 +94,15 @@ job_flush(struct flusher *flusher, const struct flush_job *job)
     int64_t start = clock_mono_ns();
     bool done = false;
 
+    if (flusher->writer == NULL)
+        flusher->writer = part_writer_new();
     if (job->rows > 0)
         publish = publish_new(mt, job->rows, job->first_lsn, job->last_lsn);
     for (;;) {
         struct err err = ERR_INIT;
 
         if ((publish == NULL ||
-            publish_write(publish, flusher->sync, &err) == 0) &&
+            publish_write(publish, flusher->writer, flusher->sync, &err) == 0) &&
             catalog_swap(flusher, job, publish, &err) == 0) {
             done = true;
             break;
@@ -143,6 +148,24 @@ job_release(struct flusher *flusher, const struct flush_job *job)
     }
 }
 
+/* Waits for a job, under the mutex; the scratch goes after a while. */
+static void
+flusher_idle(struct flusher *flusher)
+{
+    struct timespec until;
+
+    if (flusher->writer == NULL) {
+        pthread_cond_wait(&flusher->changed, &flusher->mutex);
+        return;
+    }
+    deadline_in(&until, IDLE_NS);
+    if (pthread_cond_timedwait(&flusher->changed, &flusher->mutex,
+        &until) == ETIMEDOUT) {
+        part_writer_free(flusher->writer);
+        flusher->writer = NULL;
+    }
+}
+
 static void *
 flusher_main(void *arg)
 {
@@ -154,7 +177,7 @@ flusher_main(void *arg)
         bool done = true;
 
         while (flusher->head == NULL && !flusher->is_stopping)
-            pthread_cond_wait(&flusher->changed, &flusher->mutex);
+            flusher_idle(flusher);
         job = flusher->head;
         if (job == NULL || flusher->is_stopping)
             break;
@@ -254,6 +277,7 @@ flusher_stop(struct flusher *flusher)
     pthread_cond_broadcast(&flusher->changed);
     pthread_mutex_unlock(&flusher->mutex);
     pthread_join(flusher->thread, NULL);
+    part_writer_free(flusher->writer);
     while (flusher->head != NULL) {
         struct flush_job *next = flusher->head->next;
 

@@ -28,7 +28,6 @@ struct publish {
     const struct memtable *mt;
     uint64_t first_lsn;
     uint64_t last_lsn;
-    struct part_writer *writer;
     struct publish_day days[MEMTABLE_DAYS_MAX];
     struct manifest_part parts[MEMTABLE_DAYS_MAX];
     unsigned ndays;
@@ -108,7 +107,6 @@ publish_free(struct publish *publish)
 {
     if (publish == NULL)
         return;
-    part_writer_free(publish->writer);
     xfree(publish->rows);
     xfree(publish);
 }
@@ -147,7 +145,8 @@ out:
 }
 
 static int
-day_write(struct publish *publish, unsigned i, bool sync, struct err *err)
+day_write(struct publish *publish, struct part_writer *writer, unsigned i,
+    bool sync, struct err *err)
 {
     struct part_lineage lineage = {memtable_log_id(publish->mt),
         publish->first_lsn, publish->last_lsn};
@@ -156,9 +155,7 @@ day_write(struct publish *publish, unsigned i, bool sync, struct err *err)
     uint64_t part_id = part->info.id;
     struct sv file;
 
-    if (publish->writer == NULL)
-        publish->writer = part_writer_new();
-    if (part_encode(publish->writer, publish->mt, day->rows, day->nrows,
+    if (part_encode(writer, publish->mt, day->rows, day->nrows,
         part_id, day->day, shared->node_id, &lineage, &file, &part->info,
         err) != 0)
         return -1;
@@ -173,11 +170,12 @@ day_write(struct publish *publish, unsigned i, bool sync, struct err *err)
 }
 
 int
-publish_write(struct publish *publish, bool sync, struct err *err)
+publish_write(struct publish *publish, struct part_writer *writer,
+    bool sync, struct err *err)
 {
     for (unsigned i = 0; i < publish->ndays; i++) {
         if (!publish->days[i].is_file_done &&
-            day_write(publish, i, sync, err) != 0)
+            day_write(publish, writer, i, sync, err) != 0)
             return -1;
     }
     for (unsigned i = 0; i < publish->ndays; i++) {

@@ -33,10 +33,11 @@ void publish_free(struct publish *publish);
 
 /*
  * Writes parts and manifest edits of all days that are not written yet.  May
- * be called again after a failure.
+ * be called again after a failure.  writer is scratch memory that the caller
+ * keeps from one call to the next.
  */
-int publish_write(struct publish *publish, bool sync, struct err *err)
-    WARN_UNUSED;
+int publish_write(struct publish *publish, struct part_writer *writer,
+    bool sync, struct err *err) WARN_UNUSED;
 
 /* The parts, after publish_write() succeeded. */
 const struct manifest_part *publish_parts(const struct publish *publish,
