@@ -50,7 +50,6 @@ struct replay {
     struct memtable *mt;
     struct memtable_writer *writer;
     struct part_writer *part_writer;
-    struct part_writer *part_writer;
     uint64_t log_id;
     uint64_t first_lsn;         /* of the memtable */
     uint64_t next_lsn;          /* expected */
@@ -88,7 +87,6 @@ replay_new(const struct conf *conf, store_decode_fn decode,
     check(replay->region != NULL);
     replay->writer = memtable_writer_new();
     replay->part_writer = part_writer_new();
-    replay->part_writer = part_writer_new();
     return replay;
 }
 
@@ -98,7 +96,6 @@ replay_free(struct replay *replay)
     if (replay == NULL)
         return;
     memtable_writer_free(replay->writer);
-    part_writer_free(replay->part_writer);
     part_writer_free(replay->part_writer);
     free(replay->region);
     xfree(replay->days);
