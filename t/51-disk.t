@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 
+use POSIX ();
 use Test::More;
 use Test::Otlp;
 use Test::Spoor;
@@ -241,8 +242,224 @@ sub full_disk {
     return;
 }
 
+# --- little space left -------------------------------------------------------
+
+# The disk is watched each second; a fault point says that nothing is free.
+sub little_space {
+    my ($spoor, $seen) = @_;
+
+    arm('file.free:ENOSPC');
+    ok wait_for(sub { $spoor->metric('vt_storage_is_read_only') }, 5),
+        'read-only below storage.min_free_disk';
+    is $spoor->get('/-/ready')->{status}, 503, 'read-only: not ready';
+    is $spoor->get('/health')->{status}, 200, 'read-only: but healthy';
+    my %refused;
+    send_one($spoor, \%refused) for 1 .. 5;
+    is statuses(\%refused), '429', 'read-only: inserts are refused';
+    is $refused{no_retry_after} || 0, 0, 'read-only: with Retry-After';
+    nothing_lost($spoor, $seen, 'read-only');
+    nothing_refused($spoor, \%refused, 'read-only');
+    arm('');
+    heals($spoor, $seen, 'read-only');
+    is $spoor->get('/-/ready')->{status}, 200, 'ready again';
+    like $spoor->log, qr/bytes are free on the disk/, 'the log says so';
+    return;
+}
+
+# --- calls that fail ---------------------------------------------------------
+
+my $faults;
+
+# Arms fault points in the running server; '' disarms.
+sub arm {
+    spew($faults, $_[0]);
+    sleep 0.02; # read at most every 10 ms
+    return;
+}
+
+# All at once: load with retries while a call fails for a while.
+sub load_under_fault {
+    my ($spoor, $fault, $round) = @_;
+    my $file = $spoor->dir . "/ledger.$round";
+    my $load = fork();
+
+    die "fork: $!\n" unless defined $load;
+    if ($load == 0) {
+        exec { $ledger } $ledger, 'load', '--url', $spoor->url, '--ledger',
+            $file, '--seed', 1000 + $round, '--clients', 3, '--ms', 500
+            or POSIX::_exit(127);
+    }
+    sleep 0.15;
+    arm($fault);
+    my $flush = fork();
+    if (defined $flush && $flush == 0) {
+        eval { $spoor->post('/internal/force_flush', '', undef, 1) };
+        POSIX::_exit(0);
+    }
+    sleep 0.2;
+    arm('');
+    waitpid $flush, 0;
+    waitpid $load, 0;
+    my $out = run_command([$ledger, 'verify', '--url', $spoor->url,
+        '--ledger', $file], seconds => 60);
+    my %got = $out->{out} =~ /(\w+)=(\d+)/g;
+    my $bad = grep { !defined $got{$_} || $got{$_} } qw(lost doubled wrong
+        halves invented);
+    ok !$bad && $got{acked}, "$fault: $got{acked} batches acknowledged, "
+        . 'nothing lost, nothing twice' or diag $out->{out} . $out->{err};
+    return $got{found_spans};
+}
+
+# While the log cannot be written or synced, nothing is acknowledged, and
+# what was refused is never seen.
+sub no_log {
+    my ($spoor, $fault, $seen) = @_;
+    my %failed;
+
+    arm($fault);
+    send_one($spoor, \%failed) for 1 .. 4;
+    is statuses(\%failed), '503', "$fault: not acknowledged";
+    is $failed{no_retry_after} || 0, 0, "$fault: Retry-After";
+    nothing_lost($spoor, $seen, $fault);
+    nothing_refused($spoor, \%failed, $fault);
+    arm('');
+    heals($spoor, $seen, $fault);
+    nothing_refused($spoor, \%failed, "$fault, healed");
+    $seen->{refused} = { %{$seen->{refused} || {}}, %{$failed{refused}} };
+    return;
+}
+
+sub failing_calls {
+    my $spoor = Test::Spoor->new(conf => { workers => 2 });
+    my (%seen, $rows);
+
+    $faults = $spoor->dir . '/faults';
+    $spoor->{env}{SPOOR_FAULT_FILE} = $faults;
+    arm('');
+    $spoor->start;
+    send_one($spoor, \%seen) for 1 .. 10;
+    little_space($spoor, \%seen);
+    for my $errno (qw(EIO ENOSPC)) {
+        no_log($spoor, "file.pwrite:$errno", \%seen);
+        no_log($spoor, "file.datasync:$errno", \%seen);
+    }
+    # A crash right after a sync that failed.
+    my %failed;
+    arm('file.datasync:EIO');
+    send_one($spoor, \%failed) for 1 .. 4;
+    is statuses(\%failed), '503', 'failed sync, then kill -9';
+    $spoor->kill_all;
+    arm('');
+    $spoor->start;
+    nothing_lost($spoor, \%seen, 'failed sync, then kill -9');
+    nothing_refused($spoor, \%failed, 'failed sync, then kill -9');
+
+    my ($round, $found) = (0, 0);
+    for my $fault (qw(file.pwrite:EIO file.pwrite:ENOSPC file.datasync:EIO
+        file.datasync:ENOSPC file.rename:EIO file.syncdir:EIO file.open:EMFILE
+        file.allocate:ENOSPC file.mkdirs:ENOSPC file.unlink:EIO)) {
+        $found += load_under_fault($spoor, $fault, $round++) || 0;
+    }
+    workers_live($spoor, 'failing calls');
+    nothing_lost($spoor, \%seen, 'failing calls');
+    nothing_refused($spoor, \%seen, 'failing calls');
+    $spoor->kill_all;
+    $spoor->start;
+    nothing_lost($spoor, \%seen, 'failing calls, kill -9');
+    nothing_refused($spoor, \%seen, 'failing calls, kill -9');
+    whole_on_disk($spoor, $found + acked_rows(\%seen), 'failing calls');
+    return;
+}
+
+# --- permissions -------------------------------------------------------------
+
+# Processes of a root master have no capabilities, so modes bind them, too.
+sub no_permission {
+    my $spoor = Test::Spoor->new(conf => { workers => 1 });
+    my $data = $spoor->data_dir;
+    my %seen;
+
+    $spoor->start;
+    send_one($spoor, \%seen) for 1 .. 5;
+    ok flush($spoor), 'some parts';
+    # A new log is needed after a failure of the present one or a restart.
+    chmod 0500, "$data/wal" or die "chmod: $!\n";
+    my $worker = $spoor->pids->{worker}[0];
+    $spoor->signal('KILL', $worker);
+    wait_for(sub { my $pids = $spoor->pids->{worker};
+        $pids && $pids->[0] != $worker }, 20);
+    my %failed;
+    send_one($spoor, \%failed) for 1 .. 4;
+    is statuses(\%failed), '503', 'no permission for the log: 503';
+    like $spoor->log, qr/Permission denied/, 'no permission: the log says why';
+    nothing_lost($spoor, \%seen, 'no permission');
+    chmod 0750, "$data/wal";
+    heals($spoor, \%seen, 'permission again');
+
+    # Parts cannot be written: rows stay in memory and in the log.
+    my ($day) = glob "$data/partitions/*";
+    chmod 0500, $day;
+    my %more;
+    send_one($spoor, \%more) for 1 .. 5;
+    is statuses(\%more), '200', 'no permission for parts: inserts go on';
+    $seen{acked} = { %{$seen{acked}}, %{$more{acked} || {}} };
+    my $flush = $spoor->post('/internal/force_flush', '', undef, 2);
+    isnt $flush->{status}, 200, 'no permission for parts: no flush';
+    nothing_lost($spoor, \%seen, 'no permission for parts');
+    chmod 0750, $day;
+    ok flush($spoor), 'permission again: flushed';
+    nothing_lost($spoor, \%seen, 'permission again');
+    nothing_refused($spoor, \%failed, 'permission again');
+    whole_on_disk($spoor, acked_rows(\%seen), 'permissions');
+    return;
+}
+
+# Starts that must fail with a message; what they leave is as it was.
+sub read_only_start {
+    my $spoor = Test::Spoor->new(conf => { workers => 1 });
+    my $data = $spoor->data_dir;
+    my %seen;
+
+    $spoor->start;
+    send_one($spoor, \%seen) for 1 .. 5;
+    is $spoor->stop, 0, 'stop';
+    my @as_nobody = $> == 0 ? ('setpriv', '--reuid=65534', '--regid=65534',
+        '--clear-groups') : ();
+    chmod 0555, $data;
+    chmod 0755, $spoor->dir;
+    my $start = run_command([@as_nobody, spoor_bin(), '-c',
+        $spoor->conf_file], seconds => 20);
+    isnt $start->{status}, 0, 'read-only directory: the start fails';
+    like $start->{err}, qr{\Q$data\E\S*: .*Permission denied},
+        'read-only directory: path and reason' or diag $start->{err};
+    chmod 0755, $data;
+    if (mount_tmpfs($data, '32m')) {
+        $spoor->start;
+        send_one($spoor, \%seen) for 1 .. 5;
+        is $spoor->stop, 0, 'stop';
+        system "mount -o remount,ro $data";
+        $start = run_command([spoor_bin(), '-c', $spoor->conf_file],
+            seconds => 20);
+        isnt $start->{status}, 0, 'read-only file system: the start fails';
+        like $start->{err}, qr{\Q$data\E\S*: .*Read-only file system},
+            'read-only file system: path and reason' or diag $start->{err};
+        system 'umount', $data;
+        pop @mounts;
+    }
+    $spoor->start;
+    is scalar keys %{{ map { $_ => 1 } grep { spans_there($spoor, $_) }
+        keys %{$seen{acked}} }}, 5, 'the next start finds everything';
+    return;
+}
+
 SKIP: {
     full_disk();
 }
+SKIP: {
+    skip "$ledger was not built", 1 unless -x $ledger;
+    failing_calls();
+}
+no_permission();
+read_only_start();
 
 done_testing;
