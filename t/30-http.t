@@ -270,7 +270,7 @@ for my $length (0, 1, 4000, 4096, 5000, 65535, 65536, 65537, 200001, 1 << 20,
         join('', map { sprintf("%X;e=1\r\n", length) . "$_\r\n" }
             unpack '(a77)*', $body) . "0\r\n\r\n";
     for my $slice (1, 3, 17) {
-        $conn = $http->connect(Timeout => 5);
+        $conn = $http->connect;
         setsockopt $conn->{socket}, 6, 1, 1;
         $conn->send($_) for unpack "(a$slice)*", substr $text, 0, 2000;
         $conn->send(substr $text, 2000);

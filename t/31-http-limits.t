@@ -295,6 +295,23 @@ $conn = $slow->connect;
     is $slow->stats->{'spoor_http_refused_total{reason="slow_reader"}'}, 1,
         'and counted';
 }
+# Takes some bytes all the time, but few: 5 kB a second where 10 kB are asked.
+for my $target ('/big?bytes=100000000', '/text?bytes=3000000') {
+    for my $how ('keep-alive', 'close') {
+        my $cut = 'spoor_http_refused_total{reason="slow_reader"}';
+        my $before = $slow->stats->{$cut};
+        my $begin = time();
+        $conn = $slow->connect(rcvbuf => 2048);
+        $conn->send("GET $target HTTP/1.1\r\nConnection: $how\r\n$end");
+        while (time() - $begin < 6) {
+            sysread $conn->{socket}, my $bytes, 250;
+            sleep 0.05;
+            last if $slow->stats->{$cut} > $before;
+        }
+        cmp_ok time() - $begin, '<', 6, "too slow a reader of $target, $how";
+        cmp_ok time() - $begin, '>', 0.6, 'is given some time';
+    }
+}
 is $slow->stats->{body_bytes}, 0, 'no memory is left';
 
 # --- full ----------------------------------------------------------------------

@@ -33,11 +33,20 @@
 #define CONN_IOV_MAX 32
 /* Bytes sent in one go, so that a fast reader does not hold the loop. */
 #define CONN_TURN_MAX (4 * MIB)
+/*
+ * What the kernel holds of our output beyond what the peer's window takes.
+ * Without a limit a reader with a tiny window costs megabytes of kernel memory
+ * and tens of milliseconds a write, since all is cut into tiny segments.
+ */
+#define CONN_NOTSENT_MAX (128 * (int)KIB)
 /* How long, and how much at a time, a closed connection is read dry. */
 #define CONN_LINGER_NS (2 * NS_PER_SEC)
 #define CONN_LINGER_READ (16 * KIB)
-/* An owner that forgot conn_set_send_timeout() before conn_finish(). */
-#define CONN_FINISH_SEND_NS (30 * NS_PER_SEC)
+/*
+ * For what is queued when the owner leaves; owners with much to send wait
+ * until most of it is gone.
+ */
+#define CONN_FINISH_SEND_NS (60 * NS_PER_SEC)
 
 struct conn_buf {
     struct conn_buf *next;
@@ -64,7 +73,7 @@ struct conn {
     const struct conn_ops *ops;
     void *arg;
 
-    LIST_ENTRY(conn) left; /* FINISHING and LINGERING: on conns_left */
+    TAILQ_ENTRY(conn) left; /* FINISHING and LINGERING: on conns_left */
 
     struct conn_buf *out;
     struct conn_buf **out_end;
@@ -85,8 +94,9 @@ struct conn {
 static unsigned conn_nfinishing;
 /* Unsent output of all connections of this process. */
 static size_t conn_total;
-/* Those that have no owner any more. */
-static LIST_HEAD(, conn) conns_left = LIST_HEAD_INITIALIZER(conns_left);
+/* Those that have no owner any more, oldest first. */
+static TAILQ_HEAD(, conn) conns_left = TAILQ_HEAD_INITIALIZER(conns_left);
+static unsigned conn_nleft;
 
 static void conn_flush(void *arg);
 static void conn_on_fd(int fd, int ready, void *arg);
@@ -96,7 +106,7 @@ struct conn *
 conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
 {
     struct conn *conn = xcalloc(1, sizeof(*conn));
-    int one = 1;
+    int one = 1, notsent = CONN_NOTSENT_MAX;
 
     check(ops->on_readable != NULL && ops->on_closed != NULL);
     conn->magic = CONN_MAGIC;
@@ -111,6 +121,8 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
     conn->lfd = loop_fd_new(loop, fd, conn_on_fd, conn);
     /* Fails on sockets that are not TCP, which need it not. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &notsent,
+        sizeof(notsent));
     return conn;
 }
 
@@ -121,11 +133,14 @@ conn_set_state(struct conn *conn, enum conn_state state)
         conn_nfinishing--;
     if (state == CONN_FINISHING) {
         conn_nfinishing++;
-        LIST_INSERT_HEAD(&conns_left, conn, left);
+        TAILQ_INSERT_TAIL(&conns_left, conn, left);
+        conn_nleft++;
     }
     if (state == CONN_FAILED && conn->state != CONN_OPEN &&
-        conn->state != CONN_FAILED)
-        LIST_REMOVE(conn, left);
+        conn->state != CONN_FAILED) {
+        TAILQ_REMOVE(&conns_left, conn, left);
+        conn_nleft--;
+    }
     conn->state = state;
 }
 
@@ -538,9 +553,7 @@ conn_finish(struct conn *conn)
     conn->ops = NULL;
     conn->arg = NULL;
     conn->wants_read = false;
-    conn->deadline_ns = 0;
-    if (conn->send_timeout_ns == 0)
-        conn->send_timeout_ns = CONN_FINISH_SEND_NS;
+    conn->deadline_ns = loop_now_ns(conn->loop) + CONN_FINISH_SEND_NS;
     conn_schedule(conn);
     conn_watch(conn);
     if (!conn->is_blocked)
@@ -553,11 +566,17 @@ conn_finishing(void)
     return conn_nfinishing;
 }
 
-void
-conn_drop_finishing(void)
+unsigned
+conn_left(void)
 {
-    while (!LIST_EMPTY(&conns_left))
-        conn_destroy(LIST_FIRST(&conns_left));
+    return conn_nleft;
+}
+
+void
+conn_drop_left(unsigned most)
+{
+    while (conn_nleft > most)
+        conn_destroy(TAILQ_FIRST(&conns_left));
 }
 
 const char *

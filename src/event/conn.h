@@ -46,9 +46,10 @@ struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops,
 /* Closes at once; what is queued is dropped. */
 void conn_free(struct conn *conn);
 /*
- * Sends what is queued, shuts the sending side, reads and drops for at most
- * two seconds (so that the peer sees the answer and no reset), then frees
- * itself.  The owner forgets conn; no callback comes any more.
+ * Sends what is queued (for at most a minute), shuts the sending side, reads
+ * and drops for at most two seconds (so that the peer sees the answer and no
+ * reset), then frees itself.  The owner forgets conn; no callback comes any
+ * more.
  */
 void conn_finish(struct conn *conn);
 /*
@@ -56,8 +57,10 @@ void conn_finish(struct conn *conn);
  * process that leaves now would cut their answers.
  */
 unsigned conn_finishing(void);
-/* Closes and frees all that conn_finish() was called for: at the end. */
-void conn_drop_finishing(void);
+/* All that conn_finish() was called for and that still hold a descriptor. */
+unsigned conn_left(void);
+/* Closes the oldest of them until at most this many are left. */
+void conn_drop_left(unsigned most);
 
 void conn_want_read(struct conn *conn, bool want);
 /* > 0 bytes; 0 end of stream; -1 nothing now; -2 error. */

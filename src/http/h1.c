@@ -3,7 +3,7 @@
 /*
  * The life of an HTTP/1.x connection:
  *
- *     HEAD -> [BODY ->] REPLY -> [FLUSH ->] HEAD ... CLOSED
+ *     HEAD -> [BODY ->] REPLY -> FLUSH -> HEAD ... REPLY -> LAST -> CLOSED
  *
  * One request at a time; what the client sends ahead waits in the input
  * buffer and in the socket.  h1_run() takes steps until one has to wait.
@@ -105,6 +105,38 @@ h1_kill(struct h1_conn *h1)
         stream_abort(&request->stream);
 }
 
+static void
+reader_is_slow(struct h1_conn *h1)
+{
+    metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
+    log_warn("%s: takes its reply too slowly", conn_peer(h1->conn));
+    h1_kill(h1);
+}
+
+void
+h1_check_reader(struct h1_conn *h1)
+{
+    const struct conf *conf = h1->server->process->conf;
+    int64_t now_ns = loop_now_ns(h1->server->process->loop);
+    size_t queued = conn_queued(h1->conn);
+    uint64_t taken = h1->written - queued;
+    uint64_t least = conf->body_rate *
+        (uint64_t)(conf->send_timeout / NS_PER_MS) / 1000;
+
+    if (queued == 0) {
+        h1->mark_ns = 0;
+        return;
+    }
+    if (h1->mark_ns != 0 && now_ns - h1->mark_ns < conf->send_timeout)
+        return;
+    if (h1->mark_ns != 0 && taken - h1->mark_taken < least) {
+        reader_is_slow(h1);
+        return;
+    }
+    h1->mark_ns = now_ns;
+    h1->mark_taken = taken;
+}
+
 void
 h1_end_of_stream(struct h1_conn *h1)
 {
@@ -121,12 +153,10 @@ IMPL(on_closed) h1_on_closed(UNUSED struct conn *conn, enum conn_close why,
     struct h1_conn *h1 = arg;
 
     OBJ_CHECK(h1, H1_MAGIC);
-    if (why == CONN_CLOSE_TIMEOUT) {
-        metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
-        log_warn("%s: took no byte of its reply for too long",
-            conn_peer(h1->conn));
-    }
-    h1_kill(h1);
+    if (why == CONN_CLOSE_TIMEOUT)
+        reader_is_slow(h1);
+    else
+        h1_kill(h1);
 }
 
 /* --- heads --- */
@@ -304,12 +334,19 @@ reply_step(struct h1_conn *h1)
         return false;
     }
     h1_request_end(h1);
-    if (closes) {
-        h1_finish(h1);
-        return false;
-    }
-    h1->state = H1_FLUSH;
+    h1->state = closes ? H1_LAST : H1_FLUSH;
     return true;
+}
+
+/* The last reply: its end is left to the connection, but not a lot of it. */
+static bool
+last_step(struct h1_conn *h1)
+{
+    if (conn_queued(h1->conn) <= CONN_LOW_WATER)
+        h1_finish(h1);
+    else
+        conn_want_read(h1->conn, false);
+    return false;
 }
 
 /* A client that does not take its replies gets no further ones. */
@@ -356,6 +393,8 @@ h1_step(struct h1_conn *h1)
             return false;
         }
         return flush_step(h1);
+    case H1_LAST:
+        return last_step(h1);
     case H1_CLOSED:
         break;
     }

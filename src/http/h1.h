@@ -43,6 +43,7 @@ enum h1_state {
     H1_BODY,
     H1_REPLY,  /* the handler has the request */
     H1_FLUSH,  /* the reply waits to be taken before the next request */
+    H1_LAST,   /* the reply waits to be taken before the end */
     H1_CLOSED, /* conn is gone; the request may still be the handler's */
 };
 
@@ -80,6 +81,9 @@ struct h1_conn {
     int64_t deadline_ns; /* monotonic; 0: none */
     int64_t born_ns;
     struct loop_later later;
+    uint64_t written;    /* bytes given to conn */
+    uint64_t mark_taken; /* what the client had taken of them ... */
+    int64_t mark_ns;     /* ... at this time; 0: it has all */
     size_t turn_bytes;
     unsigned turn_requests;
     char *in;            /* NULL when there is nothing in it */
@@ -101,6 +105,8 @@ void h1_kill(struct h1_conn *h1);
 void h1_reap(struct h1_conn *h1);
 /* Sends what is queued and closes; the request must be over. */
 void h1_finish(struct h1_conn *h1);
+/* Closes if the client takes its replies more slowly than bodies may come. */
+void h1_check_reader(struct h1_conn *h1);
 /* The client sends no more, and no request of its is at work. */
 void h1_end_of_stream(struct h1_conn *h1);
 /* Frees what is kept for the next requests. */
@@ -129,6 +135,9 @@ void h1_set_deadline(struct h1_conn *h1, int64_t after_ns);
  * or -2 error.
  */
 ssize_t h1_fill(struct h1_conn *h1);
+
+/* Copies. */
+void h1_write(struct h1_conn *h1, const void *ptr, size_t len);
 
 /* One step of reading a body; false: wait for bytes or memory. */
 bool h1_body_step(struct h1_conn *h1);

@@ -188,7 +188,7 @@ data_step(struct h1_conn *h1, uint64_t want)
         return h1->state != H1_BODY;
     if (!request->has_continued) {
         request->has_continued = true;
-        conn_write(h1->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        h1_write(h1, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     }
     n = (size_t)MIN(want, body->cap - body->len);
     if (there == 0)
@@ -224,7 +224,7 @@ framing_step(struct h1_conn *h1)
     }
     if (!request->has_continued) {
         request->has_continued = true;
-        conn_write(h1->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        h1_write(h1, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     }
     h1->in_pos = h1->in_len = request->head.bytes;
     if (h1->is_dry || h1->turn_bytes >= H1_TURN_BYTES)

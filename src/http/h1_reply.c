@@ -16,6 +16,13 @@ request_of(const struct stream *stream)
     return (struct h1_request *)(uintptr_t)stream;
 }
 
+void
+h1_write(struct h1_conn *h1, const void *ptr, size_t len)
+{
+    h1->written += len;
+    conn_write(h1->conn, ptr, len);
+}
+
 /* Whether the connection ends with this reply. */
 static bool
 reply_closes(const struct h1_request *request)
@@ -80,7 +87,7 @@ IMPL(stream_ops.head) reply_head(struct stream *stream,
         sb_add_str(&out, "Connection: keep-alive\r\n");
     sb_add(&out, "\r\n", 2);
     check(!sb_failed(&out));
-    conn_write(request->h1->conn, out.ptr, out.len);
+    h1_write(request->h1, out.ptr, out.len);
 }
 
 static void
@@ -90,14 +97,14 @@ chunk_begin(struct h1_request *request, size_t len)
     int n = snprintf(line, sizeof(line), "%zx\r\n", len);
 
     if (request->reply_chunked)
-        conn_write(request->h1->conn, line, (size_t)n);
+        h1_write(request->h1, line, (size_t)n);
 }
 
 static void
 chunk_end(struct h1_request *request)
 {
     if (request->reply_chunked)
-        conn_write(request->h1->conn, "\r\n", 2);
+        h1_write(request->h1, "\r\n", 2);
 }
 
 static void
@@ -107,7 +114,7 @@ IMPL(stream_ops.data) reply_data(struct stream *stream, const void *ptr,
     struct h1_request *request = request_of(stream);
 
     chunk_begin(request, len);
-    conn_write(request->h1->conn, ptr, len);
+    h1_write(request->h1, ptr, len);
     chunk_end(request);
 }
 
@@ -118,6 +125,7 @@ IMPL(stream_ops.data_take) reply_data_take(struct stream *stream, char *ptr,
     struct h1_request *request = request_of(stream);
 
     chunk_begin(request, len);
+    request->h1->written += len;
     conn_write_take(request->h1->conn, ptr, len);
     chunk_end(request);
 }
@@ -130,7 +138,7 @@ IMPL(stream_ops.end) reply_end(struct stream *stream, bool is_broken)
 
     check(!request->reply_ended);
     if (request->reply_chunked && !is_broken && !stream->is_aborted)
-        conn_write(h1->conn, "0\r\n\r\n", 5);
+        h1_write(h1, "0\r\n\r\n", 5);
     request->reply_ended = true;
     request->reply_broken = is_broken;
     if (!h1->is_running)

@@ -23,10 +23,15 @@ static struct server server = {
     .waiting = TAILQ_HEAD_INITIALIZER(server.waiting),
 };
 static struct loop_timer *drain_timer;
+static struct loop_timer *reader_timer;
+
+/* How often slow readers are looked for. */
+#define READER_CHECK_NS (5 * NS_PER_SEC)
 
 /*
- * Nearly full: who has waited longest without a whole request makes room, so
- * that idle or slow clients never keep out others.
+ * Nearly full: connections that only end make room, then who has waited
+ * longest without a whole request, so that idle or slow clients never keep
+ * out others.
  */
 static void
 make_room(void)
@@ -35,6 +40,12 @@ make_room(void)
     uint64_t spare = MAX(most / 16, 1);
     struct h1_conn *oldest = TAILQ_FIRST(&server.waiting);
 
+    if (server.nconns + conn_left() < most - spare)
+        return;
+    if (conn_left() > spare) {
+        conn_drop_left((unsigned)spare);
+        return;
+    }
     if (server.nconns < most - spare || oldest == NULL)
         return;
     metric_add(METRIC_HTTP_REFUSED_TOO_MANY_CONNECTIONS, 1);
@@ -51,6 +62,23 @@ IMPL(listen_accept_fn) http_accept(int fd, UNUSED const char *peer,
     h1_open(&server, fd);
 }
 
+/*
+ * A client that takes its replies, but too slowly, is noticed by no deadline
+ * of its connection.
+ */
+static void
+IMPL(loop_timer_fn) http_check_readers(UNUSED void *arg)
+{
+    struct h1_conn *h1, *next;
+
+    for (h1 = TAILQ_FIRST(&server.conns); h1 != NULL; h1 = next) {
+        next = TAILQ_NEXT(h1, link);
+        h1_check_reader(h1);
+    }
+    loop_timer_set(reader_timer,
+        MIN(server.process->conf->send_timeout, READER_CHECK_NS));
+}
+
 static int
 http_init_process(struct process *process, UNUSED struct err *err)
 {
@@ -63,6 +91,8 @@ http_init_process(struct process *process, UNUSED struct err *err)
     body_budget_init((unsigned)(process->conf->workers > 0
             ? process->conf->workers : conf_cpus()),
         process->conf->max_request_size);
+    reader_timer = loop_timer_new(process->loop, http_check_readers, NULL);
+    http_check_readers(NULL);
     listen_start(process, http_accept, NULL);
     return 0;
 }
@@ -110,12 +140,13 @@ http_exit_process(struct process *process)
     if (process->role != ROLE_WORKER)
         return;
     loop_timer_free(drain_timer);
-    drain_timer = NULL;
+    loop_timer_free(reader_timer);
+    drain_timer = reader_timer = NULL;
     while ((h1 = TAILQ_FIRST(&server.conns)) != NULL) {
         h1_kill(h1);
         h1_reap(h1);
     }
-    conn_drop_finishing();
+    conn_drop_left(0);
     h1_clear();
 }
 

@@ -27,8 +27,8 @@
  * the first, streamed replies queue little; above the second, queries are
  * answered with 503.  Slow readers thus cost memory within a bound.
  */
-#define REPLIES_BYTES_SOFT (64 * MIB)
-#define REPLIES_BYTES_MAX (512 * MIB)
+#define REPLIES_BYTES_SOFT (32 * MIB)
+#define REPLIES_BYTES_MAX (256 * MIB)
 
 /*
  * What a request's region may hold: arguments, headers and the small objects

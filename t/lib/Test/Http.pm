@@ -18,6 +18,7 @@ use warnings;
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
+use Socket qw(INADDR_LOOPBACK SOL_SOCKET SO_RCVBUF pack_sockaddr_in);
 use Test::More ();
 use Test::Spoor qw(wait_for spoor_root);
 use Time::HiRes qw(sleep time);
@@ -65,12 +66,16 @@ sub log { return slurp("$_[0]{dir}/log") }
 sub port { return $_[0]{port} }
 sub pid { return $_[0]{pid} }
 
+# rcvbuf: bytes the kernel may hold for us, for a reader with a small window.
 sub connect {
     my ($self, %option) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $self->{port}, Proto => 'tcp', Timeout => 10, %option)
-        or die "connect: $!\n";
+    my $socket = IO::Socket::INET->new(Proto => 'tcp')
+        or die "socket: $!\n";
 
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $option{rcvbuf}
+        if $option{rcvbuf};
+    $socket->connect(pack_sockaddr_in($self->{port}, INADDR_LOOPBACK))
+        or die "connect: $!\n";
     binmode $socket;
     $socket->autoflush(1);
     return bless { socket => $socket, in => '' }, 'Test::Http::Conn';
@@ -160,7 +165,6 @@ END {
 package Test::Http::Conn;
 
 use IO::Select;
-use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Time::HiRes qw(time);
 
 sub send {
