@@ -108,4 +108,25 @@ $spoor->start;
 is $spoor->get('/health')->{status}, 200, 'a new one starts';
 is $spoor->stop, 0, 'and stops';
 
+# --- a second TERM does not wait for requests ---------------------------------
+
+my $slow = Test::Spoor->new(conf => { workers => 1 },
+    env => { SPOOR_FAULT => 'ingest.after_append:sleep=1500' });
+$slow->start;
+my $sender = fork();
+if ($sender == 0) {
+    $slow->spoorctl('gen', '--traces', 200);
+    POSIX::_exit(0);
+}
+ok wait_for(sub { $slow->metric('spoor_ingest_queue') }),
+    'an insert is in the making';
+$start = time();
+$slow->signal('TERM');
+ok $slow->wait_log(qr/signal TERM/), 'TERM';
+$slow->signal('TERM');
+is $slow->wait_exit, 0, 'twice: status 0';
+cmp_ok time() - $start, '<', 5, 'at once';
+like $slow->log, qr/worker 0 \(\d+\) ended$/m, 'the worker ends well';
+waitpid $sender, 0;
+
 done_testing;

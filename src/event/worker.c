@@ -51,6 +51,7 @@ struct worker {
     struct loop_timer *poll;
     struct loop_timer *bound;
     bool is_hurried; /* leave without exit_process */
+    bool is_late;    /* requests are given up; their memory stays theirs */
 };
 
 /* The one that this process is. */
@@ -89,6 +90,7 @@ IMPL(loop_timer_fn) worker_on_bound(void *arg)
     struct worker *self = arg;
 
     log_warn("requests are not finished, but the time for it is over");
+    self->is_late = true;
     worker_leave(self);
 }
 
@@ -296,10 +298,14 @@ worker_exit_modules(struct worker *self)
             modules[count]->exit_process(&self->process);
 }
 
+/*
+ * Threads may still work on what is given up, for as long as a query may
+ * take: they are not waited for.
+ */
 static void NORETURN
 worker_exit(struct worker *self, int status)
 {
-    if (self->is_hurried)
+    if (self->is_hurried || self->is_late)
         _exit(status);
     task_pool_free(self->process.tasks);
     loop_timer_free(self->poll);
