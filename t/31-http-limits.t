@@ -147,7 +147,8 @@ is $http->stats->{body_bytes}, 0, 'all bodies are gone';
     $conn = $http->connect;
     $conn->send("GET /text?bytes=100000 HTTP/1.1\r\n$end" x 2000);
     sleep 0.5;
-    cmp_ok $http->stats->{handled} - $handled, '<', 300, 'no further requests for who takes no replies';
+    cmp_ok $http->stats->{handled} - $handled, '<', 300,
+        'no further requests for who takes no replies';
     my $n = 0;
     $n++ while $n < 2000 && $conn->reply(10);
     is $n, 2000, 'until it takes them';
