@@ -38,6 +38,16 @@ reply_error(struct sb *sb, int code, const char *text)
     jaeger_end(&out, 0, &error, 1);
 }
 
+/* The end of an answer that may lack what damaged data held. */
+static void
+end_answer(struct json_out *out, uint64_t total,
+    const struct store_answer *answer)
+{
+    struct jaeger_error error = {206, sv_from(partial_text), SV_EMPTY};
+
+    jaeger_end(out, total, &error, answer->is_partial ? 1 : 0);
+}
+
 static void
 job_error(struct job *job, const struct err *err)
 {
@@ -150,7 +160,7 @@ names_run(struct job *job)
     for (uint32_t i = 0; i < names->n; i++)
         json_string(&out, names->v[i]);
     json_array_end(&out);
-    jaeger_end(&out, names->n, NULL, 0);
+    end_answer(&out, names->n, &answer);
 }
 
 static void
@@ -217,13 +227,12 @@ parse_trace_id(struct sv text, struct trace_id *id)
     return enc_unhex(sv_make(padded, sizeof(padded)), id->b, sizeof(id->b));
 }
 
-/*
- * Writes one trace.  *found tells if there is one; -1: the answer is an
- * error already.
- */
+enum found { FOUND_NONE, FOUND_TRACE, FOUND_DAMAGE /* and no span */ };
+
+/* Writes one trace, if there is one; -1: the answer is an error already. */
 static int
 trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
-    bool *found)
+    enum found *found)
 {
     struct pool *pool = pool_new(JOB_POOL_BYTES_MAX);
     struct err err = ERR_INIT;
@@ -231,13 +240,18 @@ trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
     struct batch batch;
     int rc = 0;
 
+    *found = FOUND_NONE;
+
     batch_init(&batch, pool);
     if (store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
         job_error(job, &err);
         rc = -1;
     } else {
-        *found = batch.nspans != 0;
-        if (*found)
+        if (batch.nspans == 0 && answer.is_partial)
+            *found = FOUND_DAMAGE;
+        else if (batch.nspans != 0)
+            *found = FOUND_TRACE;
+        if (*found == FOUND_TRACE)
             jaeger_trace(out, &batch, answer.is_truncated ? truncated_text
                 : answer.is_partial ? partial_text : NULL);
     }
@@ -245,22 +259,28 @@ trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
     return rc;
 }
 
+static const char *
+missing_text(enum found found)
+{
+    return found == FOUND_NONE ? "trace not found"
+        : "trace not found, but some stored data is damaged";
+}
+
 static void
 trace_run(struct job *job)
 {
     const struct trace_id *id = job->arg;
     struct json_out out;
-    bool found;
+    enum found found;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
     if (trace_write(job, &out, id, &found) != 0)
         return;
-    if (!found) {
-        job->status = 404;
-        sb_reset(&job->reply);
-        reply_error(&job->reply, 404, "trace not found");
+    if (found != FOUND_TRACE) {
+        job->status = found == FOUND_NONE ? 404 : 500;
+        reply_error(&job->reply, job->status, missing_text(found));
         return;
     }
     json_array_end(&out);
@@ -299,7 +319,7 @@ multi_run(struct job *job)
     char hex[IDS_MAX][32];
     struct json_out out;
     unsigned nerrors = 0;
-    bool found;
+    enum found found;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
@@ -308,10 +328,11 @@ multi_run(struct job *job)
         if (atomic_load(&job->cancel) ||
             trace_write(job, &out, &multi->ids[i], &found) != 0)
             return;
-        if (!found)
-            errors[nerrors++] = (struct jaeger_error){404,
-                SV("trace not found"), jaeger_trace_id(&multi->ids[i],
-                hex[i])};
+        if (found != FOUND_TRACE)
+            errors[nerrors++] = (struct jaeger_error){
+                found == FOUND_NONE ? 404 : 500,
+                sv_from(missing_text(found)),
+                jaeger_trace_id(&multi->ids[i], hex[i])};
     }
     json_array_end(&out);
     jaeger_end(&out, multi->n - nerrors, errors, nerrors);
@@ -345,7 +366,8 @@ multi_start(struct http_req *req, struct job *job)
 /* --- search --- */
 
 static void
-search_write(struct job *job, const struct search *search)
+search_write(struct job *job, const struct search *search,
+    const struct store_answer *answer)
 {
     struct json_out out;
     uint32_t total = 0;
@@ -355,7 +377,7 @@ search_write(struct job *job, const struct search *search)
     json_array(&out);
     for (uint32_t i = 0; i < search->nhits; i++) {
         struct err err = ERR_INIT;
-        bool found;
+        enum found found;
 
         if (search_poll(search, &err) != 0) {
             job_error(job, &err);
@@ -363,10 +385,10 @@ search_write(struct job *job, const struct search *search)
         }
         if (trace_write(job, &out, &search->hits[i].id, &found) != 0)
             return;
-        total += found;
+        total += found == FOUND_TRACE;
     }
     json_array_end(&out);
-    jaeger_end(&out, total, NULL, 0);
+    end_answer(&out, total, answer);
 }
 
 static void
@@ -380,7 +402,7 @@ search_run(struct job *job)
         store_search(search, &answer, &err) != 0)
         job_error(job, &err);
     else
-        search_write(job, search);
+        search_write(job, search, &answer);
 }
 
 /* Unix microseconds; absent or empty: *ns stays. */

@@ -10,6 +10,8 @@
 #include "storage/store.h"
 
 #define REPORT_BYTES_MAX (16 * MIB)
+/* Names of files are put behind it. */
+#define DIRECTORY_BYTES_MAX (PATH_MAX - 256)
 
 static const struct option options[] = {
     {"deep", no_argument, NULL, 'd'},
@@ -31,6 +33,8 @@ cli_check(int argc, char **argv)
     }
     if (optind + 1 != argc)
         return cli_usage("check");
+    if (strlen(argv[optind]) > DIRECTORY_BYTES_MAX)
+        return cli_fail("the name of the directory is too long");
     sb_init(&out, REPORT_BYTES_MAX);
     rc = store_check(argv[optind], deep, &out, &err);
     fwrite(out.ptr, 1, out.len, stdout);

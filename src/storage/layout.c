@@ -229,6 +229,7 @@ node_line(struct sv *rest, const char *key, struct sv *value)
 int
 layout_read_node(struct layout_node *node, struct err *err)
 {
+    struct err read_err = ERR_INIT;
     char path[PATH_MAX];
     struct sv rest, value;
     struct sb text;
@@ -238,11 +239,16 @@ layout_read_node(struct layout_node *node, struct err *err)
     memset(node, 0, sizeof(*node));
     layout_path(path, "NODE");
     sb_init(&text, 4096);
-    if (file_read_all(path, &text, err) != 0)
+    if (file_read_all(path, &text, &read_err) != 0) {
+        if (read_err.code == ERR_LIMIT)
+            read_err.code = ERR_CORRUPT;
+        if (err != NULL)
+            *err = read_err;
         goto out;
+    }
     rest = sb_sv(&text);
     if (!node_line(&rest, "spoor-data", &value) ||
-        !num_parse_u64(value, &v)) {
+        !num_parse_u64(value, &v) || v == 0) {
         err_set(err, ERR_CORRUPT, "%s: not the identity of a spoor data "
             "directory", path);
         goto out;

@@ -290,13 +290,14 @@ header_read(struct manifest *manifest, struct sv file, struct err *err)
         return 0;
     }
     memcpy(&header, file.ptr, sizeof(header));
-    if (header.magic == FILE_MAGIC && header.version > MANIFEST_VERSION)
-        return err_set(err, ERR_UNSUPPORTED,
-            "manifest version %u was written by a newer spoor",
-            header.version);
+    /* The checksum first: in every version it stands here. */
     if (header.magic != FILE_MAGIC || header.checksum !=
         XXH3_64bits(&header, offsetof(struct file_header, checksum)))
         manifest->is_damaged = true;
+    else if (header.version > MANIFEST_VERSION)
+        return err_set(err, ERR_UNSUPPORTED,
+            "manifest version %u was written by a newer spoor",
+            header.version);
     manifest->number = header.number;
     return 0;
 }

@@ -89,10 +89,17 @@ static int
 node_load(struct layout_node *node, struct err *err)
 {
     struct err read_err = ERR_INIT;
+    char path[PATH_MAX];
 
     if (layout_read_node(node, &read_err) == 0)
         return 0;
-    if (read_err.code != ERR_NOT_FOUND) {
+    if (read_err.code == ERR_CORRUPT) {
+        /* What it holds can be made anew from the names of all files. */
+        log_error("kept in quarantine, made anew: %s", read_err.text);
+        layout_path(path, "NODE");
+        if (layout_discard(path, "quarantine", err) != 0)
+            return -1;
+    } else if (read_err.code != ERR_NOT_FOUND) {
         if (err != NULL)
             *err = read_err;
         return -1;

@@ -176,13 +176,17 @@ check_logs(struct check_run *run)
 }
 
 static int
-node_check(struct err *err)
+node_check(struct check_run *run, struct err *err)
 {
     struct err node_err = ERR_INIT;
     struct layout_node node;
 
     if (layout_read_node(&node, &node_err) == 0)
         return 0;
+    if (node_err.code == ERR_CORRUPT) {
+        finding(run, "%s", node_err.text);
+        return 0;
+    }
     if (node_err.code == ERR_NOT_FOUND)
         return err_set(err, ERR_NOT_FOUND, "%s is no data directory of "
             "spoor: %s", layout_root(), node_err.text);
@@ -199,7 +203,7 @@ store_check(const char *path, bool deep, struct sb *out, struct err *err)
     size_t ndays = 0;
 
     layout_set(path);
-    if (node_check(err) != 0 || lock_probe(err) != 0 ||
+    if (node_check(&run, err) != 0 || lock_probe(err) != 0 ||
         layout_days(&days, &ndays, err) != 0)
         return -1;
     for (size_t i = 0; i < ndays; i++)

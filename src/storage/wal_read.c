@@ -257,12 +257,13 @@ header_check(struct scan *scan, struct err *err)
     memcpy(header, scan->bytes, sizeof(*header));
     if (header->magic != WAL_FILE_MAGIC)
         return err_set(err, ERR_CORRUPT, "not a log file");
-    if (header->version > WAL_VERSION)
-        return err_set(err, ERR_UNSUPPORTED,
-            "log version %u was written by a newer spoor", header->version);
+    /* The checksum first: in every version it stands here. */
     if (header->checksum != XXH3_64bits(header,
         offsetof(struct wal_file_header, checksum)))
         return err_set(err, ERR_CORRUPT, "header checksum is wrong");
+    if (header->version > WAL_VERSION)
+        return err_set(err, ERR_UNSUPPORTED,
+            "log version %u was written by a newer spoor", header->version);
     return 0;
 }
 
