@@ -86,20 +86,24 @@ log_exists(const struct wal_file_name *logs, size_t nlogs, uint64_t log_id)
     return false;
 }
 
-/* A listed part holds all the rows that this one holds. */
+/* Listed parts hold, one behind the other, all the rows that this one holds. */
 static bool
 rows_are_covered(const struct manifest *manifest,
     const struct part_lineage *lineage)
 {
-    for (size_t i = 0; i < manifest->nparts; i++) {
-        const struct part_lineage *other = &manifest->parts[i].lineage;
+    uint64_t lsn = lineage->first_lsn, before;
 
-        if (other->log_id == lineage->log_id &&
-            other->first_lsn <= lineage->first_lsn &&
-            other->last_lsn >= lineage->last_lsn)
-            return true;
-    }
-    return false;
+    do {
+        before = lsn;
+        for (size_t i = 0; i < manifest->nparts; i++) {
+            const struct part_lineage *other = &manifest->parts[i].lineage;
+
+            if (!manifest->parts[i].is_bad &&
+                other->log_id == lineage->log_id && other->first_lsn <= lsn)
+                lsn = MAX(lsn, other->last_lsn);
+        }
+    } while (lsn > before && lsn < lineage->last_lsn);
+    return lsn >= lineage->last_lsn;
 }
 
 static int
@@ -123,11 +127,12 @@ part_judge(struct manifest *manifest, const char *path,
     entry.info = *part_get_info(part);
     entry.lineage = *part_get_lineage(part);
     part_close(part);
+    /* Of a log that is there: replayed, or below what counts as flushed. */
     if (!manifest->is_damaged &&
         (rows_are_covered(manifest, &entry.lineage) ||
-        (log_exists(logs, nlogs, entry.lineage.log_id) &&
-        entry.lineage.last_lsn > manifest_flushed_lsn(manifest,
-        entry.lineage.log_id)))) {
+        manifest_flushed_lsn(manifest, entry.lineage.log_id) >=
+        entry.lineage.last_lsn ||
+        log_exists(logs, nlogs, entry.lineage.log_id))) {
         log_info("leftover of a crash goes to .trash: %s", path);
         return layout_discard(path, ".trash", err);
     }
@@ -221,9 +226,11 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     /* Parts without any manifest: as if it were damaged. */
     if (manifest.end == 0)
         manifest.is_damaged = true;
+    /* What is missing covers nothing. */
+    changed |= listed_check(&manifest);
     if (unlisted_judge(&manifest, &names, logs, nlogs, err) != 0)
         goto out;
-    changed |= listed_check(&manifest) || manifest.nparts != nparts;
+    changed |= manifest.nparts != nparts;
     if (changed && manifest_rewrite(&manifest, true, err) != 0)
         goto out;
     rc = 0;

@@ -400,7 +400,10 @@ group_store(struct ingester *ingester, struct group *group)
     if (group->n == 0)
         return;
     fault("ingest.after_append");
-    if (wal_append(ingester->wal, group->records, group->n, ingester->sync,
+    /* With fsync: interval a file is synced before it is left. */
+    if ((ingester->sync_interval_ns != 0 && wal_is_full(ingester->wal) &&
+        wal_sync(ingester->wal, &err) != 0) ||
+        wal_append(ingester->wal, group->records, group->n, ingester->sync,
         &err) != 0) {
         group_abandon(ingester, group, true, &err);
         return;

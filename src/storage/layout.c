@@ -149,6 +149,7 @@ layout_create(struct err *err)
 {
     static const char *const names[] = {"", "wal", "partitions",
         "quarantine", ".trash"};
+    struct err ignored = ERR_INIT;
     char path[PATH_MAX];
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -156,7 +157,19 @@ layout_create(struct err *err)
         if (file_mkdirs(path, 0750, err) != 0)
             return -1;
     }
+    /* The name of the root itself, where reading its parent is allowed. */
+    layout_path(path, "..");
+    (void)!file_sync_dir(path, &ignored);
     return file_sync_dir(root, err);
+}
+
+int
+layout_sync_partitions(struct err *err)
+{
+    char path[PATH_MAX];
+
+    layout_path(path, "partitions");
+    return file_sync_dir(path, err);
 }
 
 int
@@ -169,8 +182,7 @@ layout_create_partition(uint32_t day, struct err *err)
         return 0;
     if (file_mkdirs(path, 0750, err) != 0)
         return -1;
-    layout_path(path, "partitions");
-    return file_sync_dir(path, err);
+    return layout_sync_partitions(err);
 }
 
 /* Where a file goes: a flat name that tells its origin and the time. */

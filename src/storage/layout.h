@@ -46,6 +46,8 @@ int layout_days(uint32_t **days, size_t *n, struct err *err) WARN_UNUSED;
 int layout_create(struct err *err) WARN_UNUSED;
 /* Makes a partition's directory durably. */
 int layout_create_partition(uint32_t day, struct err *err) WARN_UNUSED;
+/* Makes the names of all partitions durable. */
+int layout_sync_partitions(struct err *err) WARN_UNUSED;
 
 /* Moves a file to .trash/ or quarantine/ under a name that tells its origin. */
 int layout_discard(const char *path, const char *where, struct err *err)

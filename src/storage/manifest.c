@@ -416,6 +416,11 @@ manifest_rewrite(struct manifest *manifest, bool keep_flushed,
     header_build(&out, manifest->number, manifest->day);
     edit_build(&out, &edit, manifest->number, sizeof(struct file_header));
     fault("manifest.before_rewrite");
+    /* The first of a day: whoever made the directory may have died. */
+    if (manifest->end == 0 && layout_sync_partitions(err) != 0) {
+        sb_release(&out);
+        return -1;
+    }
     rc = file_replace(path, out.ptr, out.len, 0640, err);
     fault("manifest.after_rewrite");
     manifest->end = out.len;
@@ -437,8 +442,11 @@ manifest_prepare(uint32_t day, struct partition *partition, struct err *err)
         return -1;
     if (manifest.is_damaged)
         rc = err_set(err, ERR_CORRUPT, "manifest of %u is damaged", day);
-    else if (manifest.end == 0 || manifest.end > REWRITE_BYTES)
+    else if (manifest.end == 0 || manifest.end > REWRITE_BYTES ||
+        partition->must_rewrite)
         rc = manifest_rewrite(&manifest, true, err);
+    if (rc == 0)
+        partition->must_rewrite = 0;
     partition->manifest_end = rc == 0 ? manifest.end : 0;
     partition->manifest_number = manifest.number;
     /* A state that is large by itself is not rewritten at each edit. */
@@ -485,14 +493,18 @@ manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
     sb_init(&out, MANIFEST_BYTES_MAX);
     if ((partition->manifest_end == 0 ||
         partition->manifest_end > partition->rewrite_at) &&
-        manifest_prepare(day, partition, err) != 0)
+        manifest_prepare(day, partition, err) != 0) {
+        partition->manifest_end = 0;
+        partition->must_rewrite = 1;
         goto out;
+    }
     layout_manifest(path, day);
     edit_build(&out, edit, partition->manifest_number,
         partition->manifest_end);
     if (edit_write(path, &out, partition->manifest_end, sync, err) != 0) {
         /* What is on disk now is unknown: read again before the next. */
         partition->manifest_end = 0;
+        partition->must_rewrite = 1;
         goto out;
     }
     partition->manifest_end += out.len;

@@ -71,6 +71,11 @@ struct partition {
     uint64_t manifest_end; /* where the next edit goes; 0: not read yet */
     uint64_t manifest_number;
     uint64_t rewrite_at;   /* manifest_end beyond which it is rewritten */
+    /*
+     * A write or sync failed: what the page cache holds may never reach the
+     * disk, so nothing is appended to that file any more.
+     */
+    uint64_t must_rewrite;
 };
 
 /* Partitions share mutexes by day number modulo this. */

@@ -45,7 +45,8 @@ struct wal {
     uint32_t number;    /* of the present file; 0: none yet */
     uint64_t offset;    /* where the next group goes */
     uint64_t allocated;
-    bool is_dirty;
+    bool is_dirty;     /* the present file */
+    bool is_dir_dirty; /* its name */
     bool is_failed;
     /* Present and older files, oldest first; guarded by the mutex. */
     pthread_mutex_t mutex;
@@ -158,7 +159,19 @@ wal_new_file(struct wal *wal, bool sync, struct err *err)
     wal->offset = WAL_PAGE;
     wal->allocated = WAL_PAGE;
     wal->is_dirty = false;
+    wal->is_dir_dirty = !sync;
     wal_add_file(wal);
+    return 0;
+}
+
+static int
+wal_datasync(struct wal *wal, struct err *err)
+{
+    int64_t start = clock_mono_ns();
+
+    if (file_datasync(wal->fd, err) != 0)
+        return -1;
+    metric_observe_ns(METRIC_LOG_SYNC_SECONDS, clock_mono_ns() - start);
     return 0;
 }
 
@@ -330,17 +343,6 @@ file_note_group(struct wal *wal, const struct wal_record *records,
     atomic_fetch_add(&wal->bytes, len);
 }
 
-static int
-wal_datasync(struct wal *wal, struct err *err)
-{
-    int64_t start = clock_mono_ns();
-
-    if (file_datasync(wal->fd, err) != 0)
-        return -1;
-    metric_observe_ns(METRIC_LOG_SYNC_SECONDS, clock_mono_ns() - start);
-    return 0;
-}
-
 int
 wal_append(struct wal *wal, const struct wal_record *records, unsigned n,
     bool sync, struct err *err)
@@ -353,7 +355,7 @@ wal_append(struct wal *wal, const struct wal_record *records, unsigned n,
     OBJ_CHECK(wal, WAL_MAGIC);
     check(!wal->is_failed);
     check(n > 0 && n <= GROUP_RECORDS_MAX);
-    if (wal->number == 0 || wal->offset >= WAL_FILE_BYTES) {
+    if (wal->number == 0 || wal_is_full(wal)) {
         if (wal_new_file(wal, sync, err) != 0) {
             wal->is_failed = true;
             return -1;
@@ -391,13 +393,21 @@ wal_sync(struct wal *wal, struct err *err)
 {
     if (!wal->is_dirty)
         return 0;
-    if (wal_datasync(wal, err) != 0) {
+    if (wal_datasync(wal, err) != 0 || (wal->is_dir_dirty &&
+        file_sync_dir(wal->dir, err) != 0)) {
         wal->is_failed = true;
         metric_add(METRIC_LOG_ERRORS, 1);
         return -1;
     }
     wal->is_dirty = false;
+    wal->is_dir_dirty = false;
     return 0;
+}
+
+bool
+wal_is_full(const struct wal *wal)
+{
+    return wal->offset >= WAL_FILE_BYTES;
 }
 
 /* Takes the oldest file off the list when all its rows are below lsn. */

@@ -39,6 +39,11 @@ int wal_append(struct wal *wal, const struct wal_record *records, unsigned n,
     bool sync, struct err *err) WARN_UNUSED;
 /* fsync: interval.  No-op when nothing was written since the last. */
 int wal_sync(struct wal *wal, struct err *err) WARN_UNUSED;
+/*
+ * The next group begins a new file: what wal_sync() has not reached in this
+ * one it never will.
+ */
+bool wal_is_full(const struct wal *wal);
 uint64_t wal_log_id(const struct wal *wal);
 /* Bytes in files that are not released yet. */
 uint64_t wal_bytes(const struct wal *wal);

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 
+#include "core/fault.h"
 #include "storage/manifest.h"
 #include "storage/shared.h"
 #include "store_dir.h"
@@ -112,16 +113,52 @@ test_damage(void)
     manifest_release(&manifest);
 }
 
+static void
+arm(const char *faults)
+{
+    setenv("SPOOR_FAULT", faults, 1);
+    fault_init();
+}
+
+/*
+ * What a failed sync leaves in the page cache reads well and may never reach
+ * the disk: a new file takes its place.
+ */
+static void
+test_failed_sync(void)
+{
+    struct manifest_part part = {.info = {.id = 7, .day = DAY}};
+    struct manifest_edit edit = {.add = &part, .nadd = 1};
+    struct manifest manifest;
+    struct err err = ERR_INIT;
+    struct partition *partition = partition_lock(DAY);
+    uint64_t number;
+
+    partition->manifest_end = 0; /* as day_checkpoint() does */
+    partition_unlock(partition);
+    add(6, 600);
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    number = manifest.number;
+    manifest_release(&manifest);
+    arm("file.datasync:EIO");
+    ok(manifest_append(DAY, &edit, true, &err) != 0, "a sync fails");
+    ok(manifest_append(DAY, &edit, true, &err) != 0, "and again");
+    arm("");
+    ok(manifest_append(DAY, &edit, true, &err) == 0, "then it succeeds");
+    check(manifest_read(&manifest, DAY, &err) == 0);
+    ok(manifest.number > number, "into a new file");
+    is_int(manifest.nparts, 4, "with each part once");
+    ok(!manifest.is_damaged, "whole");
+    manifest_release(&manifest);
+}
+
 /* Growth beyond the threshold rewrites; nothing is lost on the way. */
 static void
 test_growth(void)
 {
     struct manifest manifest;
     struct err err = ERR_INIT;
-    struct partition *partition = partition_lock(DAY);
 
-    partition->manifest_end = 0; /* as day_checkpoint() does */
-    partition_unlock(partition);
     for (uint64_t i = 0; i < 12000; i++) {
         struct manifest_part part = {.info = {.id = 1000 + i % 50,
             .day = DAY}};
@@ -133,7 +170,7 @@ test_growth(void)
         }
     }
     check(manifest_read(&manifest, DAY, &err) == 0);
-    is_int(manifest.nparts, 52, "all parts after many edits");
+    is_int(manifest.nparts, 54, "all parts after many edits");
     ok(manifest.end < 2 * MIB, "the file was rewritten on the way");
     manifest_release(&manifest);
 }
@@ -148,6 +185,7 @@ main(void)
     check(shared_create(&conf, 2, &err) == 0);
     test_edits();
     test_damage();
+    test_failed_sync();
     test_growth();
     shared_destroy();
     return tap_done();
