@@ -47,7 +47,7 @@ my $made = run_command(['tools/gen-docs.sh', $dir]);
 is($made->{status}, 0, 'pages are made') or diag($made->{err});
 
 my @pages = map { substr $_, length "$dir/" } sort glob "$dir/*/*";
-cmp_ok(scalar @pages, '>=', 7, 'all of them');
+cmp_ok(scalar @pages, '>=', 8, 'all of them');
 for my $page (@pages) {
     ok(slurp($page) eq slurp("$dir/$page"), "$page is up to date")
         or diag(substr(`diff -u $page $dir/$page 2>&1`, 0, 2000),
@@ -65,6 +65,9 @@ documented('directives', 'man/spoor.yaml.5', @directives);
 documented('flags', 'man/spoor.8', @flags);
 documented('directives', 'conf/spoor.full.yaml',
     map { (split /\./)[-1] . ':' } @directives);
+
+my @verbs = slurp('src/cli/cli.c') =~ /^    \{"(\w+)", "/mg;
+documented('verbs', 'man/spoorctl.1', map { "spoorctl $_ " } @verbs);
 
 my @metrics = slurp('src/core/metrics.def')
     =~ /^METRIC\(\s*\w+,\s*\w+,\s*"([^"]+)"/mg;

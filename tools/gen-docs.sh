@@ -44,6 +44,7 @@ page conf/spoor.full.yaml "$spoor" -print-sample
 page docs/configuration.md "$spoor" -print-reference
 page man/spoor.yaml.5 "$spoor" -print-man spoor.yaml.5
 page man/spoor.8 "$spoor" -print-man spoor.8
+page man/spoorctl.1 "$print_docs" spoorctl
 page docs/http-api.md "$print_docs" routes
 page docs/metrics.md "$print_docs" metrics
 page docs/fault-points.md fault_points

@@ -2,13 +2,14 @@
 
 /*
  * Prints the reference pages that are made out of tables of the server and
- * that the server itself has no reason to print: "print_docs routes" and
- * "print_docs metrics".
+ * that the server itself has no reason to print: "print_docs routes",
+ * "print_docs metrics" and "print_docs spoorctl" (the manual page).
  */
 
 #include "core/base.h"
 
 #include "api/routes.h"
+#include "cli/cli.h"
 #include "core/sb.h"
 
 #define PAGE_BYTES_MAX MIB
@@ -69,6 +70,62 @@ print_metrics(struct sb *out)
         i += print_row(out, &metric_rows[i], n - i);
 }
 
+static const char spoorctl_head[] =
+    ".\\\" SPDX-License-Identifier: BSD-2-Clause\n"
+    ".\\\" Made from src/cli/cli.c by \"make docs\"; do not edit.\n"
+    ".Dd November 21, 2026\n.Dt SPOORCTL 1\n.Os\n"
+    ".Sh NAME\n.Nm spoorctl\n.Nd client of the tracing database spoor\n"
+    ".Sh SYNOPSIS\n.Nm\n.Ar verb\n.Op Ar options\n.Op Ar arguments\n"
+    ".Sh DESCRIPTION\n.Nm\n"
+    "makes, sends, finds and shows traces, and checks the data of a\n"
+    ".Xr spoor 8\nserver.\nThe server is\n.Fl -url ,\nelse\n"
+    ".Ev SPOOR_URL ,\nelse\n.Ql http://127.0.0.1:10428 .\n";
+
+static const char spoorctl_tail[] =
+    ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+    ".It Ev SPOOR_URL\nThe server when\n.Fl -url\nis not given.\n"
+    ".It Ev NO_COLOR\nWhen set, nothing is coloured.\n.El\n"
+    ".Sh EXIT STATUS\n"
+    "0: done.\n1: nothing was found, or the data is damaged.\n"
+    "2: a wrong command line, or the server did not answer well.\n"
+    ".Sh EXAMPLES\n.Bd -literal -offset indent\n"
+    "spoorctl gen --traces 1000 --seed 7\n"
+    "spoorctl search --service checkout --since 1h -o ids |\n"
+    "    head -n 1 | xargs spoorctl trace\n"
+    "spoorctl check --deep /var/lib/spoor\n.Ed\n"
+    ".Sh SEE ALSO\n.Xr spoor.yaml 5 ,\n.Xr spoor 8\n";
+
+/* Text of the verb table; a line of it never begins with a dot. */
+static void
+print_roff(struct sb *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\\')
+            sb_add_str(out, "\\e");
+        else
+            sb_add_char(out, *text);
+    }
+}
+
+static void
+print_spoorctl(struct sb *out)
+{
+    sb_add_str(out, spoorctl_head);
+    for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
+        sb_addf(out, ".Ss spoorctl %s ", verb->name);
+        print_roff(out, verb->usage);
+        sb_add_char(out, '\n');
+        print_roff(out, verb->doc);
+        sb_add_str(out, ".\n");
+        if (verb->help[0] != '\0') {
+            sb_add_str(out, ".Bd -literal\n");
+            print_roff(out, verb->help);
+            sb_add_str(out, ".Ed\n");
+        }
+    }
+    sb_add_str(out, spoorctl_tail);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -80,8 +137,10 @@ main(int argc, char **argv)
         routes_print_reference(&out);
     } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         print_metrics(&out);
+    } else if (argc == 2 && strcmp(argv[1], "spoorctl") == 0) {
+        print_spoorctl(&out);
     } else {
-        fprintf(stderr, "usage: print_docs routes|metrics\n");
+        fprintf(stderr, "usage: print_docs routes|metrics|spoorctl\n");
         status = 2;
     }
     if (status == 0 && (sb_failed(&out) ||
