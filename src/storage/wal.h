@@ -80,7 +80,8 @@ struct wal_scan {
     uint64_t groups;
     uint64_t records;
     uint64_t rows;
-    uint64_t damaged; /* bad groups with a valid one of the log behind them */
+    /* Bad groups with a valid one of the log behind them; a bad header. */
+    uint64_t damaged;
     uint64_t torn;    /* 1: the file ends in an unfinished group */
 };
 

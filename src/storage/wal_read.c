@@ -5,6 +5,7 @@
 #include "core/base.h"
 #include "storage/wal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -65,6 +66,20 @@ parse_hex(const char *text, size_t digits, uint64_t *out)
     return true;
 }
 
+static bool
+parse_name(const char *text, struct wal_file_name *name)
+{
+    uint64_t number;
+
+    if (strlen(text) != 29 || text[16] != '-' || text[25] != '.' ||
+        !parse_hex(text, 16, &name->log_id) ||
+        !parse_hex(text + 17, 8, &number))
+        return false;
+    name->number = (uint32_t)number;
+    name->is_digests = strcmp(text + 26, "dig") == 0;
+    return name->is_digests || strcmp(text + 26, "wal") == 0;
+}
+
 struct listing {
     struct wal_file_name *names;
     size_t n, cap;
@@ -75,15 +90,8 @@ list_name(const char *text, void *arg)
 {
     struct listing *listing = arg;
     struct wal_file_name name;
-    uint64_t number;
 
-    if (strlen(text) != 29 || text[16] != '-' || text[25] != '.' ||
-        !parse_hex(text, 16, &name.log_id) ||
-        !parse_hex(text + 17, 8, &number))
-        return 0;
-    name.number = (uint32_t)number;
-    name.is_digests = strcmp(text + 26, "dig") == 0;
-    if (!name.is_digests && strcmp(text + 26, "wal") != 0)
+    if (!parse_name(text, &name))
         return 0;
     if (listing->n == listing->cap) {
         listing->cap = listing->cap == 0 ? 64 : 2 * listing->cap;
@@ -267,6 +275,63 @@ header_check(struct scan *scan, struct err *err)
     return 0;
 }
 
+/*
+ * A damaged header takes nothing from the groups: each has its own checksum,
+ * seeded with what the file's name says, too.
+ */
+static int
+scan_by_name(struct scan *scan, const char *path, struct err *err)
+{
+    struct err header_err = *err;
+    const char *slash = strrchr(path, '/');
+    struct wal_file_name name;
+
+    if (!parse_name(slash != NULL ? slash + 1 : path, &name) ||
+        name.is_digests)
+        return -1;
+    scan->header.log_id = name.log_id;
+    scan->header.number = name.number;
+    err_reset(err);
+    if (scan_groups(scan, err) != 0)
+        return -1;
+    if (scan->result->groups == 0) {
+        *err = header_err;
+        return -1;
+    }
+    scan->result->damaged++;
+    return 0;
+}
+
+static int
+scan_file(struct scan *scan, const char *path, struct err *err)
+{
+    struct err scan_err = ERR_INIT;
+    int rc = header_check(scan, &scan_err);
+
+    if (rc == 0)
+        rc = scan_groups(scan, &scan_err);
+    else if (scan_err.code == ERR_CORRUPT)
+        rc = scan_by_name(scan, path, &scan_err);
+    if (rc != 0 && err != NULL)
+        *err = scan_err;
+    return rc;
+}
+
+/* What cannot be read fails here and not as SIGBUS in the middle. */
+static int
+map_populate(void *map, size_t len, struct err *err)
+{
+#ifdef MADV_POPULATE_READ
+    if (madvise(map, len, MADV_POPULATE_READ) != 0 &&
+        (errno == EFAULT || errno == EHWPOISON))
+        return err_sys(err, "read");
+#endif
+    (void)map;
+    (void)len;
+    (void)err;
+    return 0;
+}
+
 int
 wal_read_file(const char *path, wal_entry_fn fn, void *arg,
     struct wal_scan *result, struct err *err)
@@ -292,7 +357,8 @@ wal_read_file(const char *path, wal_entry_fn fn, void *arg,
         goto out;
     }
     scan.bytes = map;
-    if (header_check(&scan, err) != 0 || scan_groups(&scan, err) != 0) {
+    if (map_populate(map, scan.size, err) != 0 ||
+        scan_file(&scan, path, err) != 0) {
         err_wrap(err, "%s", path);
         goto out;
     }

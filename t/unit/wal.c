@@ -167,7 +167,11 @@ test_damage(void)
     is_int(read_all(LOG_ID, &seen, &scan), 0, "a cut file");
     is_int(seen.n, 6, "keeps what is whole");
     flip(path, 20);
-    ok(read_all(LOG_ID, &seen, &scan) != 0, "a bad file header is an error");
+    is_int(read_all(LOG_ID, &seen, &scan), 0, "a bad file header");
+    is_int(seen.n, 6, "takes nothing from the groups");
+    is_int(scan.damaged, 1, "but is damage");
+    check(truncate(path, WAL_PAGE) == 0);
+    ok(read_all(LOG_ID, &seen, &scan) != 0, "without any it is an error");
     check(truncate(path, 0) == 0);
     is_int(read_all(LOG_ID, &seen, &scan), 0,
         "an empty file was never acknowledged");
