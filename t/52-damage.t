@@ -336,6 +336,44 @@ all_equal('files of strangers', sub {
     mkdir "$data/partitions/lost+found";
 });
 
+# --- logs --------------------------------------------------------------------
+
+# Requests that are in the log alone, a group each; the last group of a log
+# cannot be told from one that a crash cut off, so it stays whole here.
+{
+    my $logs = Test::Spoor->new(conf => { workers => 1 });
+    my $wal = $logs->data_dir . '/wal';
+    my (@sent, %place);
+
+    $logs->start;
+    for my $n (1 .. 12) {
+        my $span = otlp_span(name => "logged $n");
+        my $reply = post_traces($logs, resource_spans('logged', $span));
+        push @sent, $span->{traceId} if $reply->{status} == 200;
+    }
+    is scalar @sent, 12, 'requests in the log';
+    $logs->kill_all;
+    my ($file) = glob "$wal/*.wal";
+    my $bytes = slurp($file);
+    for my $id (@sent) {
+        $place{$id} = index $bytes, $id;
+        cmp_ok $place{$id}, '>', 0, 'a body stands in the log as received';
+    }
+    my $hurt = $sent[5];
+    substr($bytes, $place{$hurt}, 1) ^= chr 1;
+    spew($file, $bytes);
+    my $run = check($logs->data_dir);
+    is $run->{status}, 1, 'a damaged group: check finds it';
+    like $run->{out}, qr/^damage: \S+\.wal: 1 bad groups/m, 'and says where';
+    $logs->start;
+    my @lost = grep { !jaeger_trace($logs, $_) } @sent;
+    is_deeply \@lost, [$hurt], 'all other requests are there';
+    like $logs->log, qr/\.wal.*damaged/, 'the log says so';
+    my ($kept) = glob $logs->data_dir . '/quarantine/*';
+    ok $kept && slurp($kept) =~ /logged 6/, 'the damaged file is kept';
+    is $logs->stop, 0, 'stop';
+}
+
 # --- a newer format ----------------------------------------------------------
 
 {

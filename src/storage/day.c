@@ -138,7 +138,6 @@ part_judge(struct manifest *manifest, const char *path,
     }
     log_warn("unlisted part adopted: %s", path);
     manifest_add(manifest, &entry);
-    manifest_flush(manifest, entry.lineage.log_id, entry.lineage.last_lsn);
     return 0;
 }
 
@@ -158,6 +157,7 @@ unlisted_judge(struct manifest *manifest, const struct names *names,
     const struct wal_file_name *logs, size_t nlogs, struct err *err)
 {
     char dir[PATH_MAX], path[PATH_MAX + NAME_BYTES_MAX + 2];
+    size_t listed = manifest->nparts;
 
     layout_partition_dir(dir, manifest->day);
     for (size_t i = 0; i < names->n; i++) {
@@ -175,6 +175,10 @@ unlisted_judge(struct manifest *manifest, const struct names *names,
                 return -1;
         }
     }
+    /* Not before: an adopted part says nothing about older ones of its log. */
+    for (size_t i = listed; i < manifest->nparts; i++)
+        manifest_flush(manifest, manifest->parts[i].lineage.log_id,
+            manifest->parts[i].lineage.last_lsn);
     return 0;
 }
 
