@@ -107,6 +107,18 @@ for my $page (glob '*.md docs/*.md') {
 }
 is_deeply(\@broken, [], 'links of the documents lead to files');
 
+# `storage/wal.c` in a page is a file of src/; `part_*.c` is a pattern.
+my @gone;
+for my $page (glob '*.md docs/*.md') {
+    my %seen;
+    for my $path (slurp($page) =~ m{`(?:src/)?((?:core|event|http|span|otlp
+        |storage|api|cli)/[\w*]+\.(?:[ch]|def))`}gx) {
+        next if $seen{$path}++ || grep { -e } glob "src/$path";
+        push @gone, "$page: $path";
+    }
+}
+is_deeply(\@gone, [], 'files that are spoken of exist');
+
 my ($version) = slurp('configure') =~ /^VERSION=(\S+)$/m;
 like($version, qr/^\d+\.\d+\.\d+$/, 'a version');
 my ($newest) = slurp('CHANGES.md') =~ /^## (\d\S*)/m;
