@@ -281,6 +281,9 @@ flusher_stop(struct flusher *flusher)
     while (flusher->head != NULL) {
         struct flush_job *next = flusher->head->next;
 
+        /* Its files stay: recovery makes parts of them. */
+        if (flusher->head->wal_ends)
+            wal_close(flusher->head->wal);
         xfree(flusher->head);
         flusher->head = next;
     }
