@@ -331,6 +331,9 @@ is answer($spoor->post('/v1/traces', $large, { otlp_type('pb') })), '200 ',
     'sent again';
 ok flush($spoor), 'flushed';
 is $spoor->metric('vt_storage_rows'), $now, 'stored once';
+is $spoor->post('/v1/traces', otlp_pb(otlp_span()) x 300_000,
+    { otlp_type('pb') })->{status}, 413,
+    'more spans than all memtables hold: not to be sent again';
 is $spoor->stop, 0, 'stop';
 is_deeply on_disk($spoor, 'large'), [$now, 0], 'all rows once on disk';
 

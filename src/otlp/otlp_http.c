@@ -211,6 +211,10 @@ ingest_done(struct ingest *ingest)
         answer_later(insert, 429, ingest->retry_after_sec,
             "the server is busy, send the request again");
         break;
+    case INGEST_TOO_LARGE:
+        answer_error(insert, 413, "the request has too many spans for this "
+            "server, send fewer at a time");
+        break;
     default:
         answer_later(insert, 503, ingest->retry_after_sec,
             "the server cannot store spans now, send the request again");

@@ -21,6 +21,7 @@ enum ingest_status {
     INGEST_OK = 0,
     INGEST_BUSY,      /* 429, Retry-After: the node sheds load */
     INGEST_UNAVAILABLE, /* 503, Retry-After: disk full, log failed, stopping */
+    INGEST_TOO_LARGE, /* 413: more spans than the store ever takes at once */
 };
 
 /* One request on its way to the store.  Owned by the maker until done(). */

@@ -26,8 +26,9 @@
 /* One group: what one write and one sync cover. */
 #define GROUP_REQUESTS_MAX 256u
 #define GROUP_BYTES_MAX (32 * MIB)
-/* Memtables that one group may fill one after another. */
-#define GROUP_MEMTABLES_MAX 64u
+/* A request of so many spans or bytes makes up a group of its own. */
+#define LARGE_SPANS (MEMTABLE_ROWS_MAX / 2)
+#define LARGE_BYTES (MEMTABLE_BYTES / 2)
 /* Pause after a log error before a new log is tried. */
 #define LOG_RETRY_NS (100 * NS_PER_MS)
 /* No free memtable buffer for this long: 503. */
@@ -53,7 +54,7 @@ struct group {
     size_t bytes;
     uint64_t log_id; /* under which the digests are claimed */
     /* Memtables this group has filled to the end, to be committed with it. */
-    struct active full[GROUP_MEMTABLES_MAX];
+    struct active full[SLOT_BUFFERS];
     unsigned nfull;
 };
 
@@ -276,7 +277,8 @@ log_failed(struct ingester *ingester, const struct err *err)
 /* --- groups --- */
 
 static void
-group_refuse(struct ingester *ingester, struct group *group)
+group_refuse(struct ingester *ingester, struct group *group,
+    enum ingest_status status)
 {
     struct request_outcome none = {0, 0};
 
@@ -284,9 +286,19 @@ group_refuse(struct ingester *ingester, struct group *group)
         struct ingest *ingest = group->requests[i];
 
         requests_settle(ingest->digest, group->log_id, false, &none);
-        metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
-        answer(ingester, ingest, INGEST_UNAVAILABLE);
+        if (status == INGEST_UNAVAILABLE)
+            metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
+        answer(ingester, ingest, status);
     }
+}
+
+/* All buffers belong to this one request, and it has filled them. */
+static bool
+group_never_fits(const struct ingester *ingester, const struct group *group)
+{
+    return group->n == 1 && group->nfull == SLOT_BUFFERS - 1 &&
+        group->full[0].committed == 0 &&
+        ingester->active.buffer != UINT_MAX;
 }
 
 /*
@@ -297,6 +309,10 @@ static void
 group_abandon(struct ingester *ingester, struct group *group, bool wal_failed,
     const struct err *err)
 {
+    enum ingest_status status = !wal_failed &&
+        group_never_fits(ingester, group) ? INGEST_TOO_LARGE :
+        INGEST_UNAVAILABLE;
+
     for (unsigned i = 0; i < group->nfull; i++)
         active_freeze(ingester, &group->full[i], false, 0);
     group->nfull = 0;
@@ -307,7 +323,7 @@ group_abandon(struct ingester *ingester, struct group *group, bool wal_failed,
         if (ingester->active.buffer != UINT_MAX)
             active_end(ingester, false, 0);
     }
-    group_refuse(ingester, group);
+    group_refuse(ingester, group, status);
     group->n = 0;
     answers_send(ingester);
 }
@@ -318,9 +334,10 @@ group_rotate(struct ingester *ingester, struct group *group, struct err *err)
 {
     struct active *active = &ingester->active;
 
-    if (group->nfull == GROUP_MEMTABLES_MAX)
-        return err_set(err, ERR_LIMIT, "one request needs more than %u "
-            "memtables", GROUP_MEMTABLES_MAX);
+    /* No buffer turns free before this group is stored. */
+    if (group->nfull == SLOT_BUFFERS - 1)
+        return err_set(err, ERR_LIMIT, "a request needs more than %u "
+            "memtables", SLOT_BUFFERS);
     group->full[group->nfull++] = *active;
     active->buffer = UINT_MAX;
     return active_open(ingester, err);
@@ -456,12 +473,22 @@ ready_to_store(struct ingester *ingester, struct err *err)
     return 0;
 }
 
+static bool
+request_is_large(const struct ingest *ingest)
+{
+    return ingest->batch->nspans > LARGE_SPANS ||
+        ingest->wire.len > LARGE_BYTES;
+}
+
 static void
 request_take(struct ingester *ingester, struct ingest *ingest)
 {
     struct group *group = &ingester->group;
     struct err err = ERR_INIT;
 
+    /* It must not take along others when it finds no place. */
+    if (request_is_large(ingest))
+        group_store(ingester, group);
     if (ready_to_store(ingester, &err) != 0) {
         log_warn("request refused: %s", err.text);
         metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
@@ -476,7 +503,8 @@ request_take(struct ingester *ingester, struct ingest *ingest)
         return;
     if (group_add(ingester, group, ingest, &err) != 0)
         group_abandon(ingester, group, false, &err);
-    else if (group->n == GROUP_REQUESTS_MAX || group->bytes > GROUP_BYTES_MAX)
+    else if (group->n == GROUP_REQUESTS_MAX ||
+        group->bytes > GROUP_BYTES_MAX || group->nfull > 0)
         group_store(ingester, group);
 }
 
