@@ -4,21 +4,20 @@
 # the same as before, or says that something is missing, or is an error; and
 # `spoorctl check` finds what is wrong.
 #
-# DAMAGE_FLIPS (default 240), DAMAGE_SEED.
+# DAMAGE_FLIPS (default 200), DAMAGE_SEED.
 
 use strict;
 use warnings;
 
 use Digest::MD5 qw(md5_hex);
 use File::Find;
-use JSON::PP ();
 use Test::More;
 use Test::Otlp;
 use Test::Spoor;
 use Test::Traces;
 use Time::HiRes qw(time);
 
-my $flips = $ENV{DAMAGE_FLIPS} || 240;
+my $flips = $ENV{DAMAGE_FLIPS} || 200;
 my $seed = $ENV{DAMAGE_SEED} || int(time() * 1000) % 1e9;
 srand $seed;
 diag("DAMAGE_SEED=$seed");
@@ -128,13 +127,9 @@ like $clean->{out}, qr/ parts, $rows spans, .* 0 damaged$/, 'check: the sum';
 sub is_marked {
     my ($reply) = @_;
 
-    return 1 if $reply->{status} >= 500;
-    my $answer = eval { JSON::PP->new->utf8->decode($reply->{body}) };
-    return 0 unless $answer;
-    return 1 if $answer->{errors} && $reply->{status} == 200;
-    return scalar grep { $_->{warnings} } @{$answer->{data} || []}
-        if ref $answer->{data} eq 'ARRAY' && ref $answer->{data}[0];
-    return 0;
+    # Decoding takes long; keys do not stand in texts with a quote.
+    return $reply->{status} >= 500 || $reply->{status} == 200
+        && $reply->{body} =~ /"(?:warnings|errors)":\[\S/;
 }
 
 # Starts on damaged data and asks everything; how many answers were equal.
