@@ -561,8 +561,7 @@ replay_remove_log(const struct wal_file_name *names, size_t n,
         if (names[i].is_digests || access(path, F_OK) != 0)
             continue;
         if (wal_read_file(path, digest_collect, &list, &scan, &ignored) == 0)
-            rc = wal_write_digests(dir, names[i].log_id, names[i].number,
-                list.v, list.n, err);
+            rc = wal_write_digests(dir, &names[i], list.v, list.n, err);
         xfree(list.v);
         fault("recover.before_unlink");
         if (rc != 0 || file_unlink(path, err) != 0)

@@ -442,8 +442,8 @@ wal_release(struct wal *wal, uint64_t lsn, bool all, struct err *err)
         char path[PATH_MAX];
 
         wal_file_path(path, sizeof(path), wal->dir, &name);
-        if (wal_write_digests(wal->dir, wal->log_id, file->number,
-            file->digests, file->ndigests, err) != 0)
+        if (wal_write_digests(wal->dir, &name, file->digests,
+            file->ndigests, err) != 0)
             rc = -1;
         fault("wal.before_unlink");
         if (file_unlink(path, err) != 0)

@@ -119,7 +119,7 @@ struct wal_digest {
 int wal_read_digests(const char *path, struct wal_digest **digests,
     size_t *n, struct err *err) WARN_UNUSED;
 /* Writes the digests of one log file (for recovery's own releases). */
-int wal_write_digests(const char *dir, uint64_t log_id, uint32_t number,
+int wal_write_digests(const char *dir, const struct wal_file_name *file,
     const struct wal_digest *digests, size_t n, struct err *err) WARN_UNUSED;
 
 #endif

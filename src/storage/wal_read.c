@@ -371,12 +371,12 @@ out:
 }
 
 int
-wal_write_digests(const char *dir, uint64_t log_id, uint32_t number,
+wal_write_digests(const char *dir, const struct wal_file_name *file,
     const struct wal_digest *digests, size_t n, struct err *err)
 {
-    struct wal_file_name name = {log_id, number, true};
+    struct wal_file_name name = {file->log_id, file->number, true};
     struct wal_digest_header header = {WAL_DIGEST_MAGIC, WAL_VERSION, 0,
-        log_id, 0};
+        file->log_id, 0};
     int64_t oldest = clock_wall_ns() - REQUESTS_HORIZON_NS;
     char path[PATH_MAX];
     struct sb out;
