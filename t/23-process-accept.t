@@ -29,6 +29,21 @@ sub note_sockets {
     return;
 }
 
+# All workers run, and none holds the connection of a health check any more:
+# all have the same number of sockets, now and a moment later.
+sub is_settled {
+    my ($toy, $workers) = @_;
+
+    return 0 unless -e $toy->data_dir . '/spoor.pid';
+    return 0 unless role_pids($toy, 'worker') == $workers;
+    note_sockets($toy);
+    my $before = join ' ', sort values %sockets_before;
+    return 0 unless $before =~ /^(\d+)(?: \1)*$/;
+    sleep 0.1;
+    note_sockets($toy);
+    return $before eq join ' ', sort values %sockets_before;
+}
+
 sub shares {
     my ($toy) = @_;
 
@@ -49,8 +64,7 @@ for my $case ([2, 4], [2, 16], [3, 12], [2, 300]) {
     my ($workers, $conns) = @$case;
     my $toy = toy(conf => { workers => $workers });
     $toy->start;
-    ok wait_for(sub { note_sockets($toy); sum(values %sockets_before)
-        == $workers * 2 || 1 }), "$workers workers";
+    ok wait_for(sub { is_settled($toy, $workers) }), "$workers workers";
     my @held = map { $toy->connect } 1 .. $conns;
     ok wait_for(sub { sum(shares($toy)) == $conns }),
         "$conns connections at once are accepted";
