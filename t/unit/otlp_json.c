@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "core/base.h"
+
+#include <time.h>
 #include "otlp/otlp.h"
 
 #include "core/file.h"
 #include "core/timefmt.h"
 #include "otlp_again.h"
 #include "tap.h"
+
+/* The limit is for the work, not for what else the machine does meanwhile. */
+static int64_t
+cpu_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
 
 #define BODY_MAX (64 * MIB)
 
@@ -248,9 +260,9 @@ test_depth(void)
             "\"spans\":[{\"attributes\":[{\"value\":");
         for (unsigned n = 0; n < 1000000; n++)
             sb_add_str(&body, openers[i]);
-        int64_t start = clock_mono_ns();
+        int64_t start = cpu_ns();
         is_int(decode(sb_sv(&body)), ERR_INVALID, "10^6 of %s", openers[i]);
-        int64_t took = clock_mono_ns() - start;
+        int64_t took = cpu_ns() - start;
         ok(took < 50 * NS_PER_MS, "in %lld us", (long long)took / 1000);
     }
 }

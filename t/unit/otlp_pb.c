@@ -4,6 +4,7 @@
 #include "otlp/otlp_pb.h"
 
 #include <sys/resource.h>
+#include <time.h>
 
 #include "core/enc.h"
 #include "core/file.h"
@@ -14,6 +15,16 @@
 #include "otlp_diff.h"
 #include "otlp_make.h"
 #include "tap.h"
+
+/* The limit is for the work, not for what else the machine does meanwhile. */
+static int64_t
+cpu_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
 
 static struct pool *pool;
 static struct batch batch;
@@ -312,9 +323,9 @@ test_bottomless(void)
         *--ptr = (uint8_t)(field << 3 | 2);
     }
     struct sv body = sv_make(ptr, (size_t)(bytes + cap - ptr));
-    int64_t start = clock_mono_ns();
+    int64_t start = cpu_ns();
     enum err_code code = decode(body);
-    int64_t took = clock_mono_ns() - start;
+    int64_t took = cpu_ns() - start;
     is_int(code, ERR_INVALID, "10^6 levels: %s", err.text);
     ok(took < 50 * NS_PER_MS, "in %lld us, less than 50 ms",
         (long long)(took / 1000));
