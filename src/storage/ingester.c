@@ -205,7 +205,6 @@ group_commit(struct ingester *ingester, struct group *group)
         active_freeze(ingester, &group->full[i], false, 0);
     group->nfull = 0;
     group->n = 0;
-    ingester->log_failures = 0;
     ingester->log_retry_ns = 0;
 }
 

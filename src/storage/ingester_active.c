@@ -159,7 +159,6 @@ log_failed(struct ingester *ingester, const struct err *err)
 {
     log_error("log %016llx failed, opening a new one: %s",
         (unsigned long long)wal_log_id(ingester->wal), err->text);
-    ingester->log_failures++;
     ingester->log_retry_ns = clock_mono_ns() + LOG_RETRY_NS;
     active_end(ingester, true, 0);
 }

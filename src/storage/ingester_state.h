@@ -60,7 +60,6 @@ struct ingester {
     struct wal *wal;            /* NULL: none, or given up */
     uint64_t next_lsn;
     int64_t log_retry_ns;       /* monotonic; 0: log is fine */
-    unsigned log_failures;      /* in a row */
     int64_t last_sync_ns;
     struct ingest *waiting;     /* their twins are in flight */
     uint64_t flush_seen;        /* shared->flush_request handed on */

@@ -31,11 +31,10 @@ shared_mutex_init(pthread_mutex_t *mutex)
 }
 
 int
-shared_create(const struct conf *conf, unsigned nslots, struct err *err)
+shared_create(unsigned nslots, struct err *err)
 {
     void *region;
 
-    (void)conf;
     check(shared == NULL);
     check(nslots > 0 && nslots <= SLOTS_MAX);
     shared_bytes = sizeof(struct shared) + nslots * sizeof(struct slot);

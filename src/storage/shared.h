@@ -17,7 +17,6 @@
 #include <pthread.h>
 
 #include "core/base.h"
-#include "core/conf.h"
 #include "core/err.h"
 #include "storage/memtable.h"
 
@@ -101,9 +100,8 @@ enum read_only { READ_ONLY_NO = 0, READ_ONLY_DISK };
 /* The region of this server; NULL before shared_create(). */
 extern struct shared *shared;
 
-/* Master, once: makes all regions.  data_path must exist. */
-int shared_create(const struct conf *conf, unsigned nslots, struct err *err)
-    WARN_UNUSED;
+/* Master, once: makes slots, memtables and partitions. */
+int shared_create(unsigned nslots, struct err *err) WARN_UNUSED;
 /* Tests: gives everything back. */
 void shared_destroy(void);
 

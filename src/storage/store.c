@@ -154,7 +154,7 @@ store_init_master(const struct conf *conf, struct err *err)
     if (layout_create(err) != 0 || lock_take(err) != 0 ||
         chown_for_user(conf, err) != 0)
         return -1;
-    if (shared_create(conf, master_slot_capacity(conf), err) != 0 ||
+    if (shared_create(master_slot_capacity(conf), err) != 0 ||
         catalog_create(err) != 0 || requests_create(err) != 0)
         return -1;
     return 0;

@@ -178,11 +178,10 @@ test_growth(void)
 int
 main(void)
 {
-    struct conf conf = {0};
     struct err err = ERR_INIT;
 
     store_dir_make();
-    check(shared_create(&conf, 2, &err) == 0);
+    check(shared_create(2, &err) == 0);
     test_edits();
     test_damage();
     test_failed_sync();

@@ -208,7 +208,7 @@ main(void)
     struct err err = ERR_INIT;
 
     store_dir_make();
-    check(shared_create(&conf, 4, &err) == 0 && catalog_create(&err) == 0 &&
+    check(shared_create(4, &err) == 0 && catalog_create(&err) == 0 &&
         requests_create(&err) == 0);
     is_int(recover(UINT_MAX, NULL), 0, "an empty directory");
     test_orderly_failures();
