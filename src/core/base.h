@@ -34,8 +34,20 @@
 #define IMPL(callback_type)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+/*
+ * Each argument is evaluated once: one may be a call or an atomic load, of
+ * which a second look could give another value than the one compared.  The
+ * sizeof is there for the compiler's warning about mixed signs.
+ */
+#define MIN(a, b) LESSER_(a, b, <, __COUNTER__)
+#define MAX(a, b) LESSER_(a, b, >, __COUNTER__)
+#define LESSER_(a, b, op, n) LESSER_OF_(a, b, op, n)
+#define LESSER_OF_(a, b, op, n) \
+    __extension__({ \
+        __typeof__(1 ? (a) : (b)) a_##n = (a), b_##n = (b); \
+        (void)sizeof((a)op(b)); \
+        a_##n op b_##n ? a_##n : b_##n; \
+    })
 #define ALIGN_UP(n, to) (((n) + (to) - 1) & ~((to) - (size_t)1))
 
 #define KIB ((size_t)1024)

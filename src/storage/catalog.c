@@ -99,12 +99,16 @@ catalog_abort(void)
     check(pthread_mutex_unlock(&catalog->mutex) == 0);
 }
 
-/* A place nobody can see any more, or a new one at the end. */
+/*
+ * A place nobody can see any more, or a new one at the end.  Who registers
+ * from now on reads the present generation at least; what this change itself
+ * has removed is still alive in that one.
+ */
 static int
 entry_take(struct catalog_entry **out, uint32_t *index, struct err *err)
 {
     uint64_t oldest = MIN(catalog_oldest_reader(),
-        atomic_load(&catalog->gen) + 1);
+        atomic_load(&catalog->gen));
     uint32_t n = atomic_load(&catalog->nentries);
 
     for (uint32_t k = 0; k < n; k++) {

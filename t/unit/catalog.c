@@ -103,6 +103,7 @@ test_dead_writer(void)
 }
 
 #define SWAPS 100000u
+#define KEPT 40u
 
 /* One part takes the place of the other, again and again. */
 static void *
@@ -120,6 +121,57 @@ swap_parts(void *arg)
         alive = next;
     }
     return NULL;
+}
+
+static _Atomic bool is_swapped;
+
+/* Comes and goes, so that the oldest reader changes all the time. */
+static void *
+come_and_go(void *arg)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    uint64_t *wrong = arg;
+
+    while (!atomic_load(&is_swapped)) {
+        struct catalog_snapshot snapshot;
+        struct err err = ERR_INIT;
+
+        pool_reset(pool);
+        check(catalog_snapshot_take(&snapshot, pool, INT64_MIN, INT64_MAX,
+            &err) == 0);
+        *wrong += snapshot.n != KEPT + 1;
+        catalog_snapshot_release(&snapshot);
+    }
+    pool_free(pool);
+    return NULL;
+}
+
+/* What nobody removed stays, whoever reads while places are given anew. */
+static void
+test_kept(void)
+{
+    pthread_t writer, reader;
+    struct err err = ERR_INIT;
+    struct part_info info;
+    uint64_t wrong = 0;
+    uint32_t entry, kept = 0;
+
+    catalog_begin();
+    catalog_remove_all();
+    for (uint64_t id = 1; id <= KEPT + 1; id++) {
+        info = part(id);
+        check(catalog_add_part(&info, &entry, &err) == 0);
+    }
+    catalog_commit();
+    check(pthread_create(&writer, NULL, swap_parts, &entry) == 0);
+    check(pthread_create(&reader, NULL, come_and_go, &wrong) == 0);
+    pthread_join(writer, NULL);
+    atomic_store(&is_swapped, true);
+    pthread_join(reader, NULL);
+    for (uint64_t id = 1; id <= KEPT; id++)
+        kept += catalog_has_part(id);
+    is_int(kept, KEPT, "what was not removed is there");
+    is_int(wrong, 0, "and every reader saw it");
 }
 
 /* A reader sees one of them, whole, while entries are used again. */
@@ -217,6 +269,7 @@ main(void)
     test_generations();
     test_dead_writer();
     test_reuse();
+    test_kept();
     test_requests();
     catalog_destroy();
     requests_destroy();
