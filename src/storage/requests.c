@@ -9,6 +9,7 @@
 #include "core/enc.h"
 #include "core/shm.h"
 #include "core/timefmt.h"
+#include "span/span.h"
 #include "storage/shared.h"
 
 /* Set-associative: a digest lives in one of WAYS places of its set. */
@@ -22,9 +23,35 @@ struct request {
     uint64_t digest[2];
     uint64_t log_id;
     uint32_t stored_sec; /* wall time; 0 while in flight */
-    uint32_t state;
-    struct request_outcome outcome;
+    uint32_t status;     /* state 2 bits, reject_mask 10, rejected 20 */
 };
+_Static_assert(sizeof(struct request) == 32, "sets share no cache line");
+_Static_assert(REJECT_KINDS <= 10 && BATCH_SPANS_MAX < 1u << 20, "status");
+
+static uint32_t
+status_make(uint32_t state, const struct request_outcome *outcome)
+{
+    return state | outcome->reject_mask << 2 | outcome->rejected << 12;
+}
+
+static uint32_t
+request_state(const struct request *request)
+{
+    return request->status & 3;
+}
+
+static struct request_outcome
+request_outcome(const struct request *request)
+{
+    return (struct request_outcome){request->status >> 12,
+        request->status >> 2 & 0x3ff};
+}
+
+static void
+request_set_state(struct request *request, uint32_t state)
+{
+    request->status = (request->status & ~3u) | state;
+}
 
 struct requests {
     pthread_mutex_t mutex;
@@ -83,7 +110,7 @@ static bool
 request_is_expired(const struct request *request, uint32_t now)
 {
     /* A clock that went back keeps entries: too long is harmless. */
-    return request->state == STORED && now > request->stored_sec &&
+    return request_state(request) == STORED && now > request->stored_sec &&
         now - request->stored_sec > REQUESTS_HORIZON_NS / NS_PER_SEC;
 }
 
@@ -95,7 +122,7 @@ request_find(const uint8_t digest[16], struct request **set)
 
     *set = places;
     for (unsigned i = 0; i < WAYS; i++) {
-        if (places[i].state != FREE && places[i].digest[0] == low &&
+        if (request_state(&places[i]) != FREE && places[i].digest[0] == low &&
             places[i].digest[1] == high)
             return &places[i];
     }
@@ -103,18 +130,21 @@ request_find(const uint8_t digest[16], struct request **set)
 }
 
 /*
- * A place for a new digest: free, expired, else the oldest stored one.  NULL
- * when all are in flight.
+ * A place for a new digest: free, expired, else the oldest known one if that
+ * is not younger.  NULL when there is none: what is in flight stays, and a
+ * recovery that reads old digests last must not push out the newest.
  */
 static struct request *
-request_place(struct request *set, uint32_t now)
+request_place(struct request *set, uint32_t now, uint32_t stored_sec)
 {
     struct request *oldest = NULL;
 
     for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].state == FREE || request_is_expired(&set[i], now))
+        uint32_t state = request_state(&set[i]);
+
+        if (state == FREE || request_is_expired(&set[i], now))
             return &set[i];
-        if (set[i].state == STORED &&
+        if (state != IN_FLIGHT && set[i].stored_sec <= stored_sec &&
             (oldest == NULL || set[i].stored_sec < oldest->stored_sec))
             oldest = &set[i];
     }
@@ -123,15 +153,14 @@ request_place(struct request *set, uint32_t now)
 
 static void
 request_fill(struct request *request, const uint8_t digest[16],
-    uint64_t log_id, uint32_t state)
+    uint64_t log_id, uint32_t status, uint32_t stored_sec)
 {
-    __atomic_store_n(&request->state, FREE, __ATOMIC_RELEASE);
+    __atomic_store_n(&request->status, FREE, __ATOMIC_RELEASE);
     request->digest[0] = enc_get64(digest);
     request->digest[1] = enc_get64(digest + 8);
     request->log_id = log_id;
-    request->stored_sec = 0;
-    memset(&request->outcome, 0, sizeof(request->outcome));
-    __atomic_store_n(&request->state, state, __ATOMIC_RELEASE);
+    request->stored_sec = stored_sec;
+    __atomic_store_n(&request->status, status, __ATOMIC_RELEASE);
 }
 
 enum request_state
@@ -145,15 +174,15 @@ requests_claim(const uint8_t digest[16], uint64_t log_id,
     requests_lock();
     request = request_find(digest, &set);
     if (request != NULL && !request_is_expired(request, now)) {
-        result = request->state == STORED ? REQUEST_STORED
+        result = request_state(request) == STORED ? REQUEST_STORED
             : REQUEST_IN_FLIGHT;
-        *outcome = request->outcome;
+        *outcome = request_outcome(request);
     } else {
         if (request == NULL)
-            request = request_place(set, now);
+            request = request_place(set, now, UINT32_MAX);
         /* All ways in flight: goes unprotected rather than unserved. */
         if (request != NULL)
-            request_fill(request, digest, log_id, IN_FLIGHT);
+            request_fill(request, digest, log_id, IN_FLIGHT, 0);
     }
     requests_unlock();
     return result;
@@ -167,11 +196,10 @@ requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
 
     requests_lock();
     request = request_find(digest, &set);
-    if (request != NULL && request->state == IN_FLIGHT &&
+    if (request != NULL && request_state(request) == IN_FLIGHT &&
         request->log_id == log_id) {
-        request->outcome = *outcome;
         request->stored_sec = now_sec();
-        request->state = stored ? STORED : FREE;
+        request->status = status_make(stored ? STORED : FREE, outcome);
     }
     requests_unlock();
 }
@@ -196,27 +224,25 @@ requests_replay(const uint8_t digest[16], uint64_t log_id, int64_t stored_ns,
     const struct request_outcome *outcome)
 {
     enum request_state result = REQUEST_NEW;
+    uint32_t stored_sec = (uint32_t)(stored_ns / NS_PER_SEC);
     struct request *set, *request;
 
     requests_lock();
     request = request_find(digest, &set);
     if (request != NULL && request->log_id != log_id) {
-        if (request->state != IN_FLIGHT)
+        if (request_state(request) != IN_FLIGHT)
             result = REQUEST_STORED;
         else if (log_is_live(request->log_id))
             result = REQUEST_IN_FLIGHT;
     }
     /* What was settled before the crash stays so for its twins. */
     if (result == REQUEST_NEW &&
-        (request == NULL || request->state != STORED)) {
+        (request == NULL || request_state(request) != STORED)) {
         if (request == NULL)
-            request = request_place(set, now_sec());
-        if (request != NULL) {
-            request_fill(request, digest, log_id, IN_FLIGHT);
-            request->outcome = *outcome;
-            request->stored_sec = (uint32_t)(stored_ns / NS_PER_SEC);
-            request->state = REPLAYED;
-        }
+            request = request_place(set, now_sec(), stored_sec);
+        if (request != NULL)
+            request_fill(request, digest, log_id,
+                status_make(REPLAYED, outcome), stored_sec);
     }
     requests_unlock();
     return result;
@@ -232,10 +258,10 @@ requests_recovered(uint64_t log_id)
 
             if (log_id != 0 && request->log_id != log_id)
                 continue;
-            if (request->state == REPLAYED)
-                request->state = STORED;
-            else if (request->state == IN_FLIGHT)
-                request->state = FREE;
+            if (request_state(request) == REPLAYED)
+                request_set_state(request, STORED);
+            else if (request_state(request) == IN_FLIGHT)
+                request_set_state(request, FREE);
         }
     }
     requests_unlock();

@@ -260,6 +260,40 @@ test_requests(void)
         "but is beyond the horizon");
 }
 
+#define SET_DIGESTS 40u
+#define SET_WAYS 16u
+
+/* Recovery reads digests in any order: the newest of a set must be known. */
+static void
+test_full_set(void)
+{
+    struct request_outcome outcome = {7, 1}, got;
+    uint8_t digests[SET_DIGESTS][16];
+    uint64_t first = 1u << 30;
+    int64_t now = clock_wall_ns();
+    uint32_t known = 0;
+
+    memset(digests, 0, sizeof(digests));
+    for (uint32_t i = 0; i < SET_DIGESTS; i++) {
+        uint64_t low = first + (uint64_t)i * REQUESTS_MAX;
+        uint32_t age = i * 7 % SET_DIGESTS;
+
+        memcpy(digests[age], &low, 8);
+        digests[age][15] = 1;
+    }
+    for (uint32_t i = 0; i < SET_DIGESTS; i++) {
+        uint32_t age = i * 11 % SET_DIGESTS;
+
+        (void)requests_replay(digests[age], 20, now - age * NS_PER_SEC,
+            &outcome);
+    }
+    requests_recovered(0);
+    for (uint32_t age = 0; age < SET_WAYS; age++)
+        known += requests_claim(digests[age], 21, &got) == REQUEST_STORED &&
+            got.rejected == 7 && got.reject_mask == 1;
+    is_int(known, SET_WAYS, "a full set knows the newest");
+}
+
 int
 main(void)
 {
@@ -271,6 +305,7 @@ main(void)
     test_reuse();
     test_kept();
     test_requests();
+    test_full_set();
     catalog_destroy();
     requests_destroy();
     return tap_done();
