@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Running pipes.  A running pipe (stage) takes rows, keeps what it must and
+ * gives rows to the next stage.  Several threads write to the first stages
+ * at a time, each with an own lane number below stage->nlanes; a stage that
+ * needs all its input keeps a state per lane and merges them in its flush(),
+ * which one thread calls after all writes have ended.  What a flush gives to
+ * the next stage comes in lane 0.
+ */
+
+#ifndef SPOOR_QUERY_PIPE_H
+#define SPOOR_QUERY_PIPE_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/pool.h"
+#include "query/ast.h"
+#include "query/rows.h"
+
+#define QUERY_LANES_MAX 64u
+
+struct stage;
+
+struct stage_ops {
+    /*
+     * Takes the selected rows.  0: go on; 1: this stage and all before it
+     * need no more rows; -1 with err.
+     */
+    int (*write)(struct stage *stage, unsigned lane, struct rows *rows,
+        struct err *err);
+    /* All writes have ended: gives the rest to the next stage. */
+    int (*flush)(struct stage *stage, struct err *err);
+    void (*free)(struct stage *stage);
+};
+
+/* What a query may hold in memory, over all stages and lanes. */
+struct query_budget {
+    _Atomic size_t used;
+    size_t max;
+};
+/* ERR_LIMIT "query needs more than N MiB of memory" */
+int budget_take(struct query_budget *budget, size_t bytes, struct err *err)
+    WARN_UNUSED;
+void budget_give(struct query_budget *budget, size_t bytes);
+
+/* What the stages of one query share. */
+struct query_run {
+    const struct query *query;
+    struct query_budget budget;
+    unsigned nlanes;
+    const _Atomic bool *cancel; /* may be NULL */
+    int64_t deadline_ns;        /* monotonic; 0: none */
+};
+/* ERR_CANCELLED or ERR_TIMEOUT; cheap enough for every few thousand rows. */
+int run_poll(const struct query_run *run, struct err *err) WARN_UNUSED;
+
+struct stage {
+    const struct stage_ops *ops;
+    struct query_run *run;
+    struct stage *next; /* NULL: the last one, a sink */
+};
+
+static inline int
+stage_write(struct stage *stage, unsigned lane, struct rows *rows,
+    struct err *err)
+{
+    return stage->ops->write(stage, lane, rows, err);
+}
+
+/*
+ * The stage of one pipe (query/stages.c: one table of makers, one file per
+ * family of pipes: stage_fields.c, stage_limit.c, stage_sort.c, stage_uniq.c,
+ * stage_stats.c, ...).
+ */
+int stage_new(struct stage **out, const struct pipe *pipe,
+    struct query_run *run, struct stage *next, struct err *err) WARN_UNUSED;
+
+/* Flushes and frees this stage and all behind it. */
+int stages_flush(struct stage *first, struct err *err) WARN_UNUSED;
+void stages_free(struct stage *first);
+
+/*
+ * Which columns the pipes from `pipe` on read, so that a source loads and a
+ * remote node sends no others: names in *out, or *all set.
+ */
+int pipes_needed(const struct pipe *pipe, struct pool *pool,
+    struct field_pattern **out, uint32_t *n, bool *all) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The flat view of one block of rows (a block of a part, or the committed
+ * rows of a memtable) as columns: what queries scan.  A column is the text of
+ * one flat field (span/flat.h) for every row, in whatever form is cheapest;
+ * column_text() is its one meaning.  Rows of other tenants are in the block,
+ * too: block_tenant() tells them apart.
+ *
+ * A block is used by one thread.  Its columns live in its pool.
+ */
+
+#ifndef SPOOR_STORAGE_BLOCK_H
+#define SPOOR_STORAGE_BLOCK_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/pool.h"
+#include "span/span.h"
+
+struct memtable;
+struct part;
+struct block;
+
+/* Rows of one block never exceed this. */
+#define BLOCK_ROWS_MAX 65536u
+
+enum column_kind {
+    COLUMN_EMPTY = 0, /* every row: "" */
+    COLUMN_CONST,     /* every row: values[0] */
+    COLUMN_CODES,     /* values[codes[row]]; values are distinct texts */
+    COLUMN_INTS,      /* ints[row] in decimal */
+    COLUMN_UINTS,     /* (uint64_t)ints[row] in decimal */
+    COLUMN_TIMES,     /* ints[row] ns since 1970 as RFC3339, short fraction */
+    COLUMN_IDS,       /* width bytes a row as hex; all zero: "" */
+    COLUMN_TEXTS,     /* texts[row] */
+};
+
+struct column {
+    struct sv name;
+    enum column_kind kind;
+    uint32_t nvalues;     /* CODES */
+    uint32_t width;       /* IDS: 8 or 16 */
+    const struct sv *values;
+    const uint32_t *codes;
+    const int64_t *ints;
+    const uint64_t *present; /* INTS, UINTS: bitmap of rows that have one;
+                                NULL: all; the others are "" */
+    const uint8_t *ids;
+    const struct sv *texts;
+};
+
+#define COLUMN_TEXT_MAX 64
+/* The text of a row; views into the column or into buf[COLUMN_TEXT_MAX]. */
+struct sv column_text(const struct column *column, uint32_t row, char *buf);
+
+/* --- bitmaps: one bit a row, 64 rows a word; unused bits are 0 --- */
+
+#define BITMAP_WORDS(rows) (((rows) + 63) / 64)
+
+static inline bool
+bitmap_has(const uint64_t *bits, uint32_t row)
+{
+    return (bits[row / 64] >> row % 64 & 1) != 0;
+}
+
+static inline void
+bitmap_set(uint64_t *bits, uint32_t row)
+{
+    bits[row / 64] |= UINT64_C(1) << row % 64;
+}
+
+/* --- blocks --- */
+
+struct block_info {
+    uint32_t rows;
+    int64_t min_end_ns; /* of all rows */
+    int64_t max_end_ns;
+};
+
+/*
+ * Both borrow the memtable or part until block_close(); the pool is for the
+ * columns.  rows: what memtable_committed() said.
+ */
+int block_open_memtable(struct block **out, const struct memtable *mt,
+    uint32_t rows, struct pool *pool, struct err *err) WARN_UNUSED;
+int block_open_part(struct block **out, struct part *part, uint32_t index,
+    struct pool *pool, struct err *err) WARN_UNUSED;
+void block_close(struct block *block); /* accepts NULL */
+const struct block_info *block_get_info(const struct block *block);
+
+/*
+ * Sets the bits of the tenant's rows; *all is true when that is every row,
+ * *any when it is at least one.  bits has BITMAP_WORDS(rows) words.
+ */
+int block_select_tenant(struct block *block, const struct tenant *tenant,
+    uint64_t *bits, bool *any, bool *all, struct err *err) WARN_UNUSED;
+
+/*
+ * The column of a field.  Values need to be right only for the rows of
+ * `wanted` (NULL: all), so that few rows cost little.  A field that no row
+ * has is COLUMN_EMPTY.  *out is in the pool.
+ */
+int block_column(struct block *block, struct sv field,
+    const uint64_t *wanted, const struct column **out, struct err *err)
+    WARN_UNUSED;
+
+/*
+ * Names of all fields that at least one row (of any tenant) may have, each
+ * once, in no order.  In the pool.
+ */
+int block_fields(struct block *block, const struct sv **out, uint32_t *n,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * False when no row of the block can have this text in this field, as far as
+ * dictionaries and filters tell without reading columns; a true may be wrong.
+ */
+bool block_may_have(struct block *block, struct sv field, struct sv text);
+
+#endif
