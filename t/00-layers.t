@@ -17,7 +17,8 @@ my %may = (
     span => [qw(core)],
     otlp => [qw(core event http span)],
     storage => [qw(core span event/task.h event/loop.h event/module.h)],
-    api => [qw(core event http span otlp storage)],
+    query => [qw(core span event/task.h event/module.h storage)],
+    api => [qw(core event http span otlp storage query)],
     # store.h for "spoorctl check", which reads a data directory offline.
     cli => [qw(core span otlp http/client.h storage/store.h)],
 );
@@ -32,6 +33,7 @@ my @homes = (
     [qr{^sys/epoll\.h}, qw(event)],
     [qr{^nghttp2/}, qw(http)],
     [qr{^(?:yaml|zlib|libdeflate|snappy-c)\.h}, qw(core)],
+    [qr{^(?:pcre2|utf8proc)\.h}, qw(query)],
     [qr{^zstd\w*\.h}, qw(core storage)],
     [qr{^protobuf-c/|\.pb-c\.h$}],
 );

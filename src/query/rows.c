@@ -157,7 +157,7 @@ matched_before(const struct field_pattern *patterns, uint32_t n,
 
 int
 rows_match_names(struct rows *rows, const struct field_pattern *patterns,
-    uint32_t npatterns, const struct sv **out, uint32_t *n, struct err *err)
+    uint32_t npatterns, struct name_list *out, struct err *err)
 {
     const struct sv *names = NULL;
     uint32_t nnames = 0, used = 0;
@@ -184,8 +184,7 @@ rows_match_names(struct rows *rows, const struct field_pattern *patterns,
                 matched[used++] = names[i];
         }
     }
-    *out = matched;
-    *n = used;
+    *out = (struct name_list){matched, used};
     return 0;
 }
 

@@ -58,9 +58,12 @@ int rows_set_column(struct rows *rows, const struct column *column,
 int rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct err *err) WARN_UNUSED;
 /* Names that match any of the patterns, in the patterns' order, each once. */
+struct name_list {
+    const struct sv *v;
+    uint32_t n;
+};
 int rows_match_names(struct rows *rows, const struct field_pattern *patterns,
-    uint32_t npatterns, const struct sv **out, uint32_t *n, struct err *err)
-    WARN_UNUSED;
+    uint32_t npatterns, struct name_list *out, struct err *err) WARN_UNUSED;
 
 /*
  * The same rows with all columns loaded and no block, so that columns can be

@@ -90,16 +90,16 @@ void block_close(struct block *block); /* accepts NULL */
 const struct block_info *block_get_info(const struct block *block);
 
 /*
- * Sets the bits of the tenant's rows; *all is true when that is every row,
- * *any when it is at least one.  bits has BITMAP_WORDS(rows) words.
+ * Sets the bits of the tenant's rows and counts them; without any the bits
+ * may be left alone.  bits has BITMAP_WORDS(rows) words.
  */
 int block_select_tenant(struct block *block, const struct tenant *tenant,
-    uint64_t *bits, bool *any, bool *all, struct err *err) WARN_UNUSED;
+    uint64_t *bits, uint32_t *count, struct err *err) WARN_UNUSED;
 
 /*
- * The column of a field.  Values need to be right only for the rows of
- * `wanted` (NULL: all), so that few rows cost little.  A field that no row
- * has is COLUMN_EMPTY.  *out is in the pool.
+ * The column of a field, also of _stream and _stream_id.  Values need to be
+ * right only for the rows of `wanted` (NULL: all), so that few rows cost
+ * little.  A field that no row has is COLUMN_EMPTY.  *out is in the pool.
  */
 int block_column(struct block *block, struct sv field,
     const uint64_t *wanted, const struct column **out, struct err *err)
