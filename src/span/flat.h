@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/sb.h"
 #include "span/span.h"
+#include "span/value.h"
 
 struct flat_field {
     struct sv name;
@@ -26,6 +27,7 @@ struct flat {
 
 /*
  * All fields of a span, without _stream and _stream_id.  False: no memory.
+ * Names and texts are in the pool or views into the batch.
  *
  *   _time, _msg ("-"), trace_id, span_id, parent_span_id, trace_state, flags,
  *   name, kind, start_time_unix_nano, end_time_unix_nano, duration,
@@ -42,6 +44,48 @@ struct flat {
  */
 bool flat_span(struct flat *out, const struct batch *batch,
     const struct span *span, struct pool *pool) WARN_UNUSED;
+
+/*
+ * The fields that one attribute makes, in order: fn gets the key (without
+ * "span_attr:"; a view that is good during the call, or the attribute's own)
+ * and a value that is no kvlist.  False: fn returned false, or no memory.
+ */
+typedef bool (*flat_attr_fn)(void *arg, struct sv key,
+    const struct value *value);
+bool flat_visit(const struct attr *attr, flat_attr_fn fn, void *arg)
+    WARN_UNUSED;
+
+/*
+ * The text that the attribute gives to the field `key` (without "span_attr:"),
+ * as flat_text(); *text stays as it is when it gives none.  False: no memory.
+ */
+bool flat_find(const struct attr *attr, struct sv key, struct pool *pool,
+    struct sv *text) WARN_UNUSED;
+
+/*
+ * The text of an attribute's value: never empty.  In the pool, or a view into
+ * the value's own string.  False: no memory.
+ */
+bool flat_text(const struct value *value, struct pool *pool, struct sv *text)
+    WARN_UNUSED;
+
+/*
+ * Times as _time shows them: RFC3339 with up to nine fraction digits and no
+ * trailing zeros.  Returns the length.
+ */
+#define FLAT_TIME_MAX 40
+size_t flat_time(char *dst, int64_t ns);
+
+/*
+ * What a part of an event or link is called: "event:3:event_name" is item 3,
+ * part "event_name"; false for other names.
+ */
+struct flat_item {
+    uint32_t index;
+    bool is_link;
+    struct sv part;
+};
+bool flat_item_parse(struct sv name, struct flat_item *out);
 
 /*
  * The name a query may use, as it is stored: "event:event_name:0" becomes
