@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// node driver.mjs URL proto|json OUT: makes spans with the OpenTelemetry SDK,
-// exports them to URL/v1/traces and writes what the SDK itself holds of them
-// to OUT, one JSON object with a list of spans.  Numbers that could lose
-// digits are strings.
+// node driver.mjs URL proto|json none|gzip SEED START OUT: makes spans with the
+// OpenTelemetry SDK, exports them to URL and writes what the SDK itself holds
+// of them to OUT, one JSON object a line (t/lib/Test/Interop.pm describes
+// it).  Ids follow from SEED, times from START (seconds).
 
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import {
   ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, createTraceState, trace,
@@ -19,12 +20,15 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 
-const [url, encoding, out] = process.argv.slice(2);
+const [url, encoding, compression, seed, startText, out]
+  = process.argv.slice(2);
 const Exporter = { proto: ProtoExporter, json: JsonExporter }[encoding];
 if (!Exporter || !out) {
-  console.error('usage: node driver.mjs URL proto|json OUT');
+  console.error('usage: node driver.mjs URL proto|json none|gzip SEED START '
+    + 'OUT');
   process.exit(2);
 }
+const start = Number(startText);
 const manySpans = 600; // more than one request of the batch processor
 
 class FailureSeen {
@@ -47,11 +51,23 @@ class FailureSeen {
 
 const memory = new InMemorySpanExporter();
 const exporter = new FailureSeen(new Exporter({
-  url: `${url}/v1/traces`, timeoutMillis: 10000, compression: 'gzip',
+  url, timeoutMillis: 10000, compression,
 }));
+
+// Bytes that follow from the seed: SHA-256 of it and a counter.
+let idCount = 0;
+function hexId(bytes) {
+  idCount += 1;
+  return createHash('sha256').update(`${seed} ${idCount}`).digest('hex')
+    .slice(0, 2 * bytes);
+}
+const idGenerator = {
+  generateTraceId: () => hexId(16), generateSpanId: () => hexId(8),
+};
 
 function provider(attributes) {
   return new BasicTracerProvider({
+    idGenerator,
     resource: resourceFromAttributes(attributes),
     spanProcessors: [
       new SimpleSpanProcessor(memory),
@@ -63,14 +79,14 @@ function provider(attributes) {
 }
 
 const shop = provider({
-  'service.name': `js-shop-${encoding}`,
+  'service.name': `js-shop-${seed}`,
   'service.version': '1.2.3',
   'host.cpus': 8,
   'host.load': 0.25,
   'host.is_virtual': true,
   'host.ip': ['10.0.0.1', '::1'],
 });
-const store = provider({ 'service.name': `js-lager-\u00fc\u{1f4e6}-${encoding}` });
+const store = provider({ 'service.name': `js-lager-\u00fc\u{1f4e6}-${seed}` });
 const front = shop.getTracer('shop.http', '4.5.6');
 const back = store.getTracer('lager.db');
 const plain = store.getTracer('');
@@ -80,8 +96,7 @@ const within = (span) => trace.setSpan(ROOT_CONTEXT, span);
 // Every type of value, every field.
 function everything() {
   const caller = trace.wrapSpanContext({
-    traceId: encoding === 'json' ? '0af7651916cd43dd8448eb211c80319c'
-      : '0000000000000000a448eb211c80319d',
+    traceId: `${'0'.repeat(16)}${hexId(8)}`,
     spanId: 'b7ad6b7169203331',
     traceFlags: TraceFlags.SAMPLED,
     isRemote: true,
@@ -89,7 +104,7 @@ function everything() {
   });
   const root = front.startSpan('GET /warenkorb/{id}', {
     kind: SpanKind.SERVER,
-    startTime: [Math.floor(Date.now() / 1000) - 5, 123456789],
+    startTime: [start, 123456789],
     attributes: {
       'a.text': 'text', 'a.empty': '', 'a.unicode': 'Gr\u00fc\u00dfe \u4f60\u597d \u{1f642}',
       'a.quotes': '"\\\n\t\u0001</script>', 'a.int': 42, 'a.zero': 0,
@@ -142,7 +157,6 @@ function everything() {
 
 // Several requests; a chain, a fan and times with all digits.
 function many() {
-  const start = Math.floor(Date.now() / 1000) - 60;
   const root = front.startSpan('many', { startTime: [start, 1] });
   let parent = root;
   for (let i = 0; i < manySpans; i += 1) {
@@ -190,6 +204,7 @@ function plainSpan(span) {
     })),
     links: span.links.map((l) => ({
       traceId: l.context.traceId, spanId: l.context.spanId,
+      attributes: attributes(l.attributes || {}),
     })),
     status: SpanStatusCode[span.status.code],
     message: span.status.message || '',
@@ -201,7 +216,10 @@ function plainSpan(span) {
 
 everything();
 many();
-const spans = memory.getFinishedSpans().map(plainSpan);
+const lines = memory.getFinishedSpans()
+  .map((span) => `${JSON.stringify(plainSpan(span))}\n`);
+writeFileSync(out, lines.join(''));
 await shop.shutdown();
 await store.shutdown();
-writeFileSync(out, JSON.stringify({ spans, errors: exporter.errors }));
+for (const error of exporter.errors) console.error(error);
+process.exit(exporter.errors.length > 0 ? 1 : 0);
