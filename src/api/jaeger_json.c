@@ -217,6 +217,19 @@ tag_attrs(struct json_out *out, const char *prefix, struct attrs attrs)
         tag_attr(out, prefix, &attrs.v[i]);
 }
 
+/* Fields that the request gave to all its spans (scope.extra_fields). */
+static void
+tag_extra_fields(struct json_out *out, const struct scope *scope)
+{
+    struct sv rest = scope->extra_fields, name, value;
+
+    while (text_list_next(&rest, &name) && text_list_next(&rest, &value)) {
+        tag_begin(out, name, "string");
+        json_string(out, value);
+        json_object_end(out);
+    }
+}
+
 static void
 span_tags(struct json_out *out, const struct span *span,
     const struct scope *scope)
@@ -229,6 +242,7 @@ span_tags(struct json_out *out, const struct span *span,
         tag_text(out, "otel.scope.version", scope->version);
     tag_attrs(out, "scope_attr:", scope->attrs);
     tag_attrs(out, "", span->attrs);
+    tag_extra_fields(out, scope);
     /* VictoriaTraces shows an unspecified kind as an empty text. */
     tag_text(out, "span.kind", span->kind >= 1 && span->kind <= 5
         ? sv_from(span_kind_name(span->kind)) : SV_EMPTY);

@@ -193,7 +193,7 @@ start_up(const struct conf *conf, struct err *err)
     log_set_role("master");
 
 
-    store_set_decoder(otlp_decode);
+    store_set_decoder(otlp_decode_request);
     otlp_set_sink(store_ingest);
     otlp_set_limits(store_span_limits);
     modules = module_table;

@@ -4,6 +4,7 @@
 #include "otlp/decode.h"
 
 #include "otlp/otlp.h"
+#include "span/params.h"
 
 /* First sizes: what an instrumented HTTP server sends fits. */
 #define FIRST_ATTRS 64
@@ -186,21 +187,6 @@ otlp_set_link(struct span_link *link, struct sv trace_id, struct sv span_id)
 }
 
 void
-otlp_finish_resource(struct resource *resource)
-{
-    static const struct sv name = SV("service.name");
-
-    resource->service = SV_EMPTY;
-    for (uint32_t i = 0; i < resource->attrs.n; i++) {
-        const struct attr *attr = &resource->attrs.v[i];
-
-        if (sv_eq(attr->key, name))
-            resource->service = attr->value.type != VALUE_STRING ? SV_EMPTY
-                : attr->value.str.len != 0 ? attr->value.str : SV("-");
-    }
-}
-
-void
 otlp_reject_from(struct otlp_decoder *dec, uint32_t first)
 {
     for (uint32_t i = first; i < dec->batch->nspans; i++)
@@ -214,4 +200,13 @@ otlp_decode(enum otlp_format format, struct sv body, struct batch *batch,
     if (format == OTLP_JSON)
         return otlp_decode_json(body, batch, err);
     return otlp_decode_protobuf(body, batch, err);
+}
+
+int
+otlp_decode_request(enum otlp_format format, struct sv params,
+    struct sv body, struct batch *batch, struct err *err)
+{
+    if (otlp_decode(format, body, batch, err) != 0)
+        return -1;
+    return params_apply_canonical(params, batch, err);
 }

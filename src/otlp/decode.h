@@ -76,8 +76,6 @@ void otlp_finish_span(struct otlp_decoder *dec, uint32_t index,
 /* Trace and span id of a link; zeros for a wrong length. */
 void otlp_set_link(struct span_link *link, struct sv trace_id,
     struct sv span_id);
-/* Finds service.name. */
-void otlp_finish_resource(struct resource *resource);
 /* Rejects the spans from first on: their resource or scope is too large. */
 void otlp_reject_from(struct otlp_decoder *dec, uint32_t first);
 

@@ -27,9 +27,17 @@ int otlp_decode_protobuf(struct sv body, struct batch *batch, struct err *err)
 int otlp_decode_json(struct sv body, struct batch *batch, struct err *err)
     WARN_UNUSED;
 
-/* By format; what replay of the log calls. */
+/* By format. */
 int otlp_decode(enum otlp_format format, struct sv body, struct batch *batch,
     struct err *err) WARN_UNUSED;
+
+/*
+ * Decodes, then does what the request's canonical parameters ask for
+ * (span/params.h): what a request and its replay from the log both go
+ * through.
+ */
+int otlp_decode_request(enum otlp_format format, struct sv params,
+    struct sv body, struct batch *batch, struct err *err) WARN_UNUSED;
 
 /* --- ingest seam --- */
 

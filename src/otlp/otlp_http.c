@@ -26,6 +26,7 @@
 #include "core/sb.h"
 #include "core/timefmt.h"
 #include "event/task.h"
+#include "otlp/otlp_params.h"
 #include "otlp/otlp_reply.h"
 
 /* A plain body up to this is decoded in 25 us as protobuf: not worth a hop. */
@@ -45,6 +46,7 @@
 struct insert {
     uint32_t magic;
     bool is_aborted;        /* the client is gone */
+    bool is_debug;          /* logged, not stored */
     struct http_req *req;
     const char *answer_type;
     struct ingest ingest;
@@ -281,10 +283,12 @@ IMPL(task_fn) insert_decode(void *arg)
         }
         insert->body = sb_sv(&insert->inflated);
     }
-    insert->pool = pool_new(BATCH_POOL_BYTES(insert->body.len));
+    /* What parameters change is copied. */
+    insert->pool = pool_new(BATCH_POOL_BYTES(insert->body.len) *
+        (ingest->params.len > 0 ? 2 : 1));
     batch_init(&insert->batch, insert->pool);
-    if (otlp_decode(ingest->format, insert->body, &insert->batch,
-            &insert->err) != 0) {
+    if (otlp_decode_request(ingest->format, ingest->params, insert->body,
+            &insert->batch, &insert->err) != 0) {
         decode_failed(insert);
         return;
     }
@@ -315,6 +319,13 @@ IMPL(task_fn) insert_decoded(void *arg)
             insert->batch.reject_mask);
         return;
     }
+    if (insert->is_debug) {
+        count_rejects(&insert->batch);
+        otlp_params_debug(insert->req, &insert->batch);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        return;
+    }
     if (sink_fn == NULL)
         panic("otlp_set_sink() was not called");
     sink_fn(&insert->ingest);
@@ -338,6 +349,7 @@ read_head(struct http_req *req, struct insert *insert)
     struct sv type = http_header_get(req, "content-type");
     struct sv encoding = http_header_get(req, "content-encoding");
     struct ingest *ingest = &insert->ingest;
+    struct otlp_params params;
     struct err err = ERR_INIT;
 
     if (!otlp_format_of(type, &ingest->format, &insert->answer_type)) {
@@ -356,6 +368,12 @@ read_head(struct http_req *req, struct insert *insert)
         http_reply_error(req, 400, "%s", err.text);
         return false;
     }
+    if (otlp_params_read(req, &params, &err) != 0) {
+        http_reply_error(req, 400, "%s", err.text);
+        return false;
+    }
+    ingest->params = params.canonical;
+    insert->is_debug = params.is_debug;
     return true;
 }
 
@@ -374,7 +392,6 @@ insert_start(struct http_req *req, struct insert *insert)
     insert->req = req;
     insert->bytes_max = (size_t)req->process->conf->max_request_size;
     insert->ingest.wire = req->body;
-    insert->ingest.params = SV_EMPTY;
     insert->ingest.batch = &insert->batch;
     insert->ingest.recv_time_ns = clock_wall_ns();
     insert->ingest.done = ingest_done;

@@ -429,7 +429,7 @@ read_resource_spans(struct js *js)
     }
     if (json_in_failed(&js->in))
         return false;
-    otlp_finish_resource(&batch->resources[group.index]);
+    resource_find_service(&batch->resources[group.index]);
     if (batch->nspans == group.first_span)
         batch->nresources = group.index;
     if (group.is_too_large)

@@ -517,7 +517,7 @@ decode_resource_spans(struct pb *pb, struct wire w)
         if (!decode_resource_spans_field(pb, &w, &group))
             return false;
     }
-    otlp_finish_resource(&batch->resources[group.index]);
+    resource_find_service(&batch->resources[group.index]);
     if (batch->nspans == group.first_span)
         batch->nresources = group.index;
     if (group.is_too_large)

@@ -144,6 +144,21 @@ batch_add_scope(struct batch *batch, uint32_t *index)
 }
 
 void
+resource_find_service(struct resource *resource)
+{
+    static const struct sv name = SV("service.name");
+
+    resource->service = SV_EMPTY;
+    for (uint32_t i = 0; i < resource->attrs.n; i++) {
+        const struct attr *attr = &resource->attrs.v[i];
+
+        if (sv_eq(attr->key, name))
+            resource->service = attr->value.type != VALUE_STRING ? SV_EMPTY
+                : attr->value.str.len != 0 ? attr->value.str : SV("-");
+    }
+}
+
+void
 batch_reject(struct batch *batch, uint32_t span, enum reject why)
 {
     check(span < batch->nspans);

@@ -30,7 +30,7 @@ struct ingest {
     enum otlp_format format;
     enum encoding encoding;
     struct sv wire;        /* body as received: what the log keeps */
-    struct sv params;      /* canonical request parameters; empty now */
+    struct sv params;      /* canonical (span/params.h); often empty */
     struct batch *batch;   /* the sink may still reject spans */
     uint8_t digest[16];    /* xxh3-128 of (tenant, params, inflated body) */
     int64_t recv_time_ns;

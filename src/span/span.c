@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/enc.h"
 #include "span/value.h"
 
 bool
@@ -39,6 +40,36 @@ span_kind_name(int32_t kind)
     if (kind < 0 || (size_t)kind >= ARRAY_LEN(names))
         return names[0];
     return names[kind];
+}
+
+/* --- text lists --- */
+
+bool
+text_list_next(struct sv *list, struct sv *text)
+{
+    struct enc_reader r = {(const uint8_t *)list->ptr,
+        (const uint8_t *)list->ptr + list->len, false};
+
+    if (list->len == 0)
+        return false;
+    *text = enc_read_sv(&r);
+    if (r.failed)
+        return false;
+    *list = sv_make(r.ptr, (size_t)(r.end - r.ptr));
+    return true;
+}
+
+size_t
+text_list_size(struct sv text)
+{
+    return wire_varint_size(text.len) + text.len;
+}
+
+void
+text_list_put(struct sb *list, struct sv text)
+{
+    wire_put_varint(list, text.len);
+    sb_add_sv(list, text);
 }
 
 /* --- limits --- */
@@ -81,14 +112,42 @@ span_has_long_name(const struct span *span)
     return false;
 }
 
+/* What is looked at once for all spans of a resource and a scope. */
+struct head {
+    uint32_t resource;
+    uint32_t scope;
+    uint64_t fields;
+    bool is_known;
+    bool has_long_name;
+};
+
+static void
+head_look(const struct batch *batch, const struct span *span,
+    struct head *head)
+{
+    const struct resource *resource = &batch->resources[span->resource];
+    const struct scope *scope = &batch->scopes[span->scope];
+    struct sv rest = scope->extra_fields, name, value;
+
+    if (head->is_known && head->resource == span->resource &&
+        head->scope == span->scope)
+        return;
+    head->is_known = true;
+    head->resource = span->resource;
+    head->scope = span->scope;
+    head->fields = (uint64_t)resource->attrs.n + scope->attrs.n;
+    while (text_list_next(&rest, &name) && text_list_next(&rest, &value))
+        head->fields++;
+    head->has_long_name = has_long_name(&resource->attrs, PREFIX_RESOURCE) ||
+        has_long_name(&scope->attrs, PREFIX_SCOPE);
+}
+
 /* 64 bits: the parts are each bounded, their sum need not fit 32. */
 static uint64_t
-span_fields(const struct batch *batch, const struct span *span)
+span_fields(const struct span *span, const struct head *head)
 {
-    uint64_t n = FIELDS_FIXED;
+    uint64_t n = FIELDS_FIXED + head->fields;
 
-    n += batch->resources[span->resource].attrs.n;
-    n += batch->scopes[span->scope].attrs.n;
     n += span->attrs.n;
     for (uint32_t i = 0; i < span->nevents; i++)
         n += FIELDS_EVENT + (uint64_t)span->events[i].attrs.n;
@@ -97,48 +156,24 @@ span_fields(const struct batch *batch, const struct span *span)
     return n;
 }
 
-/* Names of a resource and a scope are looked at once for all their spans. */
-struct head_names {
-    uint32_t resource;
-    uint32_t scope;
-    bool is_known;
-    bool is_long;
-};
-
-static bool
-head_has_long_name(const struct batch *batch, const struct span *span,
-    struct head_names *head)
-{
-    if (head->is_known && head->resource == span->resource &&
-        head->scope == span->scope)
-        return head->is_long;
-    head->is_known = true;
-    head->resource = span->resource;
-    head->scope = span->scope;
-    head->is_long = has_long_name(&batch->resources[span->resource].attrs,
-            PREFIX_RESOURCE) ||
-        has_long_name(&batch->scopes[span->scope].attrs, PREFIX_SCOPE);
-    return head->is_long;
-}
-
 void
 batch_apply_limits(struct batch *batch, const struct span_limits *limits)
 {
-    struct head_names head = {0};
+    struct head head = {0};
 
     for (uint32_t i = 0; i < batch->nspans; i++) {
         const struct span *span = &batch->spans[i];
 
         if (span->reject != REJECT_NONE)
             continue;
+        head_look(batch, span, &head);
         if (span->end_ns < limits->oldest_ns)
             batch_reject(batch, i, REJECT_TOO_OLD);
         else if (span->end_ns > limits->newest_ns)
             batch_reject(batch, i, REJECT_TOO_NEW);
-        else if (span_fields(batch, span) > limits->fields_max)
+        else if (span_fields(span, &head) > limits->fields_max)
             batch_reject(batch, i, REJECT_MANY_FIELDS);
-        else if (head_has_long_name(batch, span, &head) ||
-            span_has_long_name(span))
+        else if (head.has_long_name || span_has_long_name(span))
             batch_reject(batch, i, REJECT_LONG_NAME);
         else if (span->bytes > SPAN_BYTES_MAX)
             batch_reject(batch, i, REJECT_LARGE);
@@ -211,6 +246,8 @@ heads_equal(const struct batch *a, const struct span *x,
         sv_eq(t->version, u->version) &&
         sv_eq(t->schema_url, u->schema_url) &&
         t->dropped_attrs == u->dropped_attrs &&
+        sv_eq(t->stream_fields, u->stream_fields) &&
+        sv_eq(t->extra_fields, u->extra_fields) &&
         attrs_equal(&t->attrs, &u->attrs);
 }
 
@@ -294,6 +331,8 @@ hash_heads(XXH3_state_t *state, const struct resource *resource,
     hash_sv(state, scope->schema_url);
     hash_attrs(state, &scope->attrs);
     hash_u64(state, scope->dropped_attrs);
+    hash_sv(state, scope->stream_fields);
+    hash_sv(state, scope->extra_fields);
 }
 
 static void

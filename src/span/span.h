@@ -15,6 +15,7 @@
 #include "core/base.h"
 #include "core/err.h"
 #include "core/pool.h"
+#include "core/sb.h"
 #include "core/sv.h"
 
 struct trace_id { uint8_t b[16]; };
@@ -79,6 +80,21 @@ struct scope {
     struct attrs attrs;
     struct sv schema_url;
     uint32_t dropped_attrs;
+    /*
+     * What the request said about all its spans, as text lists (below); most
+     * requests say nothing, then both are empty.  They are of the scope since
+     * the scope is part of the engine's stream: spans of one scope entry
+     * agree in them.
+     *
+     * stream_fields: flat field names, ascending, that are stream labels
+     * beside resource_attr:service.name and name.  Their values are those
+     * that the span's fields have.
+     *
+     * extra_fields: name, value, name, value ...; names ascending.  Fields of
+     * exactly that name (no attribute, no prefix) that every span has.
+     */
+    struct sv stream_fields;
+    struct sv extra_fields;
 };
 
 struct span_event {
@@ -183,6 +199,9 @@ struct scope *batch_add_scope(struct batch *batch, uint32_t *index);
 bool batch_reserve(struct batch *batch, uint32_t spans, uint32_t resources,
     uint32_t scopes) WARN_UNUSED;
 
+/* Sets resource->service from its attributes. */
+void resource_find_service(struct resource *resource);
+
 /* Marks a span as rejected (the first reason stays) and counts it. */
 void batch_reject(struct batch *batch, uint32_t span, enum reject why);
 
@@ -209,6 +228,15 @@ bool span_equal(const struct batch *a, const struct span *x,
 /* 128 bits over everything span_equal() compares. */
 void span_hash(const struct batch *batch, const struct span *span,
     uint8_t hash[16]);
+
+/*
+ * Text lists: each text behind its length as a varint.  Takes the first text
+ * off *list; false at the end or where the list is malformed.
+ */
+bool text_list_next(struct sv *list, struct sv *text);
+/* Room of a text in a list, and the text put there. */
+size_t text_list_size(struct sv text);
+void text_list_put(struct sb *list, struct sv text);
 
 bool trace_id_is_zero(const struct trace_id *id);
 bool span_id_is_zero(const struct span_id *id);

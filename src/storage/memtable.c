@@ -27,6 +27,8 @@ static const struct sv field_names[FIELD_KEYS] = {
     [FIELD_SCHEMA_URL] = {"schema_url", 10},
     [FIELD_NAME] = {"name", 4},
     [FIELD_VERSION] = {"version", 7},
+    [FIELD_STREAM_FIELDS] = {"stream_fields", 13},
+    [FIELD_EXTRA_FIELDS] = {"extra_fields", 12},
 };
 
 struct sv

@@ -46,7 +46,7 @@
 #define MEMTABLE_BYTES (16 * MIB)
 #define MEMTABLE_ROWS_MAX 65536u
 #define MEMTABLE_DAYS_MAX 64u /* a row of a 65th day: full */
-#define MEMTABLE_LAYOUT 1u
+#define MEMTABLE_LAYOUT 2u
 
 /* Where a key stands in the span; part of its identity. */
 enum key_scope {
@@ -69,6 +69,8 @@ enum field_key {
     FIELD_SCHEMA_URL,  /* resources and scopes */
     FIELD_NAME,        /* scopes */
     FIELD_VERSION,     /* scopes */
+    FIELD_STREAM_FIELDS, /* scopes */
+    FIELD_EXTRA_FIELDS,  /* scopes */
     FIELD_KEYS,
 };
 

@@ -31,7 +31,7 @@
 /* Most fields that a list of each kind can have. */
 #define SPAN_FIELDS 7
 #define RESOURCE_FIELDS 2
-#define SCOPE_FIELDS 4
+#define SCOPE_FIELDS 6
 #define EVENT_FIELDS 1
 #define LINK_FIELDS 3
 
@@ -89,6 +89,8 @@ cost_of_scope(const struct scope *scope)
     cost_text(&cost, scope->name);
     cost_text(&cost, scope->version);
     cost_text(&cost, scope->schema_url);
+    cost_text(&cost, scope->stream_fields);
+    cost_text(&cost, scope->extra_fields);
     return cost;
 }
 

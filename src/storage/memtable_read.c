@@ -246,6 +246,8 @@ read_scope(struct reader *r, uint32_t ordinal, uint32_t *index)
     scope.name = fields.texts[FIELD_NAME];
     scope.version = fields.texts[FIELD_VERSION];
     scope.schema_url = fields.texts[FIELD_SCHEMA_URL];
+    scope.stream_fields = fields.texts[FIELD_STREAM_FIELDS];
+    scope.extra_fields = fields.texts[FIELD_EXTRA_FIELDS];
     scope.dropped_attrs = (uint32_t)fields.numbers[FIELD_DROPPED_ATTRS];
     added = batch_add_scope(r->out, index);
     if (added == NULL)

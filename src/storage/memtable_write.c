@@ -145,6 +145,8 @@ add_scope(struct memtable_writer *w, const struct scope *scope)
     list_text_field(w, &list, FIELD_SCHEMA_URL, scope->schema_url);
     list_text_field(w, &list, FIELD_NAME, scope->name);
     list_text_field(w, &list, FIELD_VERSION, scope->version);
+    list_text_field(w, &list, FIELD_STREAM_FIELDS, scope->stream_fields);
+    list_text_field(w, &list, FIELD_EXTRA_FIELDS, scope->extra_fields);
     entry.shape = list_end(w, &list);
     return intern_scope(w, &entry);
 }

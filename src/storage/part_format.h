@@ -91,7 +91,8 @@
  *              occurrence 1, and so on
  *   SHAPES     varint n, each: u8 scope, varint nkeys, varint keys in the
  *              order of the list, fields behind the attributes
- *   SCOPES     varint n, each a list
+ *   SCOPES     varint n, each a list (its fields STREAM_FIELDS and
+ *              EXTRA_FIELDS hold what the request said: span/span.h)
  *   RESOURCES  varint n, each: string service, a list
  *   STREAMS    varint n, each: varint tenant, string service, varint scope,
  *              string name, varint zigzag(kind); sorted by tenant, service,

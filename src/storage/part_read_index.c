@@ -155,7 +155,8 @@ is_text_field(uint32_t field)
 {
     return field == FIELD_TRACE_STATE || field == FIELD_STATUS_MESSAGE ||
         field == FIELD_SCHEMA_URL || field == FIELD_NAME ||
-        field == FIELD_VERSION;
+        field == FIELD_VERSION || field == FIELD_STREAM_FIELDS ||
+        field == FIELD_EXTRA_FIELDS;
 }
 
 static int
@@ -330,6 +331,8 @@ parse_scopes(struct parser *p)
             .version = list.texts[FIELD_VERSION],
             .attrs = list.attrs,
             .schema_url = list.texts[FIELD_SCHEMA_URL],
+            .stream_fields = list.texts[FIELD_STREAM_FIELDS],
+            .extra_fields = list.texts[FIELD_EXTRA_FIELDS],
             .dropped_attrs = list.numbers[FIELD_DROPPED_ATTRS],
         };
     }

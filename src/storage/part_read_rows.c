@@ -118,7 +118,9 @@ take_scope(struct reading *r, uint32_t ordinal, uint32_t *index)
     if (copy_attrs(r, &src->attrs, &copy.attrs) != 0 ||
         copy_text(r, src->name, &copy.name) != 0 ||
         copy_text(r, src->version, &copy.version) != 0 ||
-        copy_text(r, src->schema_url, &copy.schema_url) != 0)
+        copy_text(r, src->schema_url, &copy.schema_url) != 0 ||
+        copy_text(r, src->stream_fields, &copy.stream_fields) != 0 ||
+        copy_text(r, src->extra_fields, &copy.extra_fields) != 0)
         return -1;
     added = batch_add_scope(r->out, index);
     if (added == NULL)

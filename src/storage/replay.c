@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
+#include "span/params.h"
 #include "storage/layout.h"
 #include "storage/publish.h"
 #include "storage/requests.h"
@@ -285,13 +286,15 @@ record_quarantine(const struct wal_entry *entry, const char *why,
 
     quarantine_path(path, entry, "body");
     rc = file_replace(path, entry->wire.ptr, entry->wire.len, 0600, err);
-    sb_init(&text, 8 * KIB);
+    sb_init(&text, 2 * (PARAMS_BYTES_MAX + 4 * KIB));
     sb_addf(&text, "account %u\nproject %u\nformat %s\nencoding %s\n"
-        "rows %u\nreceived %lld\nreason %s\nparams %.*s\n",
+        "rows %u\nreceived %lld\nreason %s\nparams ",
         entry->tenant.account, entry->tenant.project,
         entry->format == OTLP_JSON ? "json" : "protobuf",
         encoding_name(entry->encoding), entry->nrows,
-        (long long)entry->recv_time_ns, why, SV_ARG(entry->params));
+        (long long)entry->recv_time_ns, why);
+    sb_add_hex(&text, (const uint8_t *)entry->params.ptr, entry->params.len);
+    sb_add_char(&text, '\n');
     quarantine_path(path, entry, "txt");
     if (rc == 0)
         rc = file_replace(path, text.ptr, text.len, 0600, err);
@@ -349,7 +352,7 @@ record_decode(struct replay *replay, const struct wal_entry *entry,
             return -1;
         body = sb_sv(inflated);
     }
-    if (replay->decode(entry->format, body, batch, err) != 0)
+    if (replay->decode(entry->format, entry->params, body, batch, err) != 0)
         return -1;
     if (batch->nspans != entry->nrows)
         return err_set(err, ERR_CORRUPT,

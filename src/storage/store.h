@@ -19,11 +19,11 @@
 extern const struct module store_module;
 
 /*
- * How replay turns a logged body back into spans; set by main before the
- * master runs (storage does not know OTLP).
+ * How replay turns a logged body and the request's parameters back into
+ * spans; set by main before the master runs (storage does not know OTLP).
  */
-typedef int (*store_decode_fn)(enum otlp_format format, struct sv body,
-    struct batch *batch, struct err *err);
+typedef int (*store_decode_fn)(enum otlp_format format, struct sv params,
+    struct sv body, struct batch *batch, struct err *err);
 void store_set_decoder(store_decode_fn decode);
 
 /* --- ingest (worker, loop thread): implements otlp_sink_fn --- */

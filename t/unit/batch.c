@@ -247,6 +247,8 @@ test_differs(void)
     CHANGED(scopes[0].schema_url, SV("x"));
     CHANGED(scopes[0].attrs.n, 0);
     CHANGED(scopes[0].dropped_attrs, 1);
+    CHANGED(scopes[0].stream_fields, SV("\1x"));
+    CHANGED(scopes[0].extra_fields, SV("\1x\1y"));
 }
 
 int

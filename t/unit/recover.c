@@ -52,11 +52,12 @@ make_spans(struct batch *batch, uint8_t number)
 }
 
 static int IMPL(store_decode_fn)
-decode(enum otlp_format format, struct sv body, struct batch *batch,
-    struct err *err)
+decode(enum otlp_format format, struct sv params, struct sv body,
+    struct batch *batch, struct err *err)
 {
     (void)format;
-    (void)err;
+    if (!sv_eq(params, SV("parameters")))
+        return err_set(err, ERR_CORRUPT, "not the record's parameters");
     if (is_poisoned && body.ptr[0] == POISON)
         _exit(9);
     make_spans(batch, (uint8_t)body.ptr[0]);
@@ -77,7 +78,8 @@ write_log(uint64_t log_id, uint8_t first)
         char body = (char)(first + i);
         struct batch batch;
         struct ingest ingest = {.batch = &batch,
-            .wire = {&body, 1}, .recv_time_ns = clock_wall_ns()};
+            .wire = {&body, 1}, .params = SV("parameters"),
+            .recv_time_ns = clock_wall_ns()};
         struct wal_record record = {&ingest, 1 + i * SPANS};
 
         batch_init(&batch, pool);

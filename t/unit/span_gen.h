@@ -453,6 +453,10 @@ span_gen_wild(struct span_gen *gen, struct batch *batch, uint32_t n)
         s->attrs = gen_attrs(gen, batch, 3);
         s->schema_url = gen_one_in(gen, 3) ? gen_text(gen, batch) : SV_EMPTY;
         s->dropped_attrs = gen_one_in(gen, 5) ? gen_below(gen, 9) : 0;
+        s->stream_fields = gen_one_in(gen, 3) ? gen_text(gen, batch)
+            : SV_EMPTY;
+        s->extra_fields = gen_one_in(gen, 3) ? gen_text(gen, batch)
+            : SV_EMPTY;
     }
     for (uint32_t i = 0; i < n; i++)
         gen_wild_span(gen, batch);

@@ -46,10 +46,11 @@ static struct loop_timer *timer;
 static uint64_t rows_sent;
 
 static int
-no_decoder(enum otlp_format format, struct sv body, struct batch *batch,
-    struct err *err)
+no_decoder(enum otlp_format format, struct sv params, struct sv body,
+    struct batch *batch, struct err *err)
 {
     (void)format;
+    (void)params;
     (void)body;
     (void)batch;
     return err_set(err, ERR_UNSUPPORTED, "nothing to replay here");
