@@ -96,6 +96,12 @@ struct filter {
     int64_t offset;         /* ns, day and week ranges */
     uint64_t len_min, len_max;
     uint32_t pos;           /* byte offset in the query's text */
+    /*
+     * Canonical text of the operator and its operands for the kinds whose
+     * members do not tell it (ranges, times); empty: print from the members.
+     * For printing only.
+     */
+    struct sv written;
 };
 
 /* --- pipes --- */
@@ -163,12 +169,13 @@ struct stats_fn {
     uint64_t limit;        /* 0: none */
     struct filter *filter; /* if (...); NULL: every row */
     struct sv result;      /* name of the result */
+    struct sv name;        /* as in functions.def: "median", "quantile" */
 };
 
 enum bucket_kind {
     BUCKET_NONE,
     BUCKET_STEP,  /* step and offset as written; see query/bucket.h */
-    BUCKET_IPV4,  /* "/24": mask in step_ns */
+    BUCKET_IPV4,  /* "/24": the mask (0xffffff00) in step_ns */
     BUCKET_WEEK,  /* Monday 00:00 */
     BUCKET_MONTH,
     BUCKET_YEAR,

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+
+#include "query/parse.h"
+#include "query/parser.h"
+#include "query/text.h"
+
+/* Positions are 32 bits; the HTTP layer has a far smaller limit. */
+#define QUERY_TEXT_MAX MIB
+
+/* --- options (reference 3.7) --- */
+
+static int
+take_option(struct parser *p, struct query *query)
+{
+    struct word name, value;
+    uint64_t n;
+
+    if (parse_word(p, &name, "=,()|", "the name of an option") == -1 ||
+        parse_want(p, "=", "after the name of an option") == -1 ||
+        parse_word(p, &value, STOP_NAME, "the value of an option") == -1)
+        return -1;
+    if (sv_eq(name.text, SV("concurrency"))) {
+        if (!uint_parse(value.text, &n))
+            return parse_fail(p, value.pos, "expected a number, found '%s'",
+                parse_show(value.text).text);
+        query->concurrency = (uint32_t)MIN(n, UINT32_MAX);
+        return 0;
+    }
+    if (!sv_eq(name.text, SV("ignore_global_time_filter")))
+        return parse_fail(p, name.pos, "unknown option '%s'; there are "
+            "concurrency and ignore_global_time_filter",
+            parse_show(name.text).text);
+    query->ignore_global_time_filter = sv_eq(value.text, SV("true"));
+    if (!query->ignore_global_time_filter &&
+        !sv_eq(value.text, SV("false")))
+        return parse_fail(p, value.pos, "expected true or false, found '%s'",
+            parse_show(value.text).text);
+    return 0;
+}
+
+static int
+take_options(struct parser *p, struct query *query)
+{
+    if (!parse_take(p, "options"))
+        return 0;
+    if (parse_want(p, "(", "after 'options'") == -1)
+        return -1;
+    while (!parse_take(p, ")")) {
+        if (take_option(p, query) == -1)
+            return -1;
+        if (!parse_take(p, ",") && !parse_at(p, ")"))
+            return parse_unexpected(p, "',' or ')'");
+    }
+    return 0;
+}
+
+/* --- a query --- */
+
+static int
+take_pipes(struct parser *p, struct query *query)
+{
+    struct pipe **end = &query->pipes;
+
+    while (parse_take(p, "|")) {
+        struct pipe *pipe = pool_zalloc(p->pool, sizeof(*pipe));
+
+        if (pipe == NULL)
+            return parse_no_memory(p);
+        if (parse_count(p) == -1 || parse_pipe(p, pipe) == -1)
+            return -1;
+        *end = pipe;
+        end = &pipe->next;
+        query->npipes++;
+        if (!parse_at_end(p))
+            return parse_unexpected(p, "'|' or the end of the query");
+    }
+    return 0;
+}
+
+static int
+take_query(struct parser *p, struct query *query)
+{
+    if (take_options(p, query) == -1 ||
+        parse_first_filter(p, &query->filter) == -1)
+        return -1;
+    if (!parse_at_end(p))
+        return parse_unexpected(p, "a filter, '|' or the end of the query");
+    return take_pipes(p, query);
+}
+
+int
+parse_query(struct parser *p, struct query **out)
+{
+    struct query *query = pool_zalloc(p->pool, sizeof(*query));
+    const struct query *outer = p->query;
+    const char *start = p->lex.token.raw.ptr;
+
+    if (query == NULL)
+        return parse_no_memory(p);
+    query->pool = p->pool;
+    if (outer != NULL) {
+        query->concurrency = outer->concurrency;
+        query->ignore_global_time_filter = outer->ignore_global_time_filter;
+    }
+    p->query = query;
+    if (take_query(p, query) == -1)
+        return -1;
+    p->query = outer;
+    query->text = sv_make(start, (size_t)(p->lex.token.raw.ptr - start));
+    if (query_rewrite(query) == -1)
+        return parse_no_memory(p);
+    query_set_times(query);
+    *out = query;
+    return 0;
+}
+
+static int
+parser_init(struct parser *p, struct sv text, int64_t now_ns,
+    struct pool *pool, struct err *err)
+{
+    char *copy;
+
+    *p = (struct parser){.pool = pool, .err = err, .now_ns = now_ns};
+    if (text.len > QUERY_TEXT_MAX)
+        return err_set(err, ERR_LIMIT, "the query is longer than %zu bytes",
+            QUERY_TEXT_MAX);
+    copy = pool_dup(pool, text.ptr, text.len);
+    if (copy == NULL)
+        return parse_no_memory(p);
+    lexer_init(&p->lex, sv_make(copy, text.len), pool);
+    return 0;
+}
+
+int
+query_parse(struct query **out, struct sv text, int64_t now_ns,
+    struct pool *pool, struct err *err)
+{
+    struct parser p;
+
+    if (parser_init(&p, text, now_ns, pool, err) == -1 ||
+        parse_query(&p, out) == -1)
+        return -1;
+    if (p.lex.token.kind != TOKEN_END)
+        return parse_unexpected(&p, "'|' or the end of the query");
+    (*out)->text = p.lex.text;
+    return 0;
+}
+
+/* "{" and a quoted string and ":": JSON.  With "=" it is a stream filter. */
+static bool
+is_json(const struct parser *p)
+{
+    struct lexer lexer = p->lex;
+
+    if (!lexer_at(&lexer, "{"))
+        return false;
+    lexer_next(&lexer);
+    if (lexer.token.kind != TOKEN_QUOTED || lexer.token.raw.ptr[0] != '"')
+        return false;
+    lexer_next(&lexer);
+    return lexer_at(&lexer, ":");
+}
+
+int
+filter_parse(struct filter **out, struct sv text, int64_t now_ns,
+    struct pool *pool, struct err *err)
+{
+    struct parser p;
+
+    if (parser_init(&p, text, now_ns, pool, err) == -1)
+        return -1;
+    if (is_json(&p))
+        return parse_json_filter(&p, out);
+    if (parse_first_filter(&p, out) == -1)
+        return -1;
+    if (p.lex.token.kind != TOKEN_END)
+        return parse_unexpected(&p, "a filter without pipes");
+    return 0;
+}
+
+int
+filter_parse_stream(struct filter **out, struct sv text, struct pool *pool,
+    struct err *err)
+{
+    struct parser p;
+
+    if (parser_init(&p, text, 0, pool, err) == -1)
+        return -1;
+    if (is_json(&p))
+        return parse_json_stream(&p, out);
+    if (parse_stream(&p, out) == -1)
+        return -1;
+    if (p.lex.token.kind != TOKEN_END)
+        return parse_unexpected(&p, "one stream filter");
+    return 0;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+
+#include "query/parser.h"
+#include "query/text.h"
+
+static void
+print_comma(struct sb *out, uint32_t i)
+{
+    if (i > 0)
+        sb_add_str(out, ", ");
+}
+
+static void
+print_patterns(struct sb *out, const struct field_pattern *patterns,
+    uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        print_comma(out, i);
+        print_pattern(out, &patterns[i]);
+    }
+}
+
+static void
+print_pairs(struct sb *out, const struct pipe *pipe)
+{
+    for (uint32_t i = 0; i < pipe->npairs; i++) {
+        print_comma(out, i);
+        print_pattern(out, &pipe->pairs[i].src);
+        sb_add_str(out, " as ");
+        print_pattern(out, &pipe->pairs[i].dst);
+    }
+}
+
+static void
+print_n(struct sb *out, const char *name, uint64_t n)
+{
+    sb_add_str(out, name);
+    sb_add_u64(out, n);
+}
+
+static void
+print_sort(struct sb *out, const struct sort_spec *sort)
+{
+    sb_add_str(out, "sort");
+    if (sort->nfields > 0)
+        sb_add_str(out, " by (");
+    for (uint32_t i = 0; i < sort->nfields; i++) {
+        print_comma(out, i);
+        print_word(out, sort->fields[i].name);
+        if (sort->fields[i].is_desc)
+            sb_add_str(out, " desc");
+    }
+    if (sort->nfields > 0)
+        sb_add_char(out, ')');
+    else if (sort->is_desc)
+        sb_add_str(out, " desc");
+    if (sort->npartition > 0)
+        sb_add_str(out, " partition by (");
+    for (uint32_t i = 0; i < sort->npartition; i++) {
+        print_comma(out, i);
+        print_word(out, sort->partition[i]);
+    }
+    if (sort->npartition > 0)
+        sb_add_char(out, ')');
+    if (sort->offset > 0)
+        print_n(out, " offset ", sort->offset);
+    if (sort->limit > 0)
+        print_n(out, " limit ", sort->limit);
+    if (sort->rank.len > 0) {
+        sb_add_str(out, " rank as ");
+        print_word(out, sort->rank);
+    }
+}
+
+void
+print_function(struct sb *out, const struct stats_fn *fn)
+{
+    sb_add_sv(out, fn->name);
+    sb_add_char(out, '(');
+    if (sv_eq(fn->name, SV("quantile"))) {
+        number_print(out, fn->phi);
+        if (fn->nargs > 0)
+            sb_add_str(out, ", ");
+    } else if (fn->nargs == 0) {
+        sb_add_char(out, '*');
+    }
+    print_patterns(out, fn->args, fn->nargs);
+    sb_add_char(out, ')');
+    if (fn->limit > 0)
+        print_n(out, " limit ", fn->limit);
+    if (fn->filter != NULL) {
+        sb_add_str(out, " if (");
+        filter_print(out, fn->filter);
+        sb_add_char(out, ')');
+    }
+}
+
+static void
+print_by(struct sb *out, const struct stats_by *by)
+{
+    print_word(out, by->name);
+    if (by->step_text.len > 0) {
+        sb_add_char(out, ':');
+        sb_add_sv(out, by->step_text);
+    }
+    if (by->offset_text.len > 0) {
+        sb_add_str(out, " offset ");
+        sb_add_sv(out, by->offset_text);
+    }
+}
+
+static void
+print_stats(struct sb *out, const struct stats_spec *stats)
+{
+    sb_add_str(out, stats->nby > 0 ? "stats by (" : "stats ");
+    for (uint32_t i = 0; i < stats->nby; i++) {
+        print_comma(out, i);
+        print_by(out, &stats->by[i]);
+    }
+    if (stats->nby > 0)
+        sb_add_str(out, ") ");
+    for (uint32_t i = 0; i < stats->nfns; i++) {
+        print_comma(out, i);
+        print_function(out, &stats->fns[i]);
+        sb_add_str(out, " as ");
+        print_word(out, stats->fns[i].result);
+    }
+}
+
+static void
+print_uniq(struct sb *out, const struct pipe *pipe)
+{
+    sb_add_str(out, "uniq by (");
+    print_patterns(out, pipe->names, pipe->nnames);
+    sb_add_char(out, ')');
+    if (pipe->hits.len > 0)
+        sb_add_str(out, " with hits");
+    if (pipe->n > 0)
+        print_n(out, " limit ", pipe->n);
+}
+
+void
+print_pipe(struct sb *out, const struct pipe *pipe)
+{
+    switch (pipe->kind) {
+    case PIPE_FIELDS:
+    case PIPE_DELETE:
+        sb_add_str(out, pipe->kind == PIPE_FIELDS ? "fields " : "delete ");
+        print_patterns(out, pipe->names, pipe->nnames);
+        break;
+    case PIPE_COPY:
+    case PIPE_RENAME:
+        sb_add_str(out, pipe->kind == PIPE_COPY ? "copy " : "rename ");
+        print_pairs(out, pipe);
+        break;
+    case PIPE_LIMIT:
+        print_n(out, "limit ", pipe->n);
+        break;
+    case PIPE_OFFSET:
+        print_n(out, "offset ", pipe->n);
+        break;
+    case PIPE_SORT:
+        print_sort(out, pipe->sort);
+        break;
+    case PIPE_FILTER:
+        sb_add_str(out, "filter ");
+        filter_print(out, pipe->filter);
+        break;
+    case PIPE_UNIQ:
+        print_uniq(out, pipe);
+        break;
+    case PIPE_FIELD_NAMES:
+        sb_add_str(out, "field_names as ");
+        print_word(out, pipe->result);
+        break;
+    case PIPE_STATS:
+        print_stats(out, pipe->stats);
+        break;
+    case PIPE_LATER:
+        break;
+    }
+}
+
+void
+query_print(struct sb *out, const struct query *query)
+{
+    bool has_both = query->concurrency > 0 &&
+        query->ignore_global_time_filter;
+
+    if (query->concurrency > 0 || query->ignore_global_time_filter) {
+        sb_add_str(out, "options(");
+        if (query->concurrency > 0)
+            print_n(out, "concurrency=", query->concurrency);
+        if (has_both)
+            sb_add_str(out, ", ");
+        if (query->ignore_global_time_filter)
+            sb_add_str(out, "ignore_global_time_filter=true");
+        sb_add_str(out, ") ");
+    }
+    filter_print(out, query->filter);
+    for (const struct pipe *pipe = query->pipes; pipe != NULL;
+        pipe = pipe->next) {
+        sb_add_str(out, " | ");
+        print_pipe(out, pipe);
+    }
+}
