@@ -281,7 +281,7 @@ take_function(struct parser *p, struct stats_spec *stats)
 {
     struct stats_fn *fn = &stats->fns[stats->nfns];
     uint32_t pos = lexer_pos(&p->lex);
-    const struct function_name *name;
+    const struct function_name *name = NULL;
 
     if (find_function(p, &name) == -1)
         return -1;
