@@ -190,6 +190,63 @@ num_parse_size(struct sv text, uint64_t *bytes)
     return true;
 }
 
+/* Digits as they stand, of the fraction as many as scale can count. */
+struct scaled {
+    uint64_t whole;
+    uint64_t fraction;
+    uint64_t scale; /* fraction / scale is the part behind the point */
+    size_t digits;
+    size_t len;     /* bytes of text */
+};
+
+static void
+scaled_read(struct sv text, struct scaled *s)
+{
+    size_t i = 0;
+
+    *s = (struct scaled){.scale = 1};
+    for (; i < text.len && is_digit(text.ptr[i]); i++, s->digits++) {
+        if (__builtin_mul_overflow(s->whole, 10, &s->whole)
+            || __builtin_add_overflow(s->whole,
+                (uint64_t)(text.ptr[i] - '0'), &s->whole))
+            s->whole = UINT64_MAX; /* the next digit overflows, too */
+    }
+    if (i < text.len && text.ptr[i] == '.') {
+        for (i++; i < text.len && is_digit(text.ptr[i]); i++, s->digits++) {
+            if (s->scale < UINT64_C(1000000000000000000)) {
+                s->fraction = 10 * s->fraction
+                    + (uint64_t)(text.ptr[i] - '0');
+                s->scale *= 10;
+            }
+        }
+    }
+    s->len = i;
+}
+
+bool
+num_take_unit(struct sv *text, const struct num_unit *units, size_t nunits,
+    uint64_t *sum)
+{
+    struct scaled s;
+    struct sv rest;
+    unsigned __int128 product;
+    size_t u = 0;
+
+    scaled_read(*text, &s);
+    if (s.digits == 0)
+        return false;
+    rest = sv_sub(*text, s.len, SIZE_MAX);
+    while (u < nunits && !sv_starts_with(rest, units[u].name))
+        u++;
+    if (u == nunits)
+        return false;
+    *text = sv_sub(rest, units[u].name.len, SIZE_MAX);
+    product = (unsigned __int128)s.whole * units[u].factor
+        + (unsigned __int128)s.fraction * units[u].factor / s.scale + *sum;
+    *sum = product > UINT64_MAX ? UINT64_MAX : (uint64_t)product;
+    return true;
+}
+
 size_t
 num_print_u64(char *dst, uint64_t v)
 {

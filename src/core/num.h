@@ -18,6 +18,21 @@ bool num_parse_double(struct sv text, double *out); /* C locale, no hex, finite 
 /* "64MiB", "10KB", "1.5GiB", "4096": KB MB GB TB are powers of 1000. */
 bool num_parse_size(struct sv text, uint64_t *bytes);
 
+/* A unit that begins like another one stands before it in a table. */
+struct num_unit {
+    struct sv name;
+    uint64_t factor;
+};
+
+/*
+ * Cuts one number with its unit ("12s", "1.5KB", ".5h") off *text and adds
+ * number * factor to *sum; decimals beyond a whole one are cut.  A sum above
+ * UINT64_MAX becomes UINT64_MAX.  false: there is no such thing, and *text
+ * and *sum are as they were.
+ */
+bool num_take_unit(struct sv *text, const struct num_unit *units,
+    size_t nunits, uint64_t *sum);
+
 /*
  * Shortest decimal that reads back as the same double, without an exponent;
  * integral values without ".0"; "NaN", "+Inf", "-Inf".  dst holds at least

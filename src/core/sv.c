@@ -127,6 +127,20 @@ sv_utf8_len(const char *ptr, const char *end)
     return 4;
 }
 
+unsigned
+sv_utf8_rune(const char *ptr, const char *end, uint32_t *rune)
+{
+    static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    unsigned len = sv_utf8_len(ptr, end);
+
+    if (len == 0)
+        return 0;
+    *rune = (unsigned char)ptr[0] & mask[len];
+    for (unsigned i = 1; i < len; i++)
+        *rune = *rune << 6 | ((unsigned char)ptr[i] & 0x3f);
+    return len;
+}
+
 bool
 sv_is_utf8(struct sv v)
 {

@@ -57,5 +57,7 @@ bool sv_is_utf8(struct sv v);
  * is before end; 0 if there is none.
  */
 unsigned sv_utf8_len(const char *ptr, const char *end);
+/* The same, and the code point; *rune is left alone where there is none. */
+unsigned sv_utf8_rune(const char *ptr, const char *end, uint32_t *rune);
 
 #endif

@@ -31,12 +31,6 @@ clock_mono_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-struct civil {
-    int year;
-    unsigned month; /* 1..12 */
-    unsigned day;   /* 1..31 */
-};
-
 /* Days of a 400-year cycle of the Gregorian calendar, and to 0000-03-01. */
 #define DAYS_PER_ERA 146097
 #define DAYS_TO_1970 719468
@@ -52,7 +46,7 @@ floor_div(int64_t a, int64_t b)
  * Years are counted from March, so that the day that only leap years have is
  * the last of the year, and the months' lengths follow 153 days per 5 months.
  */
-static struct civil
+struct civil
 civil_from_days(int64_t days)
 {
     int64_t shifted = days + DAYS_TO_1970;
@@ -71,8 +65,8 @@ civil_from_days(int64_t days)
     return c;
 }
 
-static int64_t
-days_from_civil(struct civil c)
+int64_t
+civil_to_days(struct civil c)
 {
     int64_t year = (int64_t)c.year - (c.month <= 2);
     int64_t era = floor_div(year, 400);
@@ -100,16 +94,12 @@ time_day_start(uint32_t day)
     int64_t ns;
 
     /* The first day of int64_t begins before its range does. */
-    if (__builtin_mul_overflow(days_from_civil(c), NS_PER_DAY, &ns))
+    if (__builtin_mul_overflow(civil_to_days(c), NS_PER_DAY, &ns))
         return c.year < 1970 ? INT64_MIN : INT64_MAX;
     return ns;
 }
 
-static const struct {
-    struct sv name;
-    int64_t ns;
-} duration_units[] = {
-    /* A unit that begins like another one stands before it. */
+static const struct num_unit duration_units[] = {
     {{"ns", 2}, 1},
     {{"us", 2}, NS_PER_US},
     {{"\xc2\xb5s", 3}, NS_PER_US}, /* U+00B5 */
@@ -122,46 +112,6 @@ static const struct {
     {{"w", 1}, 7 * NS_PER_DAY},
     {{"y", 1}, 365 * NS_PER_DAY},
 };
-
-/* Cuts "12" or "1.5" off text and multiplies; digits beyond ns are cut. */
-static bool
-duration_take(struct sv *text, uint64_t *ns)
-{
-    uint64_t whole = 0, unit = 0, fraction = 0, scale = 1, product;
-    size_t i = 0, digits = 0;
-
-    for (; i < text->len && text->ptr[i] >= '0' && text->ptr[i] <= '9'; i++) {
-        if (__builtin_mul_overflow(whole, 10, &whole)
-            || __builtin_add_overflow(whole,
-                (uint64_t)(text->ptr[i] - '0'), &whole))
-            return false;
-        digits++;
-    }
-    if (i < text->len && text->ptr[i] == '.') {
-        for (i++; i < text->len && text->ptr[i] >= '0'
-            && text->ptr[i] <= '9'; i++) {
-            digits++;
-            if (scale < UINT64_C(1000000000000000000)) {
-                fraction = 10 * fraction + (uint64_t)(text->ptr[i] - '0');
-                scale *= 10;
-            }
-        }
-    }
-    if (digits == 0)
-        return false;
-    *text = sv_sub(*text, i, SIZE_MAX);
-    for (size_t u = 0; u < ARRAY_LEN(duration_units); u++) {
-        if (sv_starts_with(*text, duration_units[u].name)) {
-            unit = (uint64_t)duration_units[u].ns;
-            *text = sv_sub(*text, duration_units[u].name.len, SIZE_MAX);
-            break;
-        }
-    }
-    if (unit == 0 || __builtin_mul_overflow(whole, unit, &product))
-        return false;
-    product += (uint64_t)((unsigned __int128)fraction * unit / scale);
-    return !__builtin_add_overflow(*ns, product, ns);
-}
 
 bool
 time_parse_duration(struct sv text, int64_t *ns)
@@ -178,7 +128,8 @@ time_parse_duration(struct sv text, int64_t *ns)
         return true;
     }
     while (text.len > 0) {
-        if (!duration_take(&text, &total))
+        if (!num_take_unit(&text, duration_units, ARRAY_LEN(duration_units),
+            &total))
             return false;
     }
     if (total > (uint64_t)INT64_MAX + (negative ? 1 : 0))

@@ -14,6 +14,16 @@
 int64_t clock_wall_ns(void);
 int64_t clock_mono_ns(void);
 
+/* A date of the Gregorian calendar, also before it was made. */
+struct civil {
+    int year;
+    unsigned month; /* 1 to 12 */
+    unsigned day;   /* 1 to 31 */
+};
+/* Days since 1970-01-01; a day behind the month's end counts on. */
+struct civil civil_from_days(int64_t days);
+int64_t civil_to_days(struct civil date);
+
 /* UTC day as the number 20261121, and the first nanosecond of that day. */
 uint32_t time_day(int64_t ns);
 int64_t time_day_start(uint32_t day);
