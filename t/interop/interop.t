@@ -35,7 +35,7 @@ my %transports = (proto => 'HTTP', json => 'HTTP', grpc => 'gRPC');
 
 # encoding and compression of each row
 my %rows = (
-    js => [map { ["proto", $_], ["json", $_] } qw(none gzip)],
+    js => [map { ["proto", $_], ["json", $_], ["grpc", $_] } qw(none gzip)],
     python => [(map { ["proto", $_], ["json", $_] } qw(none gzip deflate)),
         map { ["grpc", $_] } qw(none gzip)],
     go => [map { ["proto", $_], ["json", $_], ["grpc", $_] } qw(none gzip)],
@@ -265,5 +265,4 @@ compare_row($_, 'parts') for @runs;
 diag($_) for '', table(), '', @about,
     'not shown by the Jaeger API and so not compared: '
     . join('; ', interop_unseen());
-plan skip_all => join ', ', @about unless @runs;
 done_testing;

@@ -252,7 +252,8 @@ func (m *maker) everything() {
 	root.End()
 }
 
-// Several requests; a chain and a fan in one, times with all digits.
+// Several requests, larger than the windows of HTTP/2; a chain and a fan in
+// one, times with all digits.
 func (m *maker) many() {
 	ctx, root := m.front.Start(context.Background(), "many",
 		trace.WithTimestamp(m.start.Add(1)))
@@ -271,7 +272,8 @@ func (m *maker) many() {
 			trace.WithAttributes(attribute.Int("i", i),
 				attribute.Float64("half", float64(i)/2),
 				attribute.String("name", fmt.Sprintf("n%d", i)),
-				attribute.Bool("odd", i%2 == 1)))
+				attribute.Bool("odd", i%2 == 1),
+				attribute.String("pad", strings.Repeat("p", i%8*1000))))
 		span.End(trace.WithTimestamp(m.start.Add(time.Duration(1+i%7)*
 			time.Second + time.Duration(i*7919%1000000000))))
 		if i%2 == 1 {

@@ -246,7 +246,10 @@ final class Driver {
         root.end();
     }
 
-    /** Several requests; a chain and a fan in one, times with all digits. */
+    /**
+     * Several requests, larger than the windows of HTTP/2; a chain and a fan
+     * in one, times with all digits.
+     */
     private void many() {
         Span root = front.spanBuilder("many").setNoParent()
             .setStartTimestamp(start + 1, NS).startSpan();
@@ -259,7 +262,8 @@ final class Driver {
                 .setStartTimestamp(start + 1000 + i * 999L, NS)
                 .setAttribute("i", i).setAttribute("half", i / 2.0)
                 .setAttribute("name", "n" + i)
-                .setAttribute("odd", i % 2 == 1).startSpan();
+                .setAttribute("odd", i % 2 == 1)
+                .setAttribute("pad", "p".repeat(i % 8 * 1000)).startSpan();
             span.end(start + (1 + i % 7) * SECOND + i * 7919L % SECOND, NS);
             if (i % 2 == 1) {
                 last = span;

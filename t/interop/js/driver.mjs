@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// node driver.mjs URL proto|json none|gzip SEED START OUT: makes spans with the
-// OpenTelemetry SDK, exports them to URL and writes what the SDK itself holds
-// of them to OUT, one JSON object a line (t/lib/Test/Interop.pm describes
-// it).  Ids follow from SEED, times from START (seconds).
+// node driver.mjs TARGET proto|json|grpc none|gzip SEED START OUT: makes spans
+// with the OpenTelemetry SDK, exports them to TARGET (a URL, or host:port for
+// gRPC) and writes what the SDK itself holds of them to OUT, one JSON object a
+// line (t/lib/Test/Interop.pm describes it).  Ids follow from SEED, times from
+// START (seconds).
 
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import {
   ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, createTraceState, trace,
 } from '@opentelemetry/api';
+import { OTLPTraceExporter as GrpcExporter }
+  from '@opentelemetry/exporter-trace-otlp-grpc';
 import { OTLPTraceExporter as JsonExporter }
   from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtoExporter }
@@ -20,12 +23,14 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 
-const [url, encoding, compression, seed, startText, out]
+const [target, encoding, compression, seed, startText, out]
   = process.argv.slice(2);
-const Exporter = { proto: ProtoExporter, json: JsonExporter }[encoding];
+const Exporter = {
+  proto: ProtoExporter, json: JsonExporter, grpc: GrpcExporter,
+}[encoding];
 if (!Exporter || !out) {
-  console.error('usage: node driver.mjs URL proto|json none|gzip SEED START '
-    + 'OUT');
+  console.error('usage: node driver.mjs TARGET proto|json|grpc none|gzip SEED '
+    + 'START OUT');
   process.exit(2);
 }
 const start = Number(startText);
@@ -51,7 +56,9 @@ class FailureSeen {
 
 const memory = new InMemorySpanExporter();
 const exporter = new FailureSeen(new Exporter({
-  url, timeoutMillis: 10000, compression,
+  url: encoding === 'grpc' ? `http://${target}` : target,
+  timeoutMillis: 10000,
+  compression,
 }));
 
 // Bytes that follow from the seed: SHA-256 of it and a counter.

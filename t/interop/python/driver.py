@@ -186,8 +186,8 @@ class Maker:
         root.end()
 
     def many(self):
-        """Several requests; a chain and a fan in one, times with all
-        digits."""
+        """Several requests, larger than the windows of HTTP/2; a chain and a
+        fan in one, times with all digits."""
         root = self.front.start_span('many', start_time=self.start + 1)
         last = root
         for i in range(MANY_SPANS):
@@ -195,7 +195,8 @@ class Maker:
             span = tracer.start_span(
                 f'step {i % 17}', within(last if i % 2 else root),
                 SpanKind(i % 5),
-                {'i': i, 'half': i / 2, 'name': f'n{i}', 'odd': i % 2 == 1},
+                {'i': i, 'half': i / 2, 'name': f'n{i}', 'odd': i % 2 == 1,
+                 'pad': 'p' * (i % 8 * 1000)},
                 start_time=self.start + 1000 + i * 999)
             span.end(self.start + (1 + i % 7) * SECOND + i * 7919 % SECOND)
             if i % 2:

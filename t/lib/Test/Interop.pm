@@ -20,8 +20,9 @@
 # bytes as base64; array, a list of values; kvlist, a list of [key, value];
 # empty.  What an SDK cannot set or does not send is left out.
 #
-# The server shows its spans through Jaeger's API, which has no place for some
-# of this; interop_unseen() lists it.
+# The server shows its spans through Jaeger's API: each trace by its id, the
+# services, their span names, and a search for each service.  That API has no
+# place for some of the above; interop_unseen() lists it.
 
 package Test::Interop;
 
@@ -257,26 +258,46 @@ sub _difference {
         . substr($text->encode($want), 0, 200);
 }
 
-# The names that the API lists: services, and span names of each.
-sub _names_missing {
+# Ids of the traces that a search finds; decoding all of it would take long.
+sub _search {
+    my ($spoor, $service) = @_;
+    my $reply = $spoor->get('/select/jaeger/api/traces?limit=1000&start=0'
+        . '&service=' . uri($service));
+
+    return $reply->{body} =~ /"traceID":"([0-9a-f]+)","spans"/g;
+}
+
+# What is in one list only.
+sub _set_difference {
+    my ($what, $got, $want) = @_;
+    my %got = map { $_ => 1 } @$got;
+    my %want = map { $_ => 1 } @$want;
+
+    return ((map { "$what: no $_" } grep { !$got{$_} } sort keys %want),
+        map { "$what: $_ too much" } grep { !$want{$_} } sort keys %got);
+}
+
+# The lists of the API: services, span names and traces of each.
+sub _lists_differ {
     my ($spoor, $spans) = @_;
-    my (%want, @missing);
+    my (%names, %traces, @differences);
 
     for my $span (@$spans) {
         my $service = $span->{resource}{'service.name'}{value};
-        $want{$service}{$span->{name}} = 1;
+        $names{$service}{$span->{name}} = 1;
+        $traces{$service}{_id($span->{traceId})} = 1;
     }
-    my %services = map { $_ => 1 } jaeger_names($spoor);
-    for my $service (sort keys %want) {
-        push @missing, "service $service" unless $services{$service};
-        my %names = map { $_ => 1 } jaeger_names($spoor, $service);
-        push @missing, map { "$service: no span name $_" }
-            grep { length && !$names{$_} } sort keys %{$want{$service}};
-        push @missing, map { "$service: span name $_ too much" }
-            grep { !$want{$service}{$_} } sort keys %names;
+    my %listed = map { $_ => 1 } jaeger_names($spoor);
+    for my $service (sort keys %names) {
+        push @differences, "no service $service" unless $listed{$service};
+        push @differences, _set_difference("span names of $service",
+            [jaeger_names($spoor, $service)],
+            [grep { length } keys %{$names{$service}}]);
+        push @differences, _set_difference("search for $service",
+            [_search($spoor, $service)], [keys %{$traces{$service}}]);
     }
-    splice @missing, $differences_shown;
-    return @missing;
+    splice @differences, $differences_shown;
+    return @differences;
 }
 
 # { sent, found, equal, shown, notes }: how many of the SDK's spans there are,
@@ -302,7 +323,7 @@ sub interop_compare {
         $equal++ unless @differences;
         push @notes, @differences if $found - $equal <= $differences_shown;
     }
-    push @notes, _names_missing($spoor, $spans) if $found;
+    push @notes, _lists_differ($spoor, $spans) if $found;
     return { sent => scalar @$spans, found => $found, equal => $equal,
         shown => $shown, notes => \@notes };
 }

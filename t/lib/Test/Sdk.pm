@@ -86,7 +86,7 @@ sub _reason {
     my $said = $run->{err} . $run->{out};
 
     return "$what cannot reach its registry: $1"
-        if $said =~ /([^\n]*$unreachable[^\n]*)/;
+        if $said =~ /([^\n]{0,80}$unreachable[^\n]{0,80})/;
     return "$what took too long" if $run->{status} == 128 + 9;
     die "$what failed: " . substr($said, -3000) . "\n";
 }
