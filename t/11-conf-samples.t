@@ -28,7 +28,8 @@ my $defaults = values_of();
 my $small = spoor_root() . '/conf/spoor.yaml';
 my $full = spoor_root() . '/conf/spoor.full.yaml';
 
-is values_of('-c', $small), $defaults, 'spoor.yaml has the defaults';
+is values_of('-c', $small), values_of('-otlpGRPCListenAddr=:4317'),
+    'spoor.yaml has the defaults, and the port of OTLP over gRPC';
 is values_of('-c', $full), $defaults, 'spoor.full.yaml as it is';
 
 open my $in, '<', $full or die "$full: $!\n";

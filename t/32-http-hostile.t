@@ -156,7 +156,7 @@ for my $host ('', "Host: a\r\nHost: a\r\n", "Host: a\r\nhost: b\r\n",
 # --- other protocols ---------------------------------------------------------
 
 for my $bytes ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\x80\x2e\x01",
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+    "PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n", "PRI / HTTP/2.0\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
     "*1\r\n\$4\r\nPING\r\n", "\0" x 40, "EHLO a\r\n",
     "HTTP/1.1 200 OK\r\n\r\n", "{\"a\":1}\n", "\xff\xf4\xff\xfd\x06") {
     (my $name = substr $bytes, 0, 12) =~ s/([^ -~])/sprintf '\\x%02x', ord $1/ge;

@@ -10,6 +10,7 @@
 
 void admin_home(struct http_req *req);
 void admin_health(struct http_req *req);
+void admin_grpc_health(struct http_req *req); /* grpc.health.v1 */
 void admin_healthy(struct http_req *req);
 void admin_ready(struct http_req *req);
 void admin_insert_ready(struct http_req *req);

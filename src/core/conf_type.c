@@ -225,7 +225,8 @@ conf_type_check_item(const struct conf_row *row, struct sv text,
     if (text.len > CONF_VALUE_BYTES_MAX)
         return err_set(err, ERR_LIMIT,
             "has an item that is longer than %zu bytes", CONF_VALUE_BYTES_MAX);
-    if (conf_row_index(row) == CONF_ROW_http_listen &&
+    if ((conf_row_index(row) == CONF_ROW_http_listen ||
+            conf_row_index(row) == CONF_ROW_otlp_grpc_listen) &&
         !is_listen_address(text))
         return err_set(err, ERR_INVALID,
             "must be host:port, :port or [address]:port, not \"%.*s\"",

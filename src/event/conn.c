@@ -126,6 +126,16 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
     return conn;
 }
 
+void
+conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *arg)
+{
+    OBJ_CHECK(conn, CONN_MAGIC);
+    check(conn->state == CONN_OPEN);
+    check(ops->on_readable != NULL && ops->on_closed != NULL);
+    conn->ops = ops;
+    conn->arg = arg;
+}
+
 static void
 conn_set_state(struct conn *conn, enum conn_state state)
 {

@@ -43,6 +43,8 @@ struct conn_ops {
 /* Takes the non-blocking fd.  Not reading until conn_want_read(true). */
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops,
     void *arg);
+/* Callbacks go to another owner from now on: the protocol became known. */
+void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *arg);
 /* Closes at once; what is queued is dropped. */
 void conn_free(struct conn *conn);
 /*

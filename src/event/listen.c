@@ -192,11 +192,23 @@ listen_make_table(struct err *err)
     return 0;
 }
 
-static bool
-listen_is_named(const struct conf_list *list, const char *spec)
+/* The Nth address that conf names, or NULL. */
+static const char *
+listen_named(const struct conf *conf, unsigned n)
 {
-    for (unsigned i = 0; i < list->n; i++)
-        if (strcmp(list->v[i], spec) == 0)
+    if (n < conf->http_listen.n)
+        return conf->http_listen.v[n];
+    n -= conf->http_listen.n;
+    return n < conf->otlp_grpc_listen.n ? conf->otlp_grpc_listen.v[n] : NULL;
+}
+
+static bool
+listen_is_named(const struct conf *conf, const char *spec)
+{
+    const char *named;
+
+    for (unsigned i = 0; (named = listen_named(conf, i)) != NULL; i++)
+        if (strcmp(named, spec) == 0)
             return true;
     return false;
 }
@@ -204,22 +216,22 @@ listen_is_named(const struct conf_list *list, const char *spec)
 int
 listen_open(const struct conf *conf, struct err *err)
 {
-    const struct conf_list *list = &conf->http_listen;
     unsigned before = nlisteners;
+    const char *spec;
 
     if (listen_make_table(err) != 0)
         return -1;
-    for (unsigned i = 0; i < list->n; i++) {
-        if (listener_find(list->v[i]) != NULL)
+    for (unsigned i = 0; (spec = listen_named(conf, i)) != NULL; i++) {
+        if (listener_find(spec) != NULL)
             continue;
-        if (listener_add(list->v[i], err) != 0) {
+        if (listener_add(spec, err) != 0) {
             while (nlisteners > before)
                 listener_close(&listeners[--nlisteners]);
             return -1;
         }
     }
     for (unsigned i = 0; i < nlisteners; i++)
-        listeners[i].is_wanted = listen_is_named(list, listeners[i].spec);
+        listeners[i].is_wanted = listen_is_named(conf, listeners[i].spec);
     return 0;
 }
 

@@ -16,7 +16,7 @@
 
 struct process;
 
-/* Addresses in http.listen: each costs a descriptor in every process. */
+/* Addresses in http.listen and otlp_grpc.listen: each costs a descriptor in every process. */
 #define LISTEN_MAX 64
 /* Slots with a place in the table of loads: three times 256 workers. */
 #define LISTEN_SLOTS_MAX 768

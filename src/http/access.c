@@ -77,8 +77,11 @@ count_reply(const struct stream *stream)
     const struct route_counters *row;
     int format = sv_starts_with(type, SV("application/json")) ? FORMAT_JSON
                                                                : FORMAT_PROTOBUF;
-    bool is_error = stream->status >= 400;
+    bool is_error = stream->status >= 400 || stream->grpc_status != 0;
 
+    metric_add(req->version == HTTP_2 ? stream->is_grpc
+            ? METRIC_HTTP_PROTOCOL_GRPC : METRIC_HTTP_PROTOCOL_HTTP2
+            : METRIC_HTTP_PROTOCOL_HTTP1, 1);
     if (req->route == NULL || counted == NULL) {
         metric_add(METRIC_HTTP_REQUESTS_OTHER, 1);
         if (is_error)
@@ -89,6 +92,15 @@ count_reply(const struct stream *stream)
     metric_add(row->requests[format], 1);
     if (is_error)
         metric_add(row->errors[format], 1);
+}
+
+static const char *
+protocol_name(const struct stream *stream)
+{
+    if (stream->is_grpc)
+        return "gRPC";
+    return stream->req.version == HTTP_2 ? "HTTP/2"
+        : stream->req.version == HTTP_1_1 ? "HTTP/1.1" : "HTTP/1.0";
 }
 
 void
@@ -108,8 +120,9 @@ access_ended(const struct stream *stream, bool is_broken)
         metric_observe_ns(METRIC_HTTP_SECONDS_SELECT, took_ns);
     if (flags & ROUTE_HEALTH)
         return;
-    log_debug("%s: %d%s to %.*s %.*s, %zu bytes in, %llu out, %lld us",
-        req->peer, stream->status,
+    log_debug("%s: %s %d%s to %.*s %.*s, %zu bytes in, %llu out, %lld us",
+        req->peer, protocol_name(stream),
+        stream->is_grpc ? (int)stream->grpc_status : stream->status,
         stream->is_aborted || is_broken ? " (broken)" : "",
         SV_ARG(sv_sub(req->method_name, 0, 32)),
         SV_ARG(sv_sub(req->raw_path, 0, PATH_LOGGED_MAX)), req->body.len,

@@ -19,30 +19,11 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
-#include "event/listen.h"
+#include "http/h2.h"
 
 #define H1_MAGIC 0x314e4f43u /* "CON1" */
 
 static void h1_run(struct h1_conn *h1);
-
-/* --- who may be let go when connections are short --- */
-
-static void
-wait_list_remove(struct h1_conn *h1)
-{
-    if (h1->is_waiting)
-        TAILQ_REMOVE(&h1->server->waiting, h1, wait_link);
-    h1->is_waiting = false;
-}
-
-/* Or moves to its end: something happened on the connection. */
-static void
-wait_list_add(struct h1_conn *h1)
-{
-    wait_list_remove(h1);
-    TAILQ_INSERT_TAIL(&h1->server->waiting, h1, wait_link);
-    h1->is_waiting = true;
-}
 
 /* --- the end of a connection --- */
 
@@ -57,7 +38,7 @@ h1_free(struct h1_conn *h1)
 
 /* Everything but the memory, and but a request that a handler has. */
 static void
-h1_detach(struct h1_conn *h1)
+h1_let_go(struct h1_conn *h1)
 {
     bool is_handled = h1->state == H1_REPLY && h1->request != NULL &&
         !h1->request->reply_ended;
@@ -66,11 +47,6 @@ h1_detach(struct h1_conn *h1)
     h1->conn = NULL;
     loop_timer_free(h1->timer);
     h1->timer = NULL;
-    wait_list_remove(h1);
-    TAILQ_REMOVE(&h1->server->conns, h1, link);
-    h1->server->nconns--;
-    metric_gauge_add(METRIC_HTTP_CONNECTIONS, -1);
-    listen_conn_ended();
     if (is_handled)
         return;
     if (h1->request != NULL)
@@ -80,11 +56,27 @@ h1_detach(struct h1_conn *h1)
     loop_later_add(h1->server->process->loop, &h1->later);
 }
 
-void
-h1_reap(struct h1_conn *h1)
+static void
+h1_detach(struct h1_conn *h1)
 {
-    check(h1->state == H1_CLOSED);
-    h1_run(h1);
+    server_conn_remove(&h1->base);
+    h1_let_go(h1);
+}
+
+static struct h1_conn *
+h1_of(struct server_conn *base)
+{
+    struct h1_conn *h1 = (struct h1_conn *)(void *)base;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    return h1;
+}
+
+static void
+IMPL(server_conn_ops.reap) h1_reap(struct server_conn *base)
+{
+    check(h1_of(base)->state == H1_CLOSED);
+    h1_run(h1_of(base));
 }
 
 void
@@ -106,35 +98,27 @@ h1_kill(struct h1_conn *h1)
 }
 
 static void
-reader_is_slow(struct h1_conn *h1)
+IMPL(server_conn_ops.kill) h1_kill_base(struct server_conn *base)
+{
+    h1_kill(h1_of(base));
+}
+
+static void
+h1_slow_reader(struct h1_conn *h1)
 {
     metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
     log_warn("%s: takes its reply too slowly", conn_peer(h1->conn));
     h1_kill(h1);
 }
 
-void
-h1_check_reader(struct h1_conn *h1)
+static void
+IMPL(server_conn_ops.check_reader) h1_check_reader(struct server_conn *base)
 {
-    const struct conf *conf = h1->server->process->conf;
-    int64_t now_ns = loop_now_ns(h1->server->process->loop);
-    size_t queued = conn_queued(h1->conn);
-    uint64_t taken = h1->written - queued;
-    uint64_t least = conf->body_rate *
-        (uint64_t)(conf->send_timeout / NS_PER_MS) / 1000;
+    struct h1_conn *h1 = h1_of(base);
 
-    if (queued == 0) {
-        h1->mark_ns = 0;
-        return;
-    }
-    if (h1->mark_ns != 0 && now_ns - h1->mark_ns < conf->send_timeout)
-        return;
-    if (h1->mark_ns != 0 && taken - h1->mark_taken < least) {
-        reader_is_slow(h1);
-        return;
-    }
-    h1->mark_ns = now_ns;
-    h1->mark_taken = taken;
+    if (reader_is_slow(&h1->reader, conn_queued(h1->conn),
+            h1->server->process))
+        h1_slow_reader(h1);
 }
 
 void
@@ -154,7 +138,7 @@ IMPL(on_closed) h1_on_closed(UNUSED struct conn *conn, enum conn_close why,
 
     OBJ_CHECK(h1, H1_MAGIC);
     if (why == CONN_CLOSE_TIMEOUT)
-        reader_is_slow(h1);
+        h1_slow_reader(h1);
     else
         h1_kill(h1);
 }
@@ -187,6 +171,7 @@ head_refuse(struct h1_conn *h1, int status, const char *why)
             : METRIC_HTTP_REFUSED_BAD_REQUEST, 1);
     if (req->pool == NULL)
         req->pool = pool_new(STREAM_POOL_BYTES_MAX);
+    req->version = HTTP_1_1;
     req->method = HTTP_OTHER;
     req->method_name = h1_span_sv(request->head.method, h1->in);
     req->raw_path = h1_span_sv(request->head.target, h1->in);
@@ -229,7 +214,7 @@ head_complete(struct h1_conn *h1)
             (unsigned long long)request->body_max);
     } else {
         h1->state = H1_BODY;
-        wait_list_add(h1);
+        server_wait(&h1->base);
         h1_body_begin(h1);
     }
 }
@@ -252,20 +237,46 @@ h1_fill(struct h1_conn *h1)
     return n;
 }
 
+/*
+ * The first bytes of a connection say whether it is one of HTTP/2.  True: it
+ * is, or it may be and more bytes are needed.
+ */
+static bool
+is_preface(struct h1_conn *h1)
+{
+    return !h1->had_request && h1->in_len > 0 && !h1->saw_eof &&
+        memcmp(h1->in, H2_PREFACE, MIN(h1->in_len, H2_PREFACE_BYTES)) == 0;
+}
+
+/* Gives the socket and what was read of it to h2.c. */
+static void
+become_h2(struct h1_conn *h1)
+{
+    h2_take(h1->conn, &h1->base, sv_make(h1->in, h1->in_len));
+    h1->in_pos = h1->in_len;
+    h1_let_go(h1);
+}
+
 /* Parses what is there, else reads; false: wait. */
 static bool
 head_step(struct h1_conn *h1)
 {
     const struct conf *conf = h1->server->process->conf;
-    enum h1_result result;
+    bool may_be_h2 = is_preface(h1);
+    enum h1_result result = H1_MORE;
     ssize_t n;
 
+    if (may_be_h2 && h1->in_len >= H2_PREFACE_BYTES) {
+        become_h2(h1);
+        return false;
+    }
     if (h1->in_len > 0) {
         if (h1->request == NULL) {
             h1_request_begin(h1);
-            wait_list_add(h1);
+            server_wait(&h1->base);
         }
-        result = h1_head_feed(&h1->request->head, h1->in, h1->in_len);
+        if (!may_be_h2)
+            result = h1_head_feed(&h1->request->head, h1->in, h1->in_len);
         if (result == H1_DONE) {
             head_complete(h1);
             return true;
@@ -312,7 +323,7 @@ watch_for_end(struct h1_conn *h1)
     } else if (n == 0) {
         conn_want_read(h1->conn, false);
         if (route != NULL && (route->flags & ROUTE_SELECT) != 0)
-            h1_set_deadline(h1, H1_EOF_GRACE_NS);
+            h1_set_deadline(h1, HTTP_EOF_GRACE_NS);
     }
 }
 
@@ -323,7 +334,7 @@ reply_step(struct h1_conn *h1)
     struct h1_request *request = h1->request;
     bool closes = request->reply_closes || !request->is_complete;
 
-    wait_list_remove(h1);
+    server_wait_end(&h1->base);
     if (!request->reply_ended) {
         if (!h1->is_dry)
             watch_for_end(h1);
@@ -360,7 +371,7 @@ flush_step(struct h1_conn *h1)
         return false;
     }
     h1->state = H1_HEAD;
-    wait_list_add(h1);
+    server_wait(&h1->base);
     conn_want_read(h1->conn, true);
     h1_set_deadline(h1, h1->server->is_draining
             ? DRAIN_IDLE_NS : process->conf->idle_timeout);
@@ -488,6 +499,23 @@ static const struct conn_ops h1_conn_ops = {
     .on_closed = h1_on_closed,
 };
 
+static void
+IMPL(server_conn_ops.drain) h1_drain(struct server_conn *base)
+{
+    struct h1_conn *h1 = h1_of(base);
+
+    if (h1->state == H1_HEAD && h1->request == NULL)
+        h1_set_deadline(h1, h1->had_request ? DRAIN_IDLE_NS
+                                            : 4 * DRAIN_IDLE_NS);
+}
+
+static const struct server_conn_ops h1_server_ops = {
+    .drain = h1_drain,
+    .kill = h1_kill_base,
+    .reap = h1_reap,
+    .check_reader = h1_check_reader,
+};
+
 void
 h1_open(struct server *server, int fd)
 {
@@ -502,18 +530,8 @@ h1_open(struct server *server, int fd)
     h1->later.fn = h1_on_later;
     h1->later.arg = h1;
     h1->born_ns = loop_now_ns(process->loop);
-    TAILQ_INSERT_TAIL(&server->conns, h1, link);
-    wait_list_add(h1);
-    server->nconns++;
+    server_conn_add(server, &h1->base, &h1_server_ops);
     conn_set_send_timeout(h1->conn, process->conf->send_timeout);
     conn_want_read(h1->conn, true);
     h1_set_deadline(h1, process->conf->header_timeout);
-}
-
-void
-h1_drain(struct h1_conn *h1)
-{
-    if (h1->state == H1_HEAD && h1->request == NULL)
-        h1_set_deadline(h1, h1->had_request ? DRAIN_IDLE_NS
-                                            : 4 * DRAIN_IDLE_NS);
 }

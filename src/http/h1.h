@@ -23,17 +23,8 @@
 #define H1_IN_BYTES (4 * KIB)
 /* Room behind a head, for the framing of chunks and the next request. */
 #define H1_IN_TAIL (1 * KIB)
-/* A connection reads at most this much before others have their turn. */
-#define H1_TURN_BYTES (256 * KIB)
-/* The same for requests that arrived together. */
+/* Requests that arrived together are answered in groups of this size. */
 #define H1_TURN_REQUESTS 16
-/* A body waits this long for memory before it is answered with 503. */
-#define H1_BODY_WAIT_NS (1 * NS_PER_SEC)
-/*
- * The client closed its side while a query runs: it has left, or it only
- * has nothing more to send.  An answer that is quick reaches the latter.
- */
-#define H1_EOF_GRACE_NS (50 * NS_PER_MS)
 /* Kept for the next requests of the process. */
 #define H1_KEPT_REQUESTS 64
 #define H1_KEPT_BUFS 64
@@ -67,6 +58,7 @@ struct h1_request {
 };
 
 struct h1_conn {
+    struct server_conn base; /* first: server_conn_ops find it by that */
     uint32_t magic;
     uint8_t state;       /* enum h1_state */
     bool is_running;     /* h1_run() is on the stack */
@@ -74,16 +66,13 @@ struct h1_conn {
     bool saw_eof;
     bool had_request;
     bool head_timed;     /* the deadline is that of the present head */
-    bool is_waiting;     /* on server->waiting: no whole request yet */
     struct server *server;
     struct conn *conn;
     struct loop_timer *timer;
     int64_t deadline_ns; /* monotonic; 0: none */
     int64_t born_ns;
     struct loop_later later;
-    uint64_t written;    /* bytes given to conn */
-    uint64_t mark_taken; /* what the client had taken of them ... */
-    int64_t mark_ns;     /* ... at this time; 0: it has all */
+    struct reader reader;
     size_t turn_bytes;
     unsigned turn_requests;
     char *in;            /* NULL when there is nothing in it */
@@ -91,22 +80,14 @@ struct h1_conn {
     size_t in_len;
     size_t in_pos;       /* consumed before this; 0 while reading a head */
     struct h1_request *request;
-    TAILQ_ENTRY(h1_conn) link;
-    TAILQ_ENTRY(h1_conn) wait_link;
 };
 
 /* Takes the descriptor. */
 void h1_open(struct server *server, int fd);
-/* The process drains: no further request but one that is on its way. */
-void h1_drain(struct h1_conn *h1);
 /* Closes at once; a request with a handler is aborted. */
 void h1_kill(struct h1_conn *h1);
-/* After h1_kill(), when the loop will not run again: frees it. */
-void h1_reap(struct h1_conn *h1);
 /* Sends what is queued and closes; the request must be over. */
 void h1_finish(struct h1_conn *h1);
-/* Closes if the client takes its replies more slowly than bodies may come. */
-void h1_check_reader(struct h1_conn *h1);
 /* The client sends no more, and no request of its is at work. */
 void h1_end_of_stream(struct h1_conn *h1);
 /* Frees what is kept for the next requests. */

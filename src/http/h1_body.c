@@ -75,23 +75,11 @@ h1_body_timeout(struct h1_conn *h1)
         body_refuse(h1, 408, "the body came too slowly");
 }
 
-/*
- * Each byte that arrives buys time at conf->body_rate; unspent time is kept
- * up to idle_timeout, so nobody can send much and then hold it for hours.
- */
 static void
 credit_bytes(struct h1_conn *h1, size_t n)
 {
-    const struct conf *conf = h1->server->process->conf;
-    struct h1_request *request = h1->request;
-    int64_t most_ns = now_of(h1) + conf->idle_timeout;
-
-    if (conf->body_rate == 0)
-        request->credit_ns = most_ns;
-    else
-        request->credit_ns += (int64_t)(n * (uint64_t)NS_PER_SEC /
-            conf->body_rate);
-    request->credit_ns = MIN(request->credit_ns, most_ns);
+    h1->request->credit_ns = body_credit_ns(h1->server->process,
+        h1->request->credit_ns, n);
 }
 
 /* Until more bytes come, or too late. */
@@ -130,7 +118,7 @@ body_has_room(struct h1_conn *h1)
         return false;
     }
     if (request->wait_until_ns == 0)
-        request->wait_until_ns = now_ns + H1_BODY_WAIT_NS;
+        request->wait_until_ns = now_ns + HTTP_BODY_WAIT_NS;
     body_wait(&request->body);
     conn_want_read(h1->conn, false);
     h1_set_deadline(h1, MAX(request->wait_until_ns - now_ns, 1));
@@ -154,9 +142,9 @@ data_from_socket(struct h1_conn *h1, size_t n)
     struct body *body = &h1->request->body;
     ssize_t got;
 
-    if (h1->is_dry || h1->turn_bytes >= H1_TURN_BYTES)
+    if (h1->is_dry || h1->turn_bytes >= HTTP_TURN_BYTES)
         return wait_for_bytes(h1);
-    n = MIN(n, H1_TURN_BYTES - h1->turn_bytes);
+    n = MIN(n, HTTP_TURN_BYTES - h1->turn_bytes);
     got = conn_read(h1->conn, body->ptr + body->len, n);
     h1->is_dry = got < (ssize_t)n;
     if (got == -1)
@@ -227,7 +215,7 @@ framing_step(struct h1_conn *h1)
         h1_write(h1, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     }
     h1->in_pos = h1->in_len = request->head.bytes;
-    if (h1->is_dry || h1->turn_bytes >= H1_TURN_BYTES)
+    if (h1->is_dry || h1->turn_bytes >= HTTP_TURN_BYTES)
         return wait_for_bytes(h1);
     n = h1_fill(h1);
     if (n == -1)

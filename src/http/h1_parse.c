@@ -75,6 +75,12 @@ h1_is_token(struct sv text)
 }
 
 bool
+h1_is_target(struct sv text)
+{
+    return all_of(text, CHAR_TARGET);
+}
+
+bool
 h1_is_field_value(struct sv text)
 {
     return all_of(text, CHAR_VALUE);

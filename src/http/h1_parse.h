@@ -82,6 +82,8 @@ h1_span_sv(struct h1_span span, const char *buf)
 
 /* RFC 9110 token: one or more tchar. */
 bool h1_is_token(struct sv text);
+/* Bytes that a request target is made of. */
+bool h1_is_target(struct sv text);
 /* Bytes of a field value: tab, space, visible, 0x80-0xff. */
 bool h1_is_field_value(struct sv text);
 

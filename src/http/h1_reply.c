@@ -19,7 +19,7 @@ request_of(const struct stream *stream)
 void
 h1_write(struct h1_conn *h1, const void *ptr, size_t len)
 {
-    h1->written += len;
+    h1->reader.written += len;
     conn_write(h1->conn, ptr, len);
 }
 
@@ -125,7 +125,7 @@ IMPL(stream_ops.data_take) reply_data_take(struct stream *stream, char *ptr,
     struct h1_request *request = request_of(stream);
 
     chunk_begin(request, len);
-    request->h1->written += len;
+    request->h1->reader.written += len;
     conn_write_take(request->h1->conn, ptr, len);
     chunk_end(request);
 }

@@ -151,26 +151,6 @@ h1_request_end(struct h1_conn *h1)
     h1->in_pos = 0;
 }
 
-static enum http_method
-method_of(struct sv name)
-{
-    static const struct {
-        struct sv name;
-        enum http_method method;
-    } methods[] = {
-        {{"GET", 3}, HTTP_GET},
-        {{"POST", 4}, HTTP_POST},
-        {{"HEAD", 4}, HTTP_HEAD},
-        {{"OPTIONS", 7}, HTTP_OPTIONS},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (sv_eq(methods[i].name, name))
-            return methods[i].method;
-    }
-    return HTTP_OTHER;
-}
-
 bool
 h1_request_fill(struct h1_conn *h1)
 {
@@ -189,8 +169,9 @@ h1_request_fill(struct h1_conn *h1)
     }
     req->headers = headers;
     req->nheaders = head->nfields;
+    req->version = head->minor == 0 ? HTTP_1_0 : HTTP_1_1;
     req->method_name = h1_span_sv(head->method, h1->in);
-    req->method = method_of(req->method_name);
+    req->method = stream_method(req->method_name);
     req->raw_path = h1_span_sv(head->path, h1->in);
     if (req->raw_path.len == 0) /* "GET http://host HTTP/1.1" */
         req->raw_path = SV("/");

@@ -15,6 +15,7 @@
 #include "event/loop.h"
 #include "http/body.h"
 #include "http/h1.h"
+#include "http/h2.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -38,7 +39,7 @@ make_room(void)
 {
     uint64_t most = server.process->conf->connections;
     uint64_t spare = MAX(most / 16, 1);
-    struct h1_conn *oldest = TAILQ_FIRST(&server.waiting);
+    struct server_conn *oldest = TAILQ_FIRST(&server.waiting);
 
     if (server.nconns + conn_left() < most - spare)
         return;
@@ -49,7 +50,7 @@ make_room(void)
     if (server.nconns < most - spare || oldest == NULL)
         return;
     metric_add(METRIC_HTTP_REFUSED_TOO_MANY_CONNECTIONS, 1);
-    h1_kill(oldest);
+    oldest->ops->kill(oldest);
 }
 
 static void
@@ -57,8 +58,6 @@ IMPL(listen_accept_fn) http_accept(int fd, UNUSED const char *peer,
     UNUSED void *arg)
 {
     make_room();
-    metric_add(METRIC_HTTP_CONNECTIONS_TOTAL, 1);
-    metric_gauge_add(METRIC_HTTP_CONNECTIONS, 1);
     h1_open(&server, fd);
 }
 
@@ -69,11 +68,11 @@ IMPL(listen_accept_fn) http_accept(int fd, UNUSED const char *peer,
 static void
 IMPL(loop_timer_fn) http_check_readers(UNUSED void *arg)
 {
-    struct h1_conn *h1, *next;
+    struct server_conn *conn, *next;
 
-    for (h1 = TAILQ_FIRST(&server.conns); h1 != NULL; h1 = next) {
-        next = TAILQ_NEXT(h1, link);
-        h1_check_reader(h1);
+    for (conn = TAILQ_FIRST(&server.conns); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, link);
+        conn->ops->check_reader(conn);
     }
     loop_timer_set(reader_timer,
         MIN(server.process->conf->send_timeout, READER_CHECK_NS));
@@ -101,23 +100,24 @@ http_init_process(struct process *process, UNUSED struct err *err)
 static void
 IMPL(loop_timer_fn) http_force(UNUSED void *arg)
 {
-    struct h1_conn *h1;
+    struct server_conn *conn;
 
-    while ((h1 = TAILQ_FIRST(&server.conns)) != NULL)
-        h1_kill(h1);
+    while ((conn = TAILQ_FIRST(&server.conns)) != NULL)
+        conn->ops->kill(conn);
 }
 
 static void
 http_drain(struct process *process)
 {
-    struct h1_conn *h1;
+    struct server_conn *conn, *next;
 
     if (process->role != ROLE_WORKER || server.is_draining)
         return;
     server.is_draining = true;
     listen_stop();
-    TAILQ_FOREACH(h1, &server.conns, link) {
-        h1_drain(h1);
+    for (conn = TAILQ_FIRST(&server.conns); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, link);
+        conn->ops->drain(conn);
     }
     drain_timer = loop_timer_new(process->loop, http_force, NULL);
     loop_timer_set(drain_timer, MAX(process->conf->shutdown_timeout, 1));
@@ -135,19 +135,20 @@ http_is_drained(struct process *process)
 static void
 http_exit_process(struct process *process)
 {
-    struct h1_conn *h1;
+    struct server_conn *conn;
 
     if (process->role != ROLE_WORKER)
         return;
     loop_timer_free(drain_timer);
     loop_timer_free(reader_timer);
     drain_timer = reader_timer = NULL;
-    while ((h1 = TAILQ_FIRST(&server.conns)) != NULL) {
-        h1_kill(h1);
-        h1_reap(h1);
+    while ((conn = TAILQ_FIRST(&server.conns)) != NULL) {
+        conn->ops->kill(conn);
+        conn->ops->reap(conn);
     }
     conn_drop_left(0);
     h1_clear();
+    h2_clear();
 }
 
 const struct module http_module = {

@@ -29,6 +29,8 @@ enum http_method {
     HTTP_OTHER = 16,
 };
 
+enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };
+
 struct http_header {
     struct sv name; /* lower case */
     struct sv value;
@@ -44,6 +46,7 @@ typedef void (*http_drain_fn)(struct http_req *req, void *arg);
 
 struct http_req {
     uint32_t magic;
+    enum http_version version;
     enum http_method method;
     struct sv method_name;
     struct sv path;  /* decoded, "//" collapsed, dot segments refused */
@@ -98,6 +101,9 @@ void http_reply_sb(struct http_req *req, int status, const char *content_type,
 void http_reply_error(struct http_req *req, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* Seconds of the Retry-After that was set for the reply; 0: none. */
+uint32_t http_reply_retry_after(const struct http_req *req);
+
 /* Extra header for the next reply of req; both are copied. */
 void http_reply_header(struct http_req *req, const char *name,
     const char *value);
@@ -134,6 +140,7 @@ enum route_flag {
     ROUTE_INSERT = 1 << 3,
     ROUTE_SELECT = 1 << 4,
     ROUTE_ADMIN = 1 << 5,
+    ROUTE_GRPC = 1 << 6,    /* a gRPC method, see grpc.h */
 };
 
 struct route {

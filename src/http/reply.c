@@ -15,10 +15,12 @@
 #include "core/compress.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "core/timefmt.h"
 #include "event/conn.h"
 #include "event/loop.h"
 #include "event/task.h"
+#include "http/grpc.h"
 #include "http/h1_parse.h"
 
 /* Smaller bodies gain nothing from compression. */
@@ -41,6 +43,8 @@ static struct {
     char date[32]; /* "Sat, 21 Nov 2026 09:50:45 GMT" */
     int64_t date_sec;
 } common = {.date_sec = -1};
+
+static const char text_type[] = "text/plain; charset=utf-8";
 
 static http_error_body_fn error_body_fns[8];
 
@@ -184,6 +188,20 @@ http_reply_header(struct http_req *req, const char *name, const char *value)
         sv_make(copy, name_len), sv_make(copy + name_len, value_len)};
 }
 
+uint32_t
+http_reply_retry_after(const struct http_req *req)
+{
+    const struct stream *stream = stream_of(req);
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < stream->nextra; i++) {
+        if (sv_eq_nocase(stream->extra[i].name, SV("Retry-After")) &&
+            !num_parse_u64(stream->extra[i].value, &n))
+            n = 0;
+    }
+    return (uint32_t)MIN(n, UINT32_MAX);
+}
+
 static void
 head_fields(struct stream *stream, struct reply_head *head,
     const char *content_type)
@@ -192,6 +210,12 @@ head_fields(struct stream *stream, struct reply_head *head,
 
     field_add(head, SV("Server"), SV("spoor"));
     field_add(head, SV("Date"), date_now());
+    if (stream->is_grpc) {
+        field_add(head, SV("Content-Type"), sv_from(content_type));
+        for (unsigned i = 0; i < stream->nextra; i++)
+            field_add(head, stream->extra[i].name, stream->extra[i].value);
+        return;
+    }
     if (common.host[0] != '\0')
         field_add(head, SV("X-Server-Hostname"), sv_from(common.host));
     if (content_type != NULL && head->status != 204)
@@ -366,6 +390,7 @@ http_reply_sb(struct http_req *req, int status, const char *content_type,
         return;
     }
     if (body.len >= GZIP_BYTES_MIN && content_type != NULL &&
+        !stream->is_grpc &&
         !stream->is_aborted && !extra_has(stream, SV("Content-Encoding"))) {
         http_reply_header(req, "Vary", "Accept-Encoding");
         if (accepts_gzip(req)) {
@@ -407,7 +432,7 @@ error_body(struct http_req *req, int status, const char *text, struct sb *out)
         sb_reset(out);
         sb_add_str(out, text);
         sb_add_char(out, '\n');
-        content_type = "text/plain; charset=utf-8";
+        content_type = text_type;
     }
     return content_type;
 }
@@ -425,8 +450,14 @@ reply_error(struct http_req *req, int status, const char *fmt, va_list args)
     log_warn("%s: %d to %.*s %.*s: %s", req->peer, status,
         SV_ARG(sv_sub(req->method_name, 0, 32)),
         SV_ARG(sv_sub(req->raw_path, 0, 256)), text.ptr);
+    if (grpc_is_call(req)) {
+        grpc_reply_error(stream_of(req), grpc_code_of(status), sb_sv(&text),
+            content_type == text_type ? SV_EMPTY : sb_sv(&body));
+        sb_release(&body);
+    } else {
+        http_reply_sb(req, status, content_type, &body);
+    }
     sb_release(&text);
-    http_reply_sb(req, status, content_type, &body);
 }
 
 void
@@ -466,7 +497,7 @@ bool
 http_reply_write(struct http_req *req, const void *ptr, size_t len)
 {
     struct stream *stream = stream_of(req);
-    size_t high = conn_queued_total() > REPLIES_BYTES_SOFT ? CONN_LOW_WATER
+    size_t high = replies_queued_total() > REPLIES_BYTES_SOFT ? CONN_LOW_WATER
                                                            : CONN_HIGH_WATER;
 
     check(stream->state == STREAM_WRITING);

@@ -13,6 +13,7 @@
 #include "core/assert.h"
 #include "core/metrics.h"
 #include "event/conn.h"
+#include "http/grpc.h"
 #include "http/h1_parse.h"
 #include "http/stream.h"
 
@@ -172,6 +173,8 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
     route_find(http_routes, plain, req->method, &match);
     req->route = match.route;
     req->path_arg = match.arg;
+    if (!grpc_begin(stream))
+        return false;
     if (match.methods == 0) {
         refuse_path(stream);
         return false;
@@ -186,7 +189,7 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
         return false;
     }
     if ((req->route->flags & ROUTE_SELECT) != 0 &&
-        conn_queued_total() > REPLIES_BYTES_MAX) {
+        replies_queued_total() > REPLIES_BYTES_MAX) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         http_reply_header(req, "Retry-After", "1");
         stream_refuse(stream, 503, "too many replies wait to be read");
@@ -195,6 +198,8 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
     if (req->route->flags & ROUTE_BODY)
         *body_max = req->route->flags & ROUTE_INSERT
             ? req->process->conf->max_request_size : HTTP_FORM_BYTES_MAX;
+    if (stream->is_grpc)
+        *body_max += GRPC_PREFIX_BYTES;
     return true;
 }
 

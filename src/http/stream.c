@@ -10,7 +10,7 @@
 void
 stream_init(struct stream *stream, const struct stream_ops *ops)
 {
-    memset(stream, 0, offsetof(struct stream, extra));
+    memset(stream, 0, offsetof(struct stream, trailers));
     stream->req.magic = HTTP_REQ_MAGIC;
     stream->req.stream = stream;
     stream->req.path_arg = sv_make(NULL, 0);
@@ -72,6 +72,26 @@ stream_drained(struct stream *stream)
     stream->is_above = false;
     if (stream->on_drain != NULL)
         stream->on_drain(&stream->req, stream->drain_arg);
+}
+
+enum http_method
+stream_method(struct sv name)
+{
+    static const struct {
+        struct sv name;
+        enum http_method method;
+    } methods[] = {
+        {{"GET", 3}, HTTP_GET},
+        {{"POST", 4}, HTTP_POST},
+        {{"HEAD", 4}, HTTP_HEAD},
+        {{"OPTIONS", 7}, HTTP_OPTIONS},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (sv_eq(methods[i].name, name))
+            return methods[i].method;
+    }
+    return HTTP_OTHER;
 }
 
 struct sv

@@ -19,6 +19,8 @@
 /* Fields a handler may add to one reply, and their bytes. */
 #define REPLY_EXTRA_MAX 16
 #define REPLY_EXTRA_BYTES_MAX (8 * KIB)
+/* Fields behind a body: grpc-status, its message and details. */
+#define REPLY_TRAILERS_MAX 4
 /* Those, and at most twelve of our own. */
 #define REPLY_FIELDS_MAX (REPLY_EXTRA_MAX + 12)
 
@@ -52,7 +54,10 @@ struct stream_ops {
     void (*data)(struct stream *stream, const void *ptr, size_t len);
     /* Takes memory of xmalloc(). */
     void (*data_take)(struct stream *stream, char *ptr, size_t len);
-    /* The handler is done with the stream.  is_broken: the reply is not. */
+    /*
+     * The handler is done with the stream: trailers follow where the protocol
+     * has them.  is_broken: the reply is not complete.
+     */
     void (*end)(struct stream *stream, bool is_broken);
     size_t (*queued)(const struct stream *stream);
 };
@@ -73,6 +78,9 @@ struct stream {
     bool has_body;     /* of the reply */
     bool is_above;     /* http_reply_write() said to wait */
     int status;
+    bool is_grpc;      /* errors are trailers, see grpc.h */
+    uint32_t grpc_status;
+    int64_t deadline_ns; /* monotonic, of the client; 0: none */
     uint64_t sent_bytes;
     http_abort_fn on_abort;
     void *abort_arg;
@@ -80,12 +88,15 @@ struct stream {
     void *drain_arg;
     unsigned nextra;
     size_t extra_bytes;
+    unsigned ntrailers;
+    struct http_header trailers[REPLY_TRAILERS_MAX];
     struct http_header extra[REPLY_EXTRA_MAX];
 };
 
 /* req.pool, req.process and all of the head have to be set afterwards. */
 void stream_init(struct stream *stream, const struct stream_ops *ops);
 struct stream *stream_of(const struct http_req *req);
+enum http_method stream_method(struct sv name);
 
 /* The client is gone; the handler is told, or its reply goes nowhere. */
 void stream_abort(struct stream *stream);
@@ -108,6 +119,9 @@ void stream_refuse(struct stream *stream, int status, const char *fmt, ...)
 void access_ended(const struct stream *stream, bool is_broken);
 /* Maps the routes to their counters. */
 void access_init(const struct route *routes);
+
+/* Replies of this process that wait to be taken. */
+size_t replies_queued_total(void);
 
 /* "Not Found" */
 const char *reply_reason(int status);

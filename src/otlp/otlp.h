@@ -57,5 +57,7 @@ void otlp_set_limits(otlp_limits_fn limits);
 
 /* Route handler of /insert/opentelemetry/v1/traces and /v1/traces. */
 void otlp_http_traces(struct http_req *req);
+/* And of TraceService/Export over gRPC (ROUTE_GRPC). */
+void otlp_grpc_traces(struct http_req *req);
 
 #endif

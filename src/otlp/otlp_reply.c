@@ -5,7 +5,8 @@
  *
  *   ExportTraceServiceResponse  partial_success 1
  *   ExportTracePartialSuccess   int64 rejected_spans 1, string error_message 2
- *   google.rpc.Status           int32 code 1, string message 2
+ *   google.rpc.Status           int32 code 1, string message 2, Any details 3
+ *   google.rpc.RetryInfo        Duration retry_delay 1
  */
 
 #include "core/base.h"
@@ -13,6 +14,7 @@
 
 #include "core/json_out.h"
 #include "core/num.h"
+#include "http/grpc.h"
 #include "span/wire.h"
 
 /* All reasons together; the specification caps answers at 4 MiB. */
@@ -94,30 +96,24 @@ otlp_put_response(struct sb *out, enum otlp_format format, uint32_t rejected,
     sb_release(&message);
 }
 
-/* google.rpc.Code */
-static unsigned
-rpc_code(int status)
+/*
+ * RetryInfo as an Any, field 3 of Status.  A client sends a request again
+ * that met RESOURCE_EXHAUSTED only if it is there.
+ */
+static void
+put_retry_info(struct sb *out, uint32_t seconds)
 {
-    switch (status) {
-    case 401:
-        return 16; /* UNAUTHENTICATED */
-    case 403:
-        return 7; /* PERMISSION_DENIED */
-    case 404:
-    case 405:
-        return 12; /* UNIMPLEMENTED */
-    case 408:
-        return 4; /* DEADLINE_EXCEEDED */
-    case 413:
-    case 429:
-        return 8; /* RESOURCE_EXHAUSTED */
-    case 502:
-    case 503:
-    case 504:
-        return 14; /* UNAVAILABLE */
-    default:
-        return status < 500 ? 3 /* INVALID_ARGUMENT */ : 13 /* INTERNAL */;
-    }
+    static const char type[] = "type.googleapis.com/google.rpc.RetryInfo";
+    struct sv type_url = sv_make(type, sizeof(type) - 1);
+    size_t duration = 1 + wire_varint_size(seconds);
+    size_t info = wire_bytes_size(duration);
+
+    wire_put_head(out, 3, wire_bytes_size(type_url.len) +
+        wire_bytes_size(info));
+    wire_put_bytes(out, 1, type_url);
+    wire_put_head(out, 2, info);
+    wire_put_head(out, 1, duration); /* retry_delay */
+    wire_put_tag_varint(out, 1, seconds);
 }
 
 const char *
@@ -126,20 +122,28 @@ IMPL(http_error_body_fn) otlp_put_error(struct http_req *req, int status,
 {
     enum otlp_format format;
     const char *answer_type;
+    uint32_t retry_sec = http_reply_retry_after(req);
     struct json_out json;
 
-    if (!otlp_format_of(http_header_get(req, "content-type"), &format,
-            &answer_type))
+    if (grpc_is_call(req)) {
+        format = OTLP_PROTOBUF;
+        answer_type = "application/grpc";
+    } else if (!otlp_format_of(http_header_get(req, "content-type"), &format,
+            &answer_type)) {
         return NULL;
+    }
     if (format == OTLP_PROTOBUF) {
-        wire_put_tag_varint(out, 1, rpc_code(status));
-        wire_put_bytes(out, 2, sv_from(text));
+        wire_put_tag_varint(out, 1, (uint64_t)grpc_code_of(status));
+        wire_put_bytes(out, 2, sv_sub(sv_from(text), 0,
+            GRPC_TEXT_BYTES_MAX));
+        if (retry_sec > 0)
+            put_retry_info(out, retry_sec);
         return answer_type;
     }
     json_out_init(&json, out);
     json_object(&json);
     json_key(&json, "code");
-    json_u64(&json, rpc_code(status));
+    json_u64(&json, (uint64_t)grpc_code_of(status));
     json_key(&json, "message");
     json_string(&json, sv_from(text));
     json_object_end(&json);

@@ -15,6 +15,7 @@ package Test::Http;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
@@ -42,7 +43,10 @@ sub new {
     if ($self->{pid} == 0) {
         open STDOUT, '>', "$dir/out" or POSIX::_exit(1);
         open STDERR, '>', "$dir/log" or POSIX::_exit(1);
-        exec { binary() } binary(), %flags or POSIX::_exit(127);
+        # Away from conf/spoor.yaml of the source tree.
+        my $binary = abs_path(binary());
+        chdir $dir;
+        exec { $binary } $binary, %flags or POSIX::_exit(127);
     }
     push @servers, $self;
     wait_for(sub {

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The way of one insert, whatever it came by:
+ *
+ *   insert_start    a place among the running inserts is taken
+ *   insert_decode   inflate, decode, digest, limits: without side effects,
+ *                   on a thread when it is more than a small plain body
+ *   insert_decoded  refused, or handed to the sink
+ *   ingest_done     stored: the answer
+ *
+ * A client that goes away does not stop the way: the request is kept until
+ * the step under way has come back.  A body that was not handed to the sink
+ * by then is dropped; nobody was told that it was stored.
+ */
+
+#include "core/base.h"
+#include "otlp/insert.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/sb.h"
+#include "core/timefmt.h"
+#include "event/task.h"
+#include "http/grpc.h"
+#include "otlp/otlp.h"
+#include "otlp/otlp_params.h"
+#include "otlp/otlp_reply.h"
+
+/* A plain body up to this is decoded in 25 us as protobuf: not worth a hop. */
+#define INLINE_BYTES_MAX (64 * KIB)
+
+/* What insert.max_concurrent: 0 means. */
+#define INSERTS_PER_CPU 16
+
+/* Of an answer; partial successes are short. */
+#define ANSWER_BYTES_MAX (8 * KIB)
+
+/* Without limits set: insert.max_fields_per_span of the directive table. */
+#define FIELDS_DEFAULT 1000
+
+#define INSERT_MAGIC 0x52534e49u /* "INSR" */
+
+struct insert {
+    uint32_t magic;
+    bool is_aborted;        /* the client is gone */
+    bool is_malformed;
+    bool is_debug;          /* logged, not stored */
+    struct http_req *req;
+    const char *answer_type;
+    struct ingest ingest;
+    struct span_limits limits;
+    size_t bytes_max;       /* of the inflated body */
+    struct sb inflated;
+    struct sv body;         /* inflated, or as received */
+    struct pool *pool;
+    struct batch batch;
+    int status;             /* HTTP status of a failed decode, or 0 */
+    struct err err;
+};
+
+static otlp_sink_fn sink_fn;
+static otlp_limits_fn limits_fn;
+static unsigned running; /* inserts of this process */
+
+void
+otlp_set_sink(otlp_sink_fn sink)
+{
+    sink_fn = sink;
+    http_set_error_body(ROUTE_INSERT, otlp_put_error);
+}
+
+void
+otlp_set_limits(otlp_limits_fn limits)
+{
+    limits_fn = limits;
+}
+
+static bool
+is_full(const struct conf *conf)
+{
+    static unsigned by_cpus;
+
+    if (conf->max_concurrent_inserts > 0)
+        return running >= conf->max_concurrent_inserts;
+    if (by_cpus == 0)
+        by_cpus = conf_cpus() * INSERTS_PER_CPU;
+    return running >= by_cpus;
+}
+
+/* --- counting --- */
+
+static void
+count_rejects(const struct batch *batch)
+{
+    static const enum metric_id ids[REJECT_KINDS] = {
+        [REJECT_TRACE_ID] = METRIC_DROPPED_TRACE_ID,
+        [REJECT_SPAN_ID] = METRIC_DROPPED_SPAN_ID,
+        [REJECT_PARENT_ID] = METRIC_DROPPED_PARENT_ID,
+        [REJECT_TOO_OLD] = METRIC_DROPPED_TOO_SMALL_TIMESTAMP,
+        [REJECT_TOO_NEW] = METRIC_DROPPED_TOO_BIG_TIMESTAMP,
+        [REJECT_TIME] = METRIC_DROPPED_TIME,
+        [REJECT_MANY_FIELDS] = METRIC_DROPPED_TOO_MANY_FIELDS,
+        [REJECT_LONG_NAME] = METRIC_DROPPED_LONG_FIELD_NAME,
+        [REJECT_LARGE] = METRIC_DROPPED_TOO_LARGE,
+    };
+    uint32_t counts[REJECT_KINDS] = {0};
+
+    if (batch->rejected == 0)
+        return;
+    for (uint32_t i = 0; i < batch->nspans; i++)
+        counts[batch->spans[i].reject]++;
+    for (unsigned why = REJECT_NONE + 1; why < REJECT_KINDS; why++) {
+        if (counts[why] == 0)
+            continue;
+        metric_add(ids[why], counts[why]);
+        log_warn("%u spans rejected: %s", counts[why],
+            reject_text((enum reject)why));
+    }
+}
+
+static void
+count_stored(const struct insert *insert)
+{
+    const struct batch *batch = &insert->batch;
+    bool is_json = insert->ingest.format == OTLP_JSON;
+    bool is_call = grpc_is_call(insert->req);
+
+    count_rejects(batch);
+    metric_add(is_call ? METRIC_SPANS_GRPC
+            : is_json ? METRIC_SPANS_JSON : METRIC_SPANS_PROTOBUF,
+        batch->nspans - batch->rejected);
+    metric_add(is_call ? METRIC_BYTES_GRPC
+            : is_json ? METRIC_BYTES_JSON : METRIC_BYTES_PROTOBUF,
+        insert->body.len);
+}
+
+/* --- the end of an insert --- */
+
+/* Gives back everything but the request, whose region holds insert. */
+static void
+insert_release(struct insert *insert)
+{
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->magic = 0;
+    check(running > 0);
+    running--;
+    pool_free(insert->pool);
+    sb_release(&insert->inflated);
+}
+
+static void
+answer_error(struct insert *insert, int status, const char *text)
+{
+    struct http_req *req = insert->req;
+    bool is_aborted = insert->is_aborted;
+
+    insert_release(insert);
+    if (is_aborted)
+        http_abandon(req);
+    else
+        http_reply_error(req, status, "%s", text);
+}
+
+static void
+answer_later(struct insert *insert, int status, uint32_t after_sec,
+    const char *text)
+{
+    char seconds[16];
+
+    snprintf(seconds, sizeof(seconds), "%u", MAX(after_sec, 1));
+    if (!insert->is_aborted)
+        http_reply_header(insert->req, "Retry-After", seconds);
+    answer_error(insert, status, text);
+}
+
+static void
+answer_success(struct insert *insert, uint32_t rejected,
+    uint32_t reject_mask)
+{
+    enum otlp_format format = insert->ingest.format;
+    const char *answer_type = insert->answer_type;
+    struct http_req *req = insert->req;
+    bool is_aborted = insert->is_aborted;
+    struct sb answer;
+
+    insert_release(insert);
+    if (is_aborted) {
+        http_abandon(req);
+        return;
+    }
+    sb_init(&answer, ANSWER_BYTES_MAX);
+    otlp_put_response(&answer, format, rejected, reject_mask);
+    if (grpc_is_call(req))
+        grpc_reply(req, &answer);
+    else
+        http_reply_sb(req, 200, answer_type, &answer);
+}
+
+/* Called by the sink, perhaps before it returns. */
+static void
+ingest_done(struct ingest *ingest)
+{
+    struct insert *insert = ingest->arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    switch (ingest->status) {
+    case INGEST_OK:
+        if (ingest->is_duplicate) {
+            answer_success(insert, ingest->rejected, ingest->reject_mask);
+            break;
+        }
+        count_stored(insert);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        break;
+    case INGEST_BUSY:
+        answer_later(insert, 429, ingest->retry_after_sec,
+            "the server is busy, send the request again");
+        break;
+    case INGEST_TOO_LARGE:
+        answer_error(insert, 413, "the request has too many spans for this "
+            "server, send fewer at a time");
+        break;
+    default:
+        answer_later(insert, 503, ingest->retry_after_sec,
+            "the server cannot store spans now, send the request again");
+    }
+}
+
+/* --- decoding --- */
+
+static void
+decode_failed(struct insert *insert)
+{
+    switch (insert->err.code) {
+    case ERR_LIMIT:
+        insert->status = 413;
+        break;
+    case ERR_INVALID:
+        insert->status = 400;
+        insert->is_malformed = true;
+        break;
+    default:
+        insert->status = 500;
+    }
+}
+
+/* xxh3-128 of (account, project, parameters, inflated body). */
+static void
+make_digest(struct insert *insert)
+{
+    struct ingest *ingest = &insert->ingest;
+    const struct {
+        uint32_t account;
+        uint32_t project;
+        uint64_t params_len;
+    } head = {ingest->tenant.account, ingest->tenant.project,
+        ingest->params.len};
+    XXH128_canonical_t canonical;
+    XXH3_state_t state;
+
+    XXH3_INITSTATE(&state);
+    XXH3_128bits_reset(&state);
+    XXH3_128bits_update(&state, &head, sizeof(head));
+    if (ingest->params.len > 0)
+        XXH3_128bits_update(&state, ingest->params.ptr, ingest->params.len);
+    if (insert->body.len > 0)
+        XXH3_128bits_update(&state, insert->body.ptr, insert->body.len);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+    memcpy(ingest->digest, canonical.digest, sizeof(ingest->digest));
+}
+
+/* On a thread or on the loop's; touches nothing but insert. */
+static void
+IMPL(task_fn) insert_decode(void *arg)
+{
+    struct insert *insert = arg;
+    struct ingest *ingest = &insert->ingest;
+    int64_t start = clock_mono_ns();
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->body = ingest->wire;
+    if (ingest->encoding != ENCODING_IDENTITY && ingest->wire.len > 0) {
+        if (decompress(ingest->encoding, ingest->wire, insert->bytes_max,
+                &insert->inflated, &insert->err) != 0) {
+            decode_failed(insert);
+            if (insert->is_malformed && grpc_is_call(insert->req))
+                insert->status = 500; /* INTERNAL: the layer of gRPC */
+            return;
+        }
+        insert->body = sb_sv(&insert->inflated);
+    }
+    /* What parameters change is copied. */
+    insert->pool = pool_new(BATCH_POOL_BYTES(insert->body.len) *
+        (ingest->params.len > 0 ? 2 : 1));
+    batch_init(&insert->batch, insert->pool);
+    if (otlp_decode_request(ingest->format, ingest->params, insert->body,
+            &insert->batch, &insert->err) != 0) {
+        decode_failed(insert);
+        return;
+    }
+    make_digest(insert);
+    batch_apply_limits(&insert->batch, &insert->limits);
+    metric_observe_ns(METRIC_DECODE_SECONDS, clock_mono_ns() - start);
+}
+
+static void
+IMPL(task_fn) insert_decoded(void *arg)
+{
+    struct insert *insert = arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    if (insert->status != 0) {
+        if (insert->is_malformed)
+            metric_add(METRIC_DROPPED_MALFORMED, 1);
+        answer_error(insert, insert->status, insert->err.text);
+        return;
+    }
+    if (insert->is_aborted) {
+        answer_error(insert, 500, "");
+        return;
+    }
+    if (grpc_is_late(insert->req)) {
+        answer_error(insert, 408, "the deadline of the call passed");
+        return;
+    }
+    if (insert->batch.rejected == insert->batch.nspans) {
+        count_rejects(&insert->batch);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        return;
+    }
+    if (insert->is_debug) {
+        count_rejects(&insert->batch);
+        otlp_params_debug(insert->req, &insert->batch);
+        answer_success(insert, insert->batch.rejected,
+            insert->batch.reject_mask);
+        return;
+    }
+    if (sink_fn == NULL)
+        panic("otlp_set_sink() was not called");
+    sink_fn(&insert->ingest);
+}
+
+static void
+IMPL(http_abort_fn) insert_aborted(struct http_req *req UNUSED, void *arg)
+{
+    struct insert *insert = arg;
+
+    OBJ_CHECK(insert, INSERT_MAGIC);
+    insert->is_aborted = true;
+}
+
+/* --- the start --- */
+
+static void
+refuse_busy(struct http_req *req, const char *text)
+{
+    metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+    http_reply_header(req, "Retry-After", "1");
+    http_reply_error(req, 429, "%s", text);
+}
+
+static void
+insert_start(struct http_req *req, struct insert *insert,
+    const struct insert_head *head)
+{
+    insert->magic = INSERT_MAGIC;
+    insert->req = req;
+    insert->bytes_max = (size_t)req->process->conf->max_request_size;
+    insert->answer_type = head->answer_type;
+    insert->ingest.tenant = head->tenant;
+    insert->ingest.format = head->format;
+    insert->ingest.encoding = head->encoding;
+    insert->ingest.wire = head->wire;
+    insert->ingest.params = head->params;
+    insert->is_debug = head->is_debug;
+    insert->ingest.batch = &insert->batch;
+    insert->ingest.recv_time_ns = clock_wall_ns();
+    insert->ingest.done = ingest_done;
+    insert->ingest.arg = insert;
+    insert->limits = (struct span_limits){INT64_MIN, INT64_MAX,
+        FIELDS_DEFAULT};
+    if (limits_fn != NULL)
+        limits_fn(&insert->limits);
+    sb_init(&insert->inflated, insert->bytes_max);
+    running++;
+    http_on_abort(req, insert_aborted, insert);
+}
+
+bool
+insert_read_head(struct http_req *req, struct insert_head *head)
+{
+    struct otlp_params params;
+    struct err err = ERR_INIT;
+
+    if (http_tenant(req, &head->tenant.account, &head->tenant.project,
+            &err) != 0 ||
+        otlp_params_read(req, &params, &err) != 0) {
+        http_reply_error(req, 400, "%s", err.text);
+        return false;
+    }
+    head->params = params.canonical;
+    head->is_debug = params.is_debug;
+    return true;
+}
+
+bool
+insert_has_room(struct http_req *req)
+{
+    if (!is_full(req->process->conf))
+        return true;
+    refuse_busy(req, "too many inserts at a time");
+    return false;
+}
+
+void
+insert_run(struct http_req *req, const struct insert_head *head)
+{
+    struct task_pool *tasks = req->process->tasks;
+    struct insert *insert = pool_zalloc(req->pool, sizeof(*insert));
+
+    if (insert == NULL) {
+        refuse_busy(req, "no memory for the insert");
+        return;
+    }
+    insert_start(req, insert, head);
+    if (tasks == NULL || (head->encoding == ENCODING_IDENTITY &&
+        head->wire.len <= INLINE_BYTES_MAX)) {
+        insert_decode(insert);
+        insert_decoded(insert);
+        return;
+    }
+    if (task_post(tasks, insert_decode, insert_decoded, insert, NULL) != 0) {
+        metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+        answer_later(insert, 429, 1, "too many inserts wait for a thread");
+    }
+}
