@@ -140,6 +140,12 @@ int memtable_read_trace(const struct memtable *mt, uint32_t rows,
 int memtable_read_row(const struct memtable *mt, uint32_t row,
     struct batch *out, struct err *err) WARN_UNUSED;
 
+/* Adds one resource or scope of the memtable; *index is its place. */
+int memtable_read_resource(const struct memtable *mt, uint32_t ordinal,
+    struct batch *out, uint32_t *index, struct err *err) WARN_UNUSED;
+int memtable_read_scope(const struct memtable *mt, uint32_t ordinal,
+    struct batch *out, uint32_t *index, struct err *err) WARN_UNUSED;
+
 struct stream_visit; /* storage/search.h */
 struct search;
 

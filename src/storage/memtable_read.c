@@ -415,6 +415,26 @@ memtable_read_row(const struct memtable *mt, uint32_t row, struct batch *out,
     return read_row(&r, row);
 }
 
+int
+memtable_read_resource(const struct memtable *mt, uint32_t ordinal,
+    struct batch *out, uint32_t *index, struct err *err)
+{
+    struct reader r;
+
+    reader_init(&r, mt, out, err);
+    return read_resource(&r, ordinal, index);
+}
+
+int
+memtable_read_scope(const struct memtable *mt, uint32_t ordinal,
+    struct batch *out, uint32_t *index, struct err *err)
+{
+    struct reader r;
+
+    reader_init(&r, mt, out, err);
+    return read_scope(&r, ordinal, index);
+}
+
 /* Ordinal of a tenant, or -1. */
 static int64_t
 find_tenant(const struct memtable *mt, const struct tenant *tenant)

@@ -284,6 +284,17 @@ uint32_t runs_find(const struct part_runs *runs, uint32_t row);
 
 /* --- spans (part_read_rows.c) --- */
 
+/* Values of PART_ROW_PARENT. */
+#define PARENT_NONE 0u
+#define PARENT_RAW 1u
+#define PARENT_FIRST 2u
+
+/* Ids of a row of the block; *id stays as it is without a parent. */
+int reading_span_id(struct reading *r, uint32_t row, struct span_id *id)
+    WARN_UNUSED;
+int reading_parent_id(struct reading *r, uint32_t row, uint32_t ordinal,
+    struct span_id *id) WARN_UNUSED;
+
 /* Adds a row of the block to the batch. */
 int reading_row(struct reading *r, uint32_t row, struct batch *out)
     WARN_UNUSED;

@@ -12,11 +12,6 @@
 #include "core/enc.h"
 #include "core/mem.h"
 
-/* Values of PART_ROW_PARENT. */
-#define PARENT_NONE 0u
-#define PARENT_RAW 1u
-#define PARENT_FIRST 2u
-
 /* The fields that a list of any kind may have. */
 struct fields {
     struct sv texts[FIELD_KEYS];
@@ -303,8 +298,8 @@ read_links(struct reading *r, uint32_t row, struct span *span)
 
 /* --- ids and times --- */
 
-static int
-read_span_id(struct reading *r, uint32_t row, struct span_id *id)
+int
+reading_span_id(struct reading *r, uint32_t row, struct span_id *id)
 {
     const struct part_vector *vector = NULL;
     const uint8_t *bytes;
@@ -343,8 +338,8 @@ raw_parent(struct reading *r, const struct part_vector *parents,
     return 0;
 }
 
-static int
-read_parent(struct reading *r, uint32_t row, uint32_t ordinal,
+int
+reading_parent_id(struct reading *r, uint32_t row, uint32_t ordinal,
     struct span_id *id)
 {
     const struct part_vector *vector = NULL;
@@ -365,7 +360,7 @@ read_parent(struct reading *r, uint32_t row, uint32_t ordinal,
     if (code - PARENT_FIRST >= families->first[ordinal + 1] - first)
         return reading_corrupt(r, "row %u: parent %llu", row,
             (unsigned long long)code);
-    return read_span_id(r, families->rows[first + code - PARENT_FIRST], id);
+    return reading_span_id(r, families->rows[first + code - PARENT_FIRST], id);
 }
 
 static int
@@ -386,9 +381,9 @@ read_ids(struct reading *r, uint32_t row, uint32_t ordinal,
         vector_get_fixed(r, vector, ordinal, 8, &bytes) != 0)
         return -1;
     memcpy(span->trace_id.b + 8, bytes, 8);
-    if (read_span_id(r, row, &span->span_id) != 0)
+    if (reading_span_id(r, row, &span->span_id) != 0)
         return -1;
-    return read_parent(r, row, ordinal, &span->parent_id);
+    return reading_parent_id(r, row, ordinal, &span->parent_id);
 }
 
 static int

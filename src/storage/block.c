@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Blocks of rows as columns: opening, tenants, asking for a column. */
+
+#include "core/base.h"
+#include "storage/block.h"
+
+#include "core/assert.h"
+#include "core/mem.h"
+#include "storage/block_read.h"
+
+/* One wanted row in so many: single values cost about so much more. */
+#define FEW_ROWS 32u
+
+/* --- memory --- */
+
+int
+block_no_memory(const struct block *block)
+{
+    return err_set(block->err, ERR_LIMIT,
+        "the query needs more memory than it may use");
+}
+
+void *
+block_alloc(struct block *block, size_t n, size_t size)
+{
+    void *ptr = pool_alloc(block->pool, n * size);
+
+    if (ptr == NULL)
+        (void)block_no_memory(block);
+    return ptr;
+}
+
+void *
+block_zalloc(struct block *block, size_t n, size_t size)
+{
+    void *ptr = block_alloc(block, n, size);
+
+    if (ptr != NULL)
+        memset(ptr, 0, n * size);
+    return ptr;
+}
+
+/* --- opening --- */
+
+static struct block *
+block_new(struct pool *pool, struct err *err)
+{
+    struct block *block = xcalloc(1, sizeof(*block));
+
+    block->magic = BLOCK_MAGIC;
+    block->pool = pool;
+    block->err = err;
+    return block;
+}
+
+int
+block_open_memtable(struct block **out, const struct memtable *mt,
+    uint32_t rows, struct pool *pool, struct err *err)
+{
+    struct block *block;
+
+    check(rows <= BLOCK_ROWS_MAX);
+    block = block_new(pool, err);
+    block->mt = mt;
+    block->info.rows = rows;
+    (void)memtable_end_range(mt, rows, &block->info.min_end_ns,
+        &block->info.max_end_ns);
+    batch_init(&block->lists, pool);
+    *out = block;
+    return 0;
+}
+
+int
+block_open_part(struct block **out, struct part *part, uint32_t index,
+    struct pool *pool, struct err *err)
+{
+    struct block *block;
+
+    check(index < part->info.nblocks);
+    block = block_new(pool, err);
+    block->info = (struct block_info){
+        .rows = part->blocks[index].rows,
+        .min_end_ns = part->blocks[index].min_end_ns,
+        .max_end_ns = part->blocks[index].max_end_ns,
+    };
+    if (reading_open(&block->reading, part, index, err) != 0) {
+        block_close(block);
+        return -1;
+    }
+    *out = block;
+    return 0;
+}
+
+void
+block_close(struct block *block)
+{
+    if (block == NULL)
+        return;
+    OBJ_CHECK(block, BLOCK_MAGIC);
+    if (block->mt == NULL)
+        reading_release(&block->reading);
+    block->magic = 0;
+    xfree(block);
+}
+
+const struct block_info *
+block_get_info(const struct block *block)
+{
+    return &block->info;
+}
+
+static void
+use_err(struct block *block, struct err *err)
+{
+    OBJ_CHECK(block, BLOCK_MAGIC);
+    block->err = err;
+    block->reading.err = err;
+}
+
+/* --- tenants --- */
+
+int
+block_select_tenant(struct block *block, const struct tenant *tenant,
+    uint64_t *bits, uint32_t *count, struct err *err)
+{
+    int rc;
+
+    use_err(block, err);
+    memset(bits, 0, BITMAP_WORDS(block->info.rows) * sizeof(*bits));
+    rc = block->mt != NULL ? memtable_select_tenant(block, tenant, bits) :
+        part_select_tenant(block, tenant, bits);
+    if (rc != 0)
+        return -1;
+    *count = 0;
+    for (uint32_t i = 0; i < BITMAP_WORDS(block->info.rows); i++)
+        *count += (uint32_t)__builtin_popcountll(bits[i]);
+    return 0;
+}
+
+/* --- columns --- */
+
+static const struct column *
+find_memo(const struct block *block, struct sv name)
+{
+    for (unsigned i = 0; i < block->nmemo; i++) {
+        if (sv_eq(block->memo[i]->name, name))
+            return block->memo[i];
+    }
+    return NULL;
+}
+
+/* The wanted rows when they are few, else v is NULL. */
+static int
+pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
+{
+    uint32_t words = BITMAP_WORDS(block->info.rows);
+    uint32_t n = 0;
+    uint32_t *v;
+
+    *few = (struct block_rows){NULL, 0};
+    if (wanted == NULL || block->mt != NULL)
+        return 0;
+    for (uint32_t i = 0; i < words; i++)
+        n += (uint32_t)__builtin_popcountll(wanted[i]);
+    if (n >= block->info.rows / FEW_ROWS)
+        return 0;
+    v = block_alloc(block, n + 1, sizeof(*v));
+    if (v == NULL)
+        return -1;
+    few->v = v;
+    for (uint32_t i = 0; i < words; i++) {
+        for (uint64_t word = wanted[i]; word != 0; word &= word - 1)
+            v[few->n++] = 64 * i + (uint32_t)__builtin_ctzll(word);
+    }
+    return 0;
+}
+
+static int
+compute(struct block *block, const struct block_rows *few,
+    struct column *column)
+{
+    struct block_field field = block_field_parse(column->name);
+
+    if (field.what == BLOCK_NOTHING || block->info.rows == 0)
+        return 0;
+    if (field.what == BLOCK_MSG)
+        return column_set_text(block, column, SV("-"));
+    return block->mt != NULL ? memtable_column(block, &field, column) :
+        part_column(block, &field, few, column);
+}
+
+int
+block_column(struct block *block, struct sv field, const uint64_t *wanted,
+    const struct column **out, struct err *err)
+{
+    const struct column *known = find_memo(block, field);
+    struct block_rows few;
+    struct column *column;
+    char *name;
+
+    use_err(block, err);
+    if (known != NULL) {
+        *out = known;
+        return 0;
+    }
+    column = block_zalloc(block, 1, sizeof(*column));
+    name = pool_dup(block->pool, field.ptr, field.len);
+    if (column == NULL || name == NULL)
+        return block_no_memory(block);
+    column->name = sv_make(name, field.len);
+    if (pick_few(block, wanted, &few) != 0 ||
+        compute(block, &few, column) != 0)
+        return -1;
+    if (few.v == NULL && block->nmemo < BLOCK_MEMO)
+        block->memo[block->nmemo++] = column;
+    *out = column;
+    return 0;
+}
+
+int
+block_fields(struct block *block, const struct sv **out, uint32_t *n,
+    struct err *err)
+{
+    use_err(block, err);
+    return block_names(block, out, n);
+}
+
+/* --- what cannot be --- */
+
+/* Is it a number as num_print_u64() and num_print_i64() write it? */
+static bool
+is_number(struct sv text)
+{
+    size_t from = text.len > 1 && text.ptr[0] == '-';
+
+    if (text.len == 0 || (text.ptr[from] == '0' && text.len > 1))
+        return false;
+    for (size_t i = from; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+static bool
+is_id(struct sv text, size_t len)
+{
+    if (text.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!(text.ptr[i] >= '0' && text.ptr[i] <= '9') &&
+            !(text.ptr[i] >= 'a' && text.ptr[i] <= 'f'))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the field can look like the text at all. */
+static bool
+has_form(const struct block_field *field, struct sv text)
+{
+    switch (field->what) {
+    case BLOCK_NOTHING:
+        return text.len == 0;
+    case BLOCK_MSG:
+        return sv_eq(text, SV("-"));
+    case BLOCK_START:
+    case BLOCK_END:
+    case BLOCK_DURATION:
+    case BLOCK_STATUS:
+        return is_number(text);
+    case BLOCK_NUMBER:
+        return is_number(text) || (text.len == 0 && field->scope != KEY_SPAN);
+    case BLOCK_TRACE_ID:
+        return is_id(text, 32) || text.len == 0;
+    case BLOCK_SPAN_ID:
+    case BLOCK_PARENT_ID:
+        return is_id(text, 16) || text.len == 0;
+    default:
+        return true;
+    }
+}
+
+bool
+block_may_have(struct block *block, struct sv field, struct sv text)
+{
+    struct block_field parsed = block_field_parse(field);
+    struct err err = ERR_INIT;
+    bool may;
+
+    if (!has_form(&parsed, text))
+        return false;
+    if (text.len == 0 || block->mt != NULL || block->info.rows == 0)
+        return true;
+    use_err(block, &err);
+    may = part_block_may_have(block, &parsed, text);
+    use_err(block, NULL);
+    return may;
+}

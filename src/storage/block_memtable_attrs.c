@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Columns from the attributes and fields of the rows of a memtable. */
+
+#include "core/base.h"
+#include "storage/block_memtable.h"
+
+/* Sees to it that the plans of all rows are made. */
+static int
+plan_rows(struct memtable_lists *lists)
+{
+    const struct memtable *mt = lists->block->mt;
+    const struct memtable_plan *plan;
+
+    for (uint32_t row = 0; row < lists->block->info.rows; row++) {
+        if (memtable_lists_plan(lists, mt->shape[row], &plan) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+texts_column(struct memtable_lists *lists, struct column *column)
+{
+    const struct memtable *mt = lists->block->mt;
+    uint32_t rows = lists->block->info.rows;
+    uint32_t *codes = block_alloc(lists->block, rows, sizeof(*codes));
+
+    if (codes == NULL)
+        return -1;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (memtable_lists_code(lists, mt->shape[row], mt->values[row],
+                &codes[row]) != 0)
+            return -1;
+    }
+    column_set_codes(column, &lists->values, codes);
+    return 0;
+}
+
+/* All values are integers. */
+static int
+ints_column(struct memtable_lists *lists, struct column *column)
+{
+    const struct memtable *mt = lists->block->mt;
+    uint32_t rows = lists->block->info.rows;
+    int64_t *ints = block_alloc(lists->block, rows, sizeof(*ints));
+    uint64_t *present = block_zalloc(lists->block, BITMAP_WORDS(rows),
+        sizeof(*present));
+
+    if (ints == NULL || present == NULL)
+        return -1;
+    for (uint32_t row = 0; row < rows; row++) {
+        const struct memtable_plan *plan = NULL;
+
+        if (memtable_lists_number(lists, mt->shape[row], mt->values[row],
+                &ints[row]) != 0 ||
+            memtable_lists_plan(lists, mt->shape[row], &plan) != 0)
+            return -1;
+        present[row / 64] |= (uint64_t)plan->n << row % 64;
+    }
+    column_set_ints(column, COLUMN_INTS, ints, present);
+    return 0;
+}
+
+/* A field whose absence means 0. */
+static int
+numbers_column(struct memtable_lists *lists, struct column *column)
+{
+    const struct memtable *mt = lists->block->mt;
+    uint32_t rows = lists->block->info.rows;
+    int64_t *ints;
+
+    if (lists->types == 0)
+        return column_set_text(lists->block, column, SV("0"));
+    ints = block_alloc(lists->block, rows, sizeof(*ints));
+    if (ints == NULL)
+        return -1;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (memtable_lists_number(lists, mt->shape[row], mt->values[row],
+                &ints[row]) != 0)
+            return -1;
+        ints[row] = (uint32_t)ints[row];
+    }
+    column_set_ints(column, COLUMN_UINTS, ints, NULL);
+    return 0;
+}
+
+/* Status codes that are not 0, 1 or 2 are among the fields. */
+static int
+status_column(struct block *block, struct column *column)
+{
+    static const struct block_field field = {.what = BLOCK_NUMBER,
+        .field = FIELD_STATUS_CODE};
+    const struct memtable *mt = block->mt;
+    struct memtable_lists lists;
+    uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
+
+    if (codes == NULL || memtable_lists_init(&lists, block, &field) != 0)
+        return -1;
+    if (block_values_add(&lists.values, SV("0"), &codes[0]) != 0 ||
+        block_values_add(&lists.values, SV("1"), &codes[0]) != 0 ||
+        block_values_add(&lists.values, SV("2"), &codes[0]) != 0)
+        return -1;
+    for (uint32_t row = 0; row < block->info.rows; row++) {
+        struct sv text;
+        int64_t number;
+
+        codes[row] = mt->status[row];
+        if (LIKELY(codes[row] <= 2))
+            continue;
+        if (memtable_lists_number(&lists, mt->shape[row], mt->values[row],
+                &number) != 0 ||
+            block_number_text(block, (int32_t)number, &text) != 0 ||
+            block_values_add(&lists.values, text, &codes[row]) != 0)
+            return -1;
+    }
+    column_set_codes(column, &lists.values, codes);
+    return 0;
+}
+
+int
+memtable_row_column(struct block *block, const struct block_field *field,
+    struct column *column)
+{
+    struct memtable_lists lists;
+
+    if (field->what == BLOCK_STATUS)
+        return status_column(block, column);
+    if (memtable_lists_init(&lists, block, field) != 0 ||
+        plan_rows(&lists) != 0)
+        return -1;
+    if (field->what == BLOCK_NUMBER)
+        return numbers_column(&lists, column);
+    if (lists.types == 0)
+        return 0;
+    if (lists.types == 1u << VALUE_INT && lists.hits_max == 1)
+        return ints_column(&lists, column);
+    return texts_column(&lists, column);
+}

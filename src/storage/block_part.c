@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Columns of a block of a part that are not made of values: ids, times, and
+ * what streams and resources say (part_format.h).
+ */
+
+#include "core/base.h"
+#include "storage/block_read.h"
+
+#include "core/enc.h"
+
+/* --- decoding --- */
+
+int
+part_decode_u32(struct reading *r, uint32_t column, uint32_t n,
+    uint64_t limit, uint32_t *dst)
+{
+    const struct part_vector *vector = NULL;
+    uint64_t buf[COL_MINI];
+
+    if (vector_need(r, column, PART_ROLE_VALUES, n, &vector) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i += COL_MINI) {
+        uint32_t count = MIN(COL_MINI, n - i);
+        uint64_t largest = 0;
+
+        if (vector_decode(r, vector, i, count, buf) != 0)
+            return -1;
+        for (uint32_t j = 0; j < count; j++) {
+            largest = MAX(largest, buf[j]);
+            dst[i + j] = (uint32_t)buf[j];
+        }
+        if (UNLIKELY(largest >= limit))
+            return reading_corrupt(r, "vector %u: value %llu", vector->id,
+                (unsigned long long)largest);
+    }
+    return 0;
+}
+
+static int
+decode_u64(struct reading *r, uint32_t column, uint32_t n, uint64_t *dst)
+{
+    const struct part_vector *vector = NULL;
+
+    if (vector_need(r, column, PART_ROLE_VALUES, n, &vector) != 0)
+        return -1;
+    return vector_decode(r, vector, 0, n, dst);
+}
+
+int
+part_ordinals(struct block *block, const uint32_t **out)
+{
+    if (block->ordinals == NULL) {
+        uint32_t *ordinals = block_alloc(block, block->info.rows,
+            sizeof(*ordinals));
+
+        if (ordinals == NULL || part_decode_u32(&block->reading,
+                PART_ROW_TRACE, block->info.rows,
+                block->reading.block->traces, ordinals) != 0)
+            return -1;
+        block->ordinals = ordinals;
+    }
+    *out = block->ordinals;
+    return 0;
+}
+
+/* --- times --- */
+
+int
+part_starts(struct block *block, const int64_t **out)
+{
+    struct reading *r = &block->reading;
+    uint32_t rows = block->info.rows;
+    const uint32_t *ordinals = NULL;
+    uint64_t *starts, *traces;
+
+    *out = block->starts;
+    if (block->starts != NULL)
+        return 0;
+    starts = block_alloc(block, rows, sizeof(*starts));
+    traces = block_alloc(block, r->block->traces, sizeof(*traces));
+    if (starts == NULL || traces == NULL ||
+        decode_u64(r, PART_TRACE_START, r->block->traces, traces) != 0 ||
+        decode_u64(r, PART_ROW_START, rows, starts) != 0 ||
+        part_ordinals(block, &ordinals) != 0)
+        return -1;
+    for (uint32_t row = 0; row < rows; row++)
+        starts[row] += traces[ordinals[row]];
+    *out = block->starts = (int64_t *)starts;
+    return 0;
+}
+
+static int
+durations_of(struct block *block, const int64_t **out)
+{
+    uint32_t rows = block->info.rows;
+
+    if (block->durations == NULL) {
+        uint64_t *durations = block_alloc(block, rows, sizeof(*durations));
+
+        if (durations == NULL || decode_u64(&block->reading,
+                PART_ROW_DURATION, rows, durations) != 0)
+            return -1;
+        for (uint32_t row = 0; row < rows; row++)
+            durations[row] = (uint64_t)enc_unzigzag(durations[row]);
+        block->durations = (int64_t *)durations;
+    }
+    *out = block->durations;
+    return 0;
+}
+
+static int
+ends_of(struct block *block, const int64_t **out)
+{
+    const int64_t *starts = NULL, *durations = NULL;
+    uint64_t *ends = block_alloc(block, block->info.rows, sizeof(*ends));
+
+    if (ends == NULL || part_starts(block, &starts) != 0 ||
+        durations_of(block, &durations) != 0)
+        return -1;
+    for (uint32_t row = 0; row < block->info.rows; row++)
+        ends[row] = (uint64_t)starts[row] + (uint64_t)durations[row];
+    *out = (int64_t *)ends;
+    return 0;
+}
+
+int
+part_ordinal_of(struct reading *r, uint32_t row, uint32_t *out)
+{
+    uint64_t ordinal;
+
+    if (column_get(r, PART_ROW_TRACE, r->block->rows, row, &ordinal) != 0)
+        return -1;
+    if (ordinal >= r->block->traces)
+        return reading_corrupt(r, "row %u: trace %llu", row,
+            (unsigned long long)ordinal);
+    *out = (uint32_t)ordinal;
+    return 0;
+}
+
+/* Start, end or duration of one row. */
+static int
+time_of(struct reading *r, uint32_t row, enum block_what what, int64_t *out)
+{
+    uint64_t trace_start = 0, start = 0, duration = 0;
+    uint32_t ordinal = 0;
+
+    if (what != BLOCK_START &&
+        column_get(r, PART_ROW_DURATION, r->block->rows, row,
+            &duration) != 0)
+        return -1;
+    *out = enc_unzigzag(duration);
+    if (what == BLOCK_DURATION)
+        return 0;
+    if (part_ordinal_of(r, row, &ordinal) != 0 ||
+        column_get(r, PART_TRACE_START, r->block->traces, ordinal,
+            &trace_start) != 0 ||
+        column_get(r, PART_ROW_START, r->block->rows, row, &start) != 0)
+        return -1;
+    *out = (int64_t)(trace_start + start + (uint64_t)*out);
+    return 0;
+}
+
+static int
+few_times(struct block *block, const struct block_rows *few,
+    enum block_what what, const int64_t **out)
+{
+    int64_t *ints = block_alloc(block, block->info.rows, sizeof(*ints));
+
+    if (ints == NULL)
+        return -1;
+    for (uint32_t i = 0; i < few->n; i++) {
+        if (time_of(&block->reading, few->v[i], what,
+                &ints[few->v[i]]) != 0)
+            return -1;
+    }
+    *out = ints;
+    return 0;
+}
+
+static int
+time_column(struct block *block, enum block_what what,
+    const struct block_rows *few, struct column *column)
+{
+    const int64_t *ints = NULL;
+    int rc;
+
+    if (few->v != NULL)
+        rc = few_times(block, few, what, &ints);
+    else if (what == BLOCK_DURATION)
+        rc = durations_of(block, &ints);
+    else if (what == BLOCK_START)
+        rc = part_starts(block, &ints);
+    else
+        rc = ends_of(block, &ints);
+    if (rc == 0)
+        column_set_ints(column, what == BLOCK_TIME ? COLUMN_TIMES :
+            COLUMN_INTS, ints, NULL);
+    return rc;
+}
+
+/* --- streams and resources --- */
+
+struct block_stream
+part_stream_of(const struct part *part, uint32_t code)
+{
+    const struct part_stream *stream = &part->streams[code];
+
+    return (struct block_stream){
+        .tenant = part->tenants[stream->tenant],
+        .service = stream->service,
+        .name = stream->name,
+        .kind = stream->kind,
+        .scope = &part->scopes[stream->scope],
+    };
+}
+
+int
+part_select_tenant(struct block *block, const struct tenant *tenant,
+    uint64_t *bits)
+{
+    const struct part *part = block->reading.part;
+    uint32_t owner = part_find_tenant(part, tenant);
+    const struct part_runs *runs = NULL;
+
+    if (owner == part->ntenants)
+        return 0;
+    if (part->ntenants > 1 &&
+        reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0)
+        return -1;
+    if (runs == NULL) {
+        memset(bits, 0xff, block->info.rows / 64 * sizeof(*bits));
+        if (block->info.rows % 64 != 0)
+            bits[block->info.rows / 64] =
+                (UINT64_C(1) << block->info.rows % 64) - 1;
+        return 0;
+    }
+    for (uint32_t run = 0; run < runs->nruns; run++) {
+        if (part->streams[runs->stream[run]].tenant != owner)
+            continue;
+        for (uint32_t row = runs->start[run]; row < runs->start[run + 1];
+            row++)
+            bitmap_set(bits, row);
+    }
+    return 0;
+}
+
+static void
+fill(uint32_t *dst, uint32_t n, uint32_t code)
+{
+    for (uint32_t i = 0; i < n; i++)
+        dst[i] = code;
+}
+
+/* The code of each stream in use; others stay UINT32_MAX. */
+static int
+stream_codes(struct block *block, const struct block_field *field,
+    const struct part_runs *runs, struct block_values *values,
+    uint32_t *codes)
+{
+    const struct part *part = block->reading.part;
+
+    fill(codes, part->nstreams, UINT32_MAX);
+    for (uint32_t run = 0; run < runs->nruns; run++) {
+        uint32_t *code = &codes[runs->stream[run]];
+        struct block_stream stream;
+        struct sv text;
+
+        if (*code != UINT32_MAX)
+            continue;
+        stream = part_stream_of(part, runs->stream[run]);
+        if (block_stream_text(block, field, &stream, &text) != 0 ||
+            block_values_add(values, text, code) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+stream_column(struct block *block, const struct block_field *field,
+    struct column *column)
+{
+    const struct part_runs *runs = NULL;
+    struct block_values values;
+    uint32_t *by_stream, *codes = NULL;
+
+    block_values_init(&values, block);
+    by_stream = block_alloc(block, block->reading.part->nstreams,
+        sizeof(*by_stream));
+    if (by_stream == NULL ||
+        reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0 ||
+        stream_codes(block, field, runs, &values, by_stream) != 0)
+        return -1;
+    if (values.n > 1) {
+        codes = block_alloc(block, block->info.rows, sizeof(*codes));
+        if (codes == NULL)
+            return -1;
+        for (uint32_t run = 0; run < runs->nruns; run++)
+            fill(codes + runs->start[run],
+                runs->start[run + 1] - runs->start[run],
+                by_stream[runs->stream[run]]);
+    }
+    column_set_codes(column, &values, codes);
+    return 0;
+}
+
+/*
+ * The service of a stream is that of its rows' resources; its text is the
+ * attribute's unless that is no string or there are several.
+ */
+static bool
+is_service(const struct part *part, const struct block_field *field,
+    const struct sv *texts)
+{
+    if (!sv_eq(field->key, SV("service.name")))
+        return false;
+    for (uint32_t i = 0; i < part->nresources; i++) {
+        if (!sv_eq(texts[i], part->resources[i].service))
+            return false;
+    }
+    return true;
+}
+
+static int
+service_column(struct block *block, struct column *column)
+{
+    const struct part *part = block->reading.part;
+    const struct part_runs *runs = NULL;
+    uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
+    struct block_values values;
+
+    block_values_init(&values, block);
+    if (codes == NULL ||
+        reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0)
+        return -1;
+    for (uint32_t run = 0; run < runs->nruns; run++) {
+        uint32_t code;
+
+        if (block_values_add(&values,
+                part->streams[runs->stream[run]].service, &code) != 0)
+            return -1;
+        fill(codes + runs->start[run],
+            runs->start[run + 1] - runs->start[run], code);
+    }
+    column_set_codes(column, &values, codes);
+    return 0;
+}
+
+static int
+few_resources(struct block *block, const struct block_rows *few,
+    uint32_t *ordinals)
+{
+    struct reading *r = &block->reading;
+
+    for (uint32_t i = 0; i < few->n; i++) {
+        uint64_t ordinal;
+
+        if (column_get(r, PART_ROW_RESOURCE, block->info.rows, few->v[i],
+                &ordinal) != 0)
+            return -1;
+        if (ordinal >= r->part->nresources)
+            return reading_corrupt(r, "resource %llu",
+                (unsigned long long)ordinal);
+        ordinals[few->v[i]] = (uint32_t)ordinal;
+    }
+    return 0;
+}
+
+/* From a text by resource to codes by row. */
+static int
+gather_resources(struct block *block, const struct block_values *values,
+    const uint32_t *by_resource, const struct block_rows *few,
+    struct column *column)
+{
+    uint32_t rows = block->info.rows;
+    uint32_t *codes = few->v != NULL ?
+        block_zalloc(block, rows, sizeof(*codes)) :
+        block_alloc(block, rows, sizeof(*codes));
+    int rc;
+
+    if (codes == NULL)
+        return -1;
+    rc = few->v != NULL ? few_resources(block, few, codes) :
+        part_decode_u32(&block->reading, PART_ROW_RESOURCE, rows,
+            block->reading.part->nresources, codes);
+    if (rc != 0)
+        return -1;
+    for (uint32_t row = 0; row < rows; row++)
+        codes[row] = by_resource[codes[row]];
+    column_set_codes(column, values, codes);
+    return 0;
+}
+
+static int
+resource_column(struct block *block, const struct block_field *field,
+    const struct block_rows *few, struct column *column)
+{
+    const struct part *part = block->reading.part;
+    struct sv *texts = block_alloc(block, part->nresources, sizeof(*texts));
+    uint32_t *codes = block_alloc(block, part->nresources, sizeof(*codes));
+    struct block_values values;
+
+    block_values_init(&values, block);
+    if (texts == NULL || codes == NULL)
+        return -1;
+    for (uint32_t i = 0; i < part->nresources; i++) {
+        if (block_attrs_text(block, &part->resources[i].attrs, field->key,
+                &texts[i]) != 0 ||
+            block_values_add(&values, texts[i], &codes[i]) != 0)
+            return -1;
+    }
+    if (values.n <= 1) {
+        column_set_codes(column, &values, NULL);
+        return 0;
+    }
+    if (is_service(part, field, texts))
+        return service_column(block, column);
+    return gather_resources(block, &values, codes, few, column);
+}
+
+/* --- status --- */
+
+/* Codes beyond 2 stand in for a status that is among the fields. */
+static int
+odd_status(struct block *block, struct block_values *values,
+    uint32_t *codes)
+{
+    static const struct block_field field = {.what = BLOCK_NUMBER,
+        .scope = KEY_SPAN, .field = FIELD_STATUS_CODE};
+    const int64_t *numbers = NULL;
+
+    if (part_row_numbers(block, &field, &numbers) != 0)
+        return -1;
+    for (uint32_t row = 0; row < block->info.rows; row++) {
+        struct sv text;
+
+        if (codes[row] <= 2)
+            continue;
+        if (block_number_text(block, numbers == NULL ? 0 :
+                (int32_t)numbers[row], &text) != 0 ||
+            block_values_add(values, text, &codes[row]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+status_column(struct block *block, struct column *column)
+{
+    static const struct sv texts[] = {{"0", 1}, {"1", 1}, {"2", 1}};
+    struct reading *r = &block->reading;
+    const struct part_vector *vector = NULL;
+    struct block_values values;
+    uint32_t rows = block->info.rows;
+    uint32_t *codes;
+    bool is_odd = false;
+
+    if (vector_need(r, PART_ROW_STATUS, PART_ROLE_VALUES, rows,
+            &vector) != 0)
+        return -1;
+    if (vector->encoding == PART_CONST && vector->value < ARRAY_LEN(texts)) {
+        column_set_const(column, &texts[vector->value]);
+        return 0;
+    }
+    codes = block_alloc(block, rows, sizeof(*codes));
+    if (codes == NULL || part_decode_u32(r, PART_ROW_STATUS, rows,
+            UINT64_MAX, codes) != 0)
+        return -1;
+    block_values_init(&values, block);
+    for (uint32_t i = 0; i < ARRAY_LEN(texts); i++) {
+        uint32_t code;
+
+        if (block_values_add(&values, texts[i], &code) != 0)
+            return -1;
+    }
+    for (uint32_t row = 0; row < rows; row++)
+        is_odd |= codes[row] > 2;
+    if (is_odd && odd_status(block, &values, codes) != 0)
+        return -1;
+    column_set_codes(column, &values, codes);
+    return 0;
+}
+
+int
+part_column(struct block *block, const struct block_field *field,
+    const struct block_rows *few, struct column *column)
+{
+    if (block_is_of_stream(field))
+        return stream_column(block, field, column);
+    if (field->scope == KEY_RESOURCE)
+        return resource_column(block, field, few, column);
+    if (field->scope != KEY_SPAN)
+        return part_sub_column(block, field, few, column);
+    switch (field->what) {
+    case BLOCK_TIME:
+    case BLOCK_START:
+    case BLOCK_END:
+    case BLOCK_DURATION:
+        return time_column(block, field->what, few, column);
+    case BLOCK_TRACE_ID:
+    case BLOCK_SPAN_ID:
+    case BLOCK_PARENT_ID:
+        return part_id_column(block, field->what, few, column);
+    case BLOCK_STATUS:
+        return status_column(block, column);
+    default:
+        return part_row_column(block, field, few, column);
+    }
+}

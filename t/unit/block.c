@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Columns of blocks against the flat view of the rows: every field of every
+ * row of memtables and parts has the text of flat_span(), whichever rows are
+ * wanted.
+ */
+
+#include "core/base.h"
+#include "storage/block.h"
+
+#include "core/assert.h"
+#include "core/mem.h"
+#include "span/flat.h"
+
+#include "part_gen.h"
+#include "span_gen.h"
+#include "tap.h"
+
+#define POOL_MAX (2 * GIB)
+
+static struct part_gen gen;
+static const struct tenant tenants[] = {{0, 0}, {1, 2}, {7, 0}};
+
+/* What the rows of a block must look like. */
+struct wanted {
+    struct pool *pool;
+    uint32_t rows;
+    struct flat *flat;
+    struct tenant *tenant;
+    struct sv *stream;
+    struct sv *stream_id;
+};
+
+/* --- reading rows --- */
+
+static struct sv
+copy(struct pool *pool, const char *ptr, size_t len)
+{
+    char *dup = pool_dup(pool, ptr, len);
+
+    check(dup != NULL);
+    return sv_make(dup, len);
+}
+
+static void
+want_row(struct wanted *want, uint32_t row, const struct batch *batch,
+    uint32_t span)
+{
+    const struct span *s = &batch->spans[span];
+    struct sv service = batch->resources[s->resource].service;
+    char id[FLAT_STREAM_ID_LEN];
+    struct sb sb;
+
+    check(flat_span(&want->flat[row], batch, s, want->pool));
+    sb_init(&sb, MIB);
+    flat_stream(&sb, service, s->name);
+    want->stream[row] = copy(want->pool, sb.ptr, sb.len);
+    flat_stream_id(id, &want->tenant[row], service, s->name);
+    want->stream_id[row] = copy(want->pool, id, sizeof(id));
+    sb_release(&sb);
+}
+
+static void
+want_init(struct wanted *want, uint32_t rows)
+{
+    want->pool = pool_new(POOL_MAX);
+    want->rows = rows;
+    want->flat = xcalloc(rows + 1, sizeof(*want->flat));
+    want->tenant = xcalloc(rows + 1, sizeof(*want->tenant));
+    want->stream = xcalloc(rows + 1, sizeof(*want->stream));
+    want->stream_id = xcalloc(rows + 1, sizeof(*want->stream_id));
+}
+
+static void
+want_free(struct wanted *want)
+{
+    pool_free(want->pool);
+    xfree(want->flat);
+    xfree(want->tenant);
+    xfree(want->stream);
+    xfree(want->stream_id);
+}
+
+static void
+want_memtable(struct wanted *want, const struct memtable *mt, uint32_t rows)
+{
+    struct batch batch;
+    struct err err = ERR_INIT;
+
+    want_init(want, rows);
+    batch_init(&batch, want->pool);
+    for (uint32_t row = 0; row < rows; row++) {
+        check(memtable_read_row(mt, row, &batch, &err) == 0);
+        want->tenant[row] = mt->tenants[mt->streams[mt->stream[row]].tenant];
+    }
+    for (uint32_t row = 0; row < rows; row++)
+        want_row(want, row, &batch, row);
+}
+
+static void
+want_part(struct wanted *want, struct part *part)
+{
+    uint32_t rows = (uint32_t)part_get_info(part)->rows, got = 0;
+    struct batch batch;
+    struct err err = ERR_INIT;
+
+    want_init(want, rows);
+    batch_init(&batch, want->pool);
+    check(part_read_rows(part, 0, rows, &batch, want->tenant, &got,
+        &err) == 0 && got == rows);
+    for (uint32_t row = 0; row < rows; row++)
+        want_row(want, row, &batch, row);
+}
+
+static struct sv
+want_text(const struct wanted *want, uint32_t row, struct sv name)
+{
+    const struct flat *flat = &want->flat[row];
+
+    if (sv_eq(name, SV("_stream")))
+        return want->stream[row];
+    if (sv_eq(name, SV("_stream_id")))
+        return want->stream_id[row];
+    for (uint32_t i = 0; i < flat->n; i++) {
+        if (sv_eq(flat->fields[i].name, name))
+            return flat->fields[i].text;
+    }
+    return SV_EMPTY;
+}
+
+/* --- opening --- */
+
+struct source {
+    const struct memtable *mt;
+    struct part *part;
+    uint32_t rows;
+};
+
+static struct block *
+open_block(const struct source *source, struct pool *pool)
+{
+    struct block *block = NULL;
+    struct err err = ERR_INIT;
+    int rc = source->part != NULL ?
+        block_open_part(&block, source->part, 0, pool, &err) :
+        block_open_memtable(&block, source->mt, source->rows, pool, &err);
+
+    check(rc == 0);
+    return block;
+}
+
+/* --- columns --- */
+
+/* CODES: every code names a text and no text is there twice. */
+static bool
+is_sound(const struct column *column, uint32_t rows)
+{
+    if (column->kind != COLUMN_CODES)
+        return true;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (column->codes[row] >= column->nvalues)
+            return false;
+    }
+    if (column->nvalues > 300)
+        return true;
+    for (uint32_t i = 0; i < column->nvalues; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (sv_eq(column->values[i], column->values[j]))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool
+same_text(const struct wanted *want, const struct column *column,
+    uint32_t row)
+{
+    char buf[COLUMN_TEXT_MAX];
+    struct sv got = column_text(column, row, buf);
+    struct sv text = want_text(want, row, column->name);
+
+    if (sv_eq(got, text))
+        return true;
+    diag("row %u, %.*s, kind %d: got \"%.*s\", want \"%.*s\"", row,
+        SV_ARG(column->name), (int)column->kind, SV_ARG(got), SV_ARG(text));
+    return false;
+}
+
+/* Rows whose text is wrong. */
+static uint32_t
+check_column(const struct wanted *want, struct block *block, struct sv name,
+    const uint64_t *wanted)
+{
+    const struct column *column = NULL;
+    struct err err = ERR_INIT;
+    uint32_t wrong = 0;
+
+    if (block_column(block, name, wanted, &column, &err) != 0) {
+        diag("%.*s: %s", SV_ARG(name), err.text);
+        return 1;
+    }
+    wrong += !sv_eq(column->name, name);
+    wrong += !is_sound(column, want->rows);
+    for (uint32_t row = 0; row < want->rows; row++) {
+        if (wanted == NULL || bitmap_has(wanted, row))
+            wrong += !same_text(want, column, row);
+        if (wrong > 3)
+            break;
+    }
+    return wrong;
+}
+
+static void
+random_rows(struct span_gen *random, uint64_t *bits, uint32_t rows)
+{
+    uint32_t every = 1 + gen_below(random, 300);
+
+    memset(bits, 0, BITMAP_WORDS(rows) * sizeof(*bits));
+    for (uint32_t row = 0; row < rows; row++) {
+        if (gen_one_in(random, every))
+            bitmap_set(bits, row);
+    }
+}
+
+/* Texts that are there are never denied. */
+static uint32_t
+check_may_have(const struct wanted *want, struct block *block,
+    struct span_gen *random)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint32_t row = gen_below(random, want->rows);
+        const struct flat *flat = &want->flat[row];
+        uint32_t j = gen_below(random, flat->n);
+
+        if (!block_may_have(block, flat->fields[j].name,
+            flat->fields[j].text)) {
+            diag("denied: %.*s \"%.*s\"", SV_ARG(flat->fields[j].name),
+                SV_ARG(flat->fields[j].text));
+            wrong++;
+        }
+        wrong += !block_may_have(block, SV("_stream"), want->stream[row]) ||
+            !block_may_have(block, SV("_stream_id"), want->stream_id[row]);
+    }
+    return wrong;
+}
+
+static bool
+has_name(const struct sv *names, uint32_t n, struct sv name)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (sv_eq(names[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* Names that a row has and the block does not know. */
+static uint32_t
+check_names(const struct wanted *want, const struct sv *names, uint32_t n)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t row = 0; row < want->rows; row += 1 + want->rows / 500) {
+        for (uint32_t i = 0; i < want->flat[row].n; i++) {
+            struct sv name = want->flat[row].fields[i].name;
+
+            if (!has_name(names, n, name)) {
+                diag("no name %.*s", SV_ARG(name));
+                wrong++;
+            }
+        }
+    }
+    return wrong;
+}
+
+static uint32_t
+check_tenants(const struct wanted *want, struct block *block)
+{
+    uint64_t *bits = xcalloc(BITMAP_WORDS(want->rows) + 1, sizeof(*bits));
+    struct tenant stranger = {99, 99};
+    struct err err = ERR_INIT;
+    uint32_t wrong = 0, count = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(tenants); i++) {
+        uint32_t n = 0;
+
+        check(block_select_tenant(block, &tenants[i], bits, &count,
+            &err) == 0);
+        for (uint32_t row = 0; row < want->rows; row++) {
+            bool is_own = memcmp(&want->tenant[row], &tenants[i],
+                sizeof(tenants[i])) == 0;
+
+            n += is_own;
+            wrong += count > 0 ? bitmap_has(bits, row) != is_own : is_own;
+        }
+        wrong += n != count;
+    }
+    check(block_select_tenant(block, &stranger, bits, &count, &err) == 0);
+    xfree(bits);
+    return wrong + count;
+}
+
+/* --- a block --- */
+
+/* Each name: all rows; few or many rows in a block that knows nothing. */
+static uint32_t
+check_name(const struct wanted *want, const struct source *source,
+    struct sv name, struct span_gen *random)
+{
+    struct pool *pool = pool_new(POOL_MAX);
+    uint64_t *bits = xcalloc(BITMAP_WORDS(want->rows) + 1, sizeof(*bits));
+    struct block *block = open_block(source, pool);
+    uint32_t wrong = 0;
+
+    random_rows(random, bits, want->rows);
+    wrong += check_column(want, block, name, bits);
+    wrong += check_column(want, block, name, NULL);
+    wrong += check_column(want, block, name, bits);
+    block_close(block);
+    pool_free(pool);
+    xfree(bits);
+    return wrong;
+}
+
+static void
+check_block(const struct wanted *want, const struct source *source,
+    const char *name)
+{
+    static const char *const absent[] = {"", "nothing", "span_attr:",
+        "span_attr:never", "event:99:event_name", "event:0:event_attr:",
+        "event:0:event_attr:never", "link:0:link_none", "event:event_name:0",
+        "span_attr:key.1.none", "resource_attr:never", "scope_attr:never"};
+    struct pool *pool = pool_new(POOL_MAX);
+    struct block *block = open_block(source, pool);
+    struct err err = ERR_INIT;
+    const struct sv *names = NULL;
+    struct span_gen random;
+    uint32_t n = 0, wrong = 0;
+
+    span_gen_init(&random, want->rows);
+    is_int(block_get_info(block)->rows, want->rows, "%s: rows", name);
+    is_int(block_fields(block, &names, &n, &err), 0, "%s: names %s", name,
+        err.text);
+    is_int(check_names(want, names, n), 0, "%s: %u names are known", name, n);
+    is_int(check_may_have(want, block, &random), 0,
+        "%s: no text is denied", name);
+    is_int(check_tenants(want, block), 0, "%s: tenants", name);
+    for (uint32_t i = 0; i < n; i++)
+        wrong += check_name(want, source, names[i], &random);
+    is_int(wrong, 0, "%s: all texts of %u columns", name, n);
+    wrong = 0;
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        wrong += check_column(want, block, sv_from(absent[i]), NULL);
+    is_int(wrong, 0, "%s: fields that are not there", name);
+    ok(!block_may_have(block, SV("no such"), SV("x")),
+        "%s: nothing in no field", name);
+    block_close(block);
+    pool_free(pool);
+}
+
+static void
+check_both(const char *name)
+{
+    struct source source = {.mt = gen.mt, .rows = memtable_rows(gen.mt)};
+    struct err err = ERR_INIT;
+    struct wanted want;
+    char full[100];
+
+    snprintf(full, sizeof(full), "%s, memtable", name);
+    want_memtable(&want, gen.mt, source.rows);
+    check_block(&want, &source, full);
+    want_free(&want);
+
+    snprintf(full, sizeof(full), "%s, part", name);
+    check(part_gen_encode(&gen, &err) == 0);
+    part_gen_write(&gen, gen.file.ptr, gen.file.len);
+    check(part_open(&source.part, gen.path, &err) == 0);
+    want_part(&want, source.part);
+    check_block(&want, &source, full);
+    want_free(&want);
+    part_close(source.part);
+}
+
+/* --- what goes in --- */
+
+static void
+add_spans(struct span_gen *spans, uint32_t n, uint32_t tenant, bool is_wild)
+{
+    struct pool *pool = pool_new(POOL_MAX);
+    struct batch batch;
+
+    batch_init(&batch, pool);
+    if (is_wild)
+        span_gen_wild(spans, &batch, n);
+    else
+        span_gen_real(spans, &batch, 12, n);
+    check(part_gen_add(&gen, tenants[tenant], &batch));
+    pool_free(pool);
+}
+
+static void
+test_wild(uint64_t seed, uint32_t shapes, uint32_t ntenants)
+{
+    struct span_gen spans;
+    char name[80];
+
+    part_gen_reset(&gen);
+    span_gen_init(&spans, seed);
+    spans.now_ns += 12 * 3600 * NS_PER_SEC;
+    spans.shapes = shapes;
+    spans.huge_every = 500;
+    for (uint32_t i = 0; i < 6; i++)
+        add_spans(&spans, 120, i % ntenants, true);
+    snprintf(name, sizeof(name), "wild %u, %u shapes, %u tenants",
+        (unsigned)seed, shapes, ntenants);
+    check_both(name);
+}
+
+static void
+test_real(void)
+{
+    struct span_gen spans;
+
+    part_gen_reset(&gen);
+    span_gen_init(&spans, 42);
+    spans.now_ns += 3600 * NS_PER_SEC;
+    add_spans(&spans, 6000, 0, false);
+    check_both("real");
+}
+
+static void
+test_no_rows(void)
+{
+    struct pool *pool = pool_new(POOL_MAX);
+    struct block *block = NULL;
+    const struct column *column = NULL;
+    struct err err = ERR_INIT;
+    const struct sv *names = NULL;
+    uint32_t n = 1;
+
+    part_gen_reset(&gen);
+    check(block_open_memtable(&block, gen.mt, 0, pool, &err) == 0);
+    ok(block_column(block, SV("name"), NULL, &column, &err) == 0 &&
+        column->kind == COLUMN_EMPTY, "no rows, no texts");
+    ok(block_fields(block, &names, &n, &err) == 0 && n == 0,
+        "no rows, no fields");
+    block_close(block);
+    block_close(NULL);
+    pool_free(pool);
+}
+
+static void
+test_no_memory(void)
+{
+    struct pool *pool = pool_new(100 * KIB);
+    struct block *block = NULL;
+    const struct column *column = NULL;
+    struct err err = ERR_INIT;
+    struct span_gen spans;
+
+    part_gen_reset(&gen);
+    span_gen_init(&spans, 42);
+    spans.now_ns += 3600 * NS_PER_SEC;
+    for (uint32_t i = 0; i < 4; i++)
+        add_spans(&spans, 6000, 0, false);
+    check(block_open_memtable(&block, gen.mt, memtable_rows(gen.mt), pool,
+        &err) == 0);
+    ok(block_column(block, SV("duration"), NULL, &column, &err) != 0 &&
+        err.code == ERR_LIMIT, "a full pool: %s", err.text);
+    block_close(block);
+    pool_free(pool);
+}
+
+int
+main(void)
+{
+    part_gen_init(&gen);
+    test_wild(1, 10, 1);
+    test_wild(2, 3, 3);
+    test_wild(3, 200, 2);
+    test_real();
+    test_no_rows();
+    test_no_memory();
+    part_gen_free(&gen);
+    return tap_done();
+}
