@@ -3,7 +3,7 @@
 /* Columns from the attributes and fields of the rows of a memtable. */
 
 #include "core/base.h"
-#include "storage/block_memtable.h"
+#include "storage/block_memtable_lists.h"
 
 /* Sees to it that the plans of all rows are made. */
 static int

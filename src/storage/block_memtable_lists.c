@@ -6,7 +6,7 @@
  */
 
 #include "core/base.h"
-#include "storage/block_memtable.h"
+#include "storage/block_memtable_lists.h"
 
 #include "span/flat.h"
 

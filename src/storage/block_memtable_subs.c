@@ -6,7 +6,7 @@
  */
 
 #include "core/base.h"
-#include "storage/block_memtable.h"
+#include "storage/block_memtable_lists.h"
 
 #define EVENT_WORDS 4u
 #define EVENT_SHAPE 3u

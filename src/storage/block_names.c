@@ -9,7 +9,7 @@
 #include "storage/block_read.h"
 
 #include "span/flat.h"
-#include "storage/block_memtable.h"
+#include "storage/block_memtable_lists.h"
 
 struct names {
     struct block *block;

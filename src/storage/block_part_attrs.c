@@ -7,7 +7,7 @@
  */
 
 #include "core/base.h"
-#include "storage/block_part.h"
+#include "storage/block_part_lists.h"
 
 #include "core/assert.h"
 #include "storage/memtable_format.h"

@@ -7,7 +7,7 @@
  */
 
 #include "core/base.h"
-#include "storage/block_part.h"
+#include "storage/block_part_lists.h"
 
 #include "core/num.h"
 #include "span/flat.h"

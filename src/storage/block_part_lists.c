@@ -6,7 +6,7 @@
  */
 
 #include "core/base.h"
-#include "storage/block_part.h"
+#include "storage/block_part_lists.h"
 
 #include "core/assert.h"
 #include "span/flat.h"

@@ -5,8 +5,8 @@
  * Private to block_memtable*.c.
  */
 
-#ifndef SPOOR_STORAGE_BLOCK_MEMTABLE_H
-#define SPOOR_STORAGE_BLOCK_MEMTABLE_H
+#ifndef SPOOR_STORAGE_BLOCK_MEMTABLE_LISTS_H
+#define SPOOR_STORAGE_BLOCK_MEMTABLE_LISTS_H
 
 #include "core/base.h"
 #include "storage/block_read.h"

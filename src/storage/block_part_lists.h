@@ -5,8 +5,8 @@
  * Private to block_part*.c.
  */
 
-#ifndef SPOOR_STORAGE_BLOCK_PART_H
-#define SPOOR_STORAGE_BLOCK_PART_H
+#ifndef SPOOR_STORAGE_BLOCK_PART_LISTS_H
+#define SPOOR_STORAGE_BLOCK_PART_LISTS_H
 
 #include "core/base.h"
 #include "storage/block_read.h"
