@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Accumulators: the functions of stats, each over all groups of a lane.
+ * Their states are arrays indexed by the number of the group.
+ */
+
+#ifndef SPOOR_QUERY_ACC_H
+#define SPOOR_QUERY_ACC_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/pool.h"
+#include "core/sb.h"
+#include "query/ast.h"
+#include "query/hold.h"
+#include "query/stage.h"
+
+/* Rows to take in: those that pass the function's filter. */
+struct acc_rows {
+    struct picks picks;       /* not empty */
+    const uint32_t *groups;   /* of a row; NULL: all are of group `one` */
+    uint32_t one;
+    uint32_t ngroups;
+    uint32_t nrows;           /* of the chunk, picked or not */
+    const struct column *columns; /* of the arguments, stars resolved */
+    uint32_t ncolumns;
+    struct pool *pool;
+};
+
+static inline uint32_t
+acc_group(const struct acc_rows *in, uint32_t row)
+{
+    return in->groups == NULL ? in->one : in->groups[row];
+}
+
+struct acc;
+
+struct acc_ops {
+    size_t size; /* of the accumulator's struct, which begins with acc */
+    int (*init)(struct acc *acc, struct err *err); /* NULL: nothing to do */
+    /* Before any other call: makes room for so many groups. */
+    int (*reserve)(struct acc *acc, uint32_t ngroups, struct err *err);
+    int (*add)(struct acc *acc, const struct acc_rows *in, struct err *err);
+    /* Group i of `from` becomes, or is added to, group map[i]. */
+    int (*merge)(struct acc *acc, struct acc *from, const uint32_t *map,
+        struct err *err);
+    /* Appends the result; once per group, it may spoil the state. */
+    int (*print)(struct acc *acc, uint32_t group, struct sb *out,
+        struct err *err);
+    void (*free)(struct acc *acc);
+};
+
+struct acc {
+    const struct acc_ops *ops;
+    const struct stats_fn *fn;
+    struct hold *hold;
+    const struct query_run *run;
+    uint32_t ngroups; /* set by acc_reserve() */
+    bool is_all;      /* no arguments, or a star alone */
+};
+
+extern const struct acc_ops acc_count;
+extern const struct acc_ops acc_sum; /* and avg */
+extern const struct acc_ops acc_minmax;
+extern const struct acc_ops acc_quantile;
+extern const struct acc_ops acc_count_uniq;
+extern const struct acc_ops acc_uniq_values;
+
+/*
+ * What is known of the codes of a column in one chunk: `state` of a code is 0
+ * at first.  And whether a pair of group and code was there, where that is
+ * not too much memory: then a value is looked at once per group.
+ */
+struct code_states {
+    uint8_t *state;
+    uint64_t *seen; /* NULL: not kept */
+    uint32_t nvalues;
+};
+int code_states_make(struct code_states *out, const struct column *column,
+    const struct acc_rows *in, struct err *err) WARN_UNUSED;
+/* True if the pair was there before. */
+static inline bool
+code_states_seen(struct code_states *states, uint32_t group, uint32_t code)
+{
+    size_t bit = (size_t)group * states->nvalues + code;
+    uint64_t mask = UINT64_C(1) << bit % 64;
+
+    if (states->seen == NULL)
+        return false;
+    if ((states->seen[bit / 64] & mask) != 0)
+        return true;
+    states->seen[bit / 64] |= mask;
+    return false;
+}
+
+#endif

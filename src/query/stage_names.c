@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* field_names: fields with a value, and in how many rows they have one. */
+
+#include "core/base.h"
+#include "query/stage.h"
+
+#include "core/mem.h"
+#include "core/num.h"
+#include "query/keys.h"
+
+struct names_lane {
+    struct hold hold;
+    struct keys keys;       /* the names */
+    struct hold_array hits; /* uint64_t per name */
+};
+
+struct stage_names {
+    struct stage stage;
+    struct sv result;
+    struct names_lane *lanes[QUERY_LANES_MAX];
+};
+
+static void
+lane_free(struct names_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    keys_drop(&lane->keys);
+    hold_drop(&lane->hold, &lane->hits, sizeof(uint64_t));
+    hold_free(&lane->hold);
+    xfree(lane);
+}
+
+static int
+add_hits(struct names_lane *lane, struct sv name, uint64_t n,
+    struct err *err)
+{
+    uint32_t id;
+
+    if (keys_find(&lane->keys, &name, &id, err) != 0 ||
+        hold_grow(&lane->hold, &lane->hits, (size_t)id + 1, sizeof(uint64_t),
+            err) != 0)
+        return -1;
+    ((uint64_t *)lane->hits.items)[id] += n;
+    return 0;
+}
+
+static int
+lane_get(struct stage_names *mine, unsigned i, struct names_lane **out,
+    struct err *err)
+{
+    struct names_lane *lane = mine->lanes[i];
+
+    *out = lane;
+    if (lane != NULL)
+        return 0;
+    lane = mine->lanes[i] = *out = xcalloc(1, sizeof(*lane));
+    hold_init(&lane->hold, &mine->stage.run->budget);
+    return keys_init(&lane->keys, &lane->hold, 1, NULL, err);
+}
+
+static int
+names_write(struct stage *stage, unsigned lane_index, struct rows *rows,
+    struct err *err)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+    struct names_lane *lane;
+    const struct sv *names;
+    struct picks picks;
+    uint32_t n;
+
+    if (lane_get(mine, lane_index, &lane, err) != 0 ||
+        picks_make(&picks, rows, err) != 0 ||
+        rows_names(rows, &names, &n, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct column *column;
+        uint32_t hits;
+
+        if (rows_column(rows, names[i], &column, err) != 0)
+            return -1;
+        hits = column_count_filled(column, &picks);
+        if (hits > 0 && add_hits(lane, names[i], hits, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+emit_lane(struct stage_names *mine, const struct names_lane *lane,
+    struct err *err)
+{
+    const struct sv names[2] = {mine->result, SV("hits")};
+    const uint64_t *hits = lane->hits.items;
+    struct emit emit;
+    int result = 0;
+
+    emit_begin(&emit, mine->stage.next, names, 2);
+    for (uint32_t i = 0; i < lane->keys.count && result == 0 &&
+        !emit.is_done; i++) {
+        char number[24];
+        struct sv texts[2];
+
+        keys_texts(&lane->keys, i, texts);
+        texts[1] = sv_make(number, num_print_u64(number, hits[i]));
+        result = emit_row(&emit, texts, err);
+    }
+    if (result == 0)
+        result = emit_end(&emit, err);
+    emit_free(&emit);
+    return result;
+}
+
+static int
+names_flush(struct stage *stage, struct err *err)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+    struct names_lane *all = NULL;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
+        const struct names_lane *lane = mine->lanes[i];
+
+        if (lane == NULL)
+            continue;
+        if (run_poll(stage->run, err) != 0)
+            return -1;
+        if (all == NULL) {
+            all = mine->lanes[i];
+            continue;
+        }
+        for (uint32_t k = 0; k < lane->keys.count; k++) {
+            struct sv name;
+
+            keys_texts(&lane->keys, k, &name);
+            if (add_hits(all, name, ((uint64_t *)lane->hits.items)[k],
+                    err) != 0)
+                return -1;
+        }
+    }
+    return all == NULL ? 0 : emit_lane(mine, all, err);
+}
+
+static void
+names_free(struct stage *stage)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++)
+        lane_free(mine->lanes[i]);
+    xfree(mine);
+}
+
+static const struct stage_ops names_ops = {
+    names_write, names_flush, names_free
+};
+
+int
+stage_new_names(struct stage **out, const struct pipe *pipe,
+    UNUSED struct query_run *run, UNUSED struct err *err)
+{
+    struct stage_names *mine = xcalloc(1, sizeof(*mine));
+
+    mine->stage.ops = &names_ops;
+    mine->result = pipe->result;
+    *out = &mine->stage;
+    return 0;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "query/stage.h"
+
+#include "core/assert.h"
+
+/* --- which rows --- */
+
+int
+picks_make(struct picks *out, const struct rows *rows, struct err *err)
+{
+    uint32_t *index;
+    uint32_t n = 0;
+
+    *out = (struct picks){rows->nselected, NULL};
+    if (rows->nselected == rows->n)
+        return 0;
+    index = pool_alloc(rows->pool, rows->nselected * sizeof(*index) + 1);
+    if (index == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for a block of rows");
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        uint64_t bits = rows->selected[word];
+
+        for (; bits != 0; bits &= bits - 1)
+            index[n++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
+    }
+    check(n == rows->nselected);
+    out->index = index;
+    return 0;
+}
+
+static bool
+id_is_filled(const struct column *column, uint32_t row)
+{
+    const uint8_t *id = column->ids + (size_t)row * column->width;
+    uint64_t low, high = 0;
+
+    memcpy(&low, id, sizeof(low));
+    if (column->width == 16)
+        memcpy(&high, id + 8, sizeof(high));
+    return (low | high) != 0;
+}
+
+bool
+column_is_filled(const struct column *column, uint32_t row)
+{
+    switch (column->kind) {
+    case COLUMN_EMPTY:
+        return false;
+    case COLUMN_CONST:
+        return column->values[0].len > 0;
+    case COLUMN_CODES:
+        return column->values[column->codes[row]].len > 0;
+    case COLUMN_INTS:
+    case COLUMN_UINTS:
+        return column->present == NULL || bitmap_has(column->present, row);
+    case COLUMN_TIMES:
+        return true;
+    case COLUMN_IDS:
+        return id_is_filled(column, row);
+    case COLUMN_TEXTS:
+        return column->texts[row].len > 0;
+    }
+    panic("column kind %d", column->kind);
+}
+
+uint32_t
+column_count_filled(const struct column *column, const struct picks *picks)
+{
+    uint32_t n = 0;
+
+    if (picks->n == 0 || column->kind == COLUMN_EMPTY)
+        return 0;
+    if (column->kind == COLUMN_CONST || column->kind == COLUMN_TIMES ||
+        ((column->kind == COLUMN_INTS || column->kind == COLUMN_UINTS) &&
+        column->present == NULL))
+        return column_is_filled(column, 0) ? picks->n : 0;
+    for (uint32_t i = 0; i < picks->n; i++)
+        n += column_is_filled(column, picks_row(picks, i));
+    return n;
+}
+
+/* --- rows of texts for the next stage --- */
+
+/* Texts of one chunk: 1,024 rows of 64 KiB each would be 64 MiB. */
+#define EMIT_POOL_MAX (256 * MIB)
+/* A chunk ends early when its texts are longer than this. */
+#define EMIT_TEXTS_MAX (8 * MIB)
+
+void
+emit_begin(struct emit *emit, struct stage *next, const struct sv *names,
+    uint32_t ncolumns)
+{
+    memset(emit, 0, sizeof(*emit));
+    emit->next = next;
+    emit->names = names;
+    emit->ncolumns = ncolumns;
+}
+
+static int
+chunk_begin(struct emit *emit, struct err *err)
+{
+    if (emit->pool == NULL)
+        emit->pool = pool_new(EMIT_POOL_MAX);
+    emit->texts = pool_alloc(emit->pool,
+        emit->ncolumns * sizeof(*emit->texts) + 1);
+    if (emit->texts == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for rows");
+    for (uint32_t i = 0; i < emit->ncolumns; i++) {
+        emit->texts[i] = pool_alloc(emit->pool,
+            ROWS_CHUNK * sizeof(**emit->texts));
+        if (emit->texts[i] == NULL)
+            return err_set(err, ERR_LIMIT, "no memory for rows");
+    }
+    return 0;
+}
+
+int
+emit_end(struct emit *emit, struct err *err)
+{
+    struct rows rows;
+    int result;
+
+    if (emit->n == 0 || emit->is_done)
+        return 0;
+    rows_init(&rows, emit->n, emit->pool);
+    for (uint32_t i = 0; i < emit->ncolumns; i++) {
+        struct column column = {
+            .name = emit->names[i],
+            .kind = COLUMN_TEXTS,
+            .texts = emit->texts[i],
+        };
+
+        if (rows_set_column(&rows, &column, err) != 0)
+            return -1;
+    }
+    result = stage_write(emit->next, 0, &rows, err);
+    emit->is_done = result != 0;
+    emit->n = 0;
+    pool_reset(emit->pool);
+    return result < 0 ? -1 : 0;
+}
+
+int
+emit_row(struct emit *emit, const struct sv *texts, struct err *err)
+{
+    if (emit->n == 0 && chunk_begin(emit, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < emit->ncolumns; i++) {
+        struct sv *cell = &emit->texts[i][emit->n];
+
+        *cell = SV_EMPTY;
+        if (texts[i].len == 0)
+            continue;
+        cell->ptr = pool_dup(emit->pool, texts[i].ptr, texts[i].len);
+        cell->len = texts[i].len;
+        if (cell->ptr == NULL)
+            return err_set(err, ERR_LIMIT, "no memory for rows");
+    }
+    emit->n++;
+    if (emit->n == ROWS_CHUNK || pool_used(emit->pool) > EMIT_TEXTS_MAX +
+        emit->ncolumns * ROWS_CHUNK * sizeof(struct sv))
+        return emit_end(emit, err);
+    return 0;
+}
+
+void
+emit_free(struct emit *emit)
+{
+    pool_free(emit->pool);
+    emit->pool = NULL;
+}

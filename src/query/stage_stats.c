@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * stats: rows are mapped to groups once per chunk (keys.h), then each
+ * function takes in the whole chunk (acc.h).
+ */
+
+#include "core/base.h"
+#include "query/stage.h"
+
+#include "core/mem.h"
+#include "query/acc.h"
+#include "query/keys.h"
+
+#define STATS_POOL_MAX (64 * MIB)
+/* The text of one result: uniq_values of a group. */
+#define RESULT_MAX (256 * MIB)
+
+struct stats_lane {
+    struct hold hold;
+    struct keys keys;
+    struct acc **accs; /* nfns; NULL behind a failure */
+};
+
+struct stage_stats {
+    struct stage stage;
+    const struct stats_spec *spec;
+    struct pool *pool;
+    struct needed *filter_fields; /* per function */
+    struct stats_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
+};
+
+static const struct acc_ops *const functions[] = {
+    [STATS_COUNT] = &acc_count,
+    [STATS_SUM] = &acc_sum,
+    [STATS_AVG] = &acc_sum,
+    [STATS_MIN] = &acc_minmax,
+    [STATS_MAX] = &acc_minmax,
+    [STATS_QUANTILE] = &acc_quantile,
+    [STATS_COUNT_UNIQ] = &acc_count_uniq,
+    [STATS_UNIQ_VALUES] = &acc_uniq_values,
+};
+
+static int
+acc_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+{
+    if (ngroups <= acc->ngroups)
+        return 0;
+    if (acc->ops->reserve(acc, ngroups, err) != 0)
+        return -1;
+    acc->ngroups = ngroups;
+    return 0;
+}
+
+/* --- lanes --- */
+
+static void
+lane_free(struct stage_stats *mine, struct stats_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    for (uint32_t i = 0; i < mine->spec->nfns; i++) {
+        if (lane->accs[i] == NULL)
+            continue;
+        lane->accs[i]->ops->free(lane->accs[i]);
+        xfree(lane->accs[i]);
+    }
+    keys_drop(&lane->keys);
+    hold_free(&lane->hold);
+    xfree(lane->accs);
+    xfree(lane);
+}
+
+static struct acc *
+acc_new(struct stage_stats *mine, struct stats_lane *lane,
+    const struct stats_fn *fn)
+{
+    const struct acc_ops *ops = functions[fn->kind];
+    struct acc *acc = xcalloc(1, ops->size);
+
+    acc->ops = ops;
+    acc->fn = fn;
+    acc->hold = &lane->hold;
+    acc->run = mine->stage.run;
+    acc->is_all = fn->nargs == 0;
+    for (uint32_t i = 0; i < fn->nargs; i++)
+        acc->is_all |= fn->args[i].is_prefix && fn->args[i].name.len == 0;
+    return acc;
+}
+
+static int
+lane_get(struct stage_stats *mine, unsigned i, struct stats_lane **out,
+    struct err *err)
+{
+    const struct stats_spec *spec = mine->spec;
+    struct stats_lane *lane = mine->lanes[i];
+
+    *out = lane;
+    if (lane != NULL)
+        return 0;
+    lane = mine->lanes[i] = *out = xcalloc(1, sizeof(*lane));
+    lane->accs = xcalloc((size_t)spec->nfns + 1, sizeof(struct acc *));
+    hold_init(&lane->hold, &mine->stage.run->budget);
+    if (keys_init(&lane->keys, &lane->hold, spec->nby, spec->by, err) != 0)
+        return -1;
+    for (uint32_t k = 0; k < spec->nfns; k++) {
+        struct acc *acc = acc_new(mine, lane, &spec->fns[k]);
+
+        lane->accs[k] = acc;
+        if (acc->ops->init != NULL && acc->ops->init(acc, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- taking rows in --- */
+
+/* Columns of one chunk, all loaded before any filter narrows the rows. */
+struct chunk {
+    struct rows *rows;
+    struct column *by;
+    struct column **args; /* per function */
+    uint32_t *nargs;
+};
+
+static int
+no_memory(struct err *err)
+{
+    return err_set(err, ERR_LIMIT, "no memory for stats");
+}
+
+static int
+load(struct rows *rows, const struct sv *names, uint32_t n,
+    struct column **out, struct err *err)
+{
+    struct column *columns = pool_alloc(rows->pool, n * sizeof(*columns) + 1);
+    const struct column *column;
+
+    if (columns == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < n; i++) {
+        if (rows_column(rows, names[i], &column, err) != 0)
+            return -1;
+        columns[i] = *column;
+    }
+    *out = columns;
+    return 0;
+}
+
+static int
+load_function(struct chunk *chunk, const struct acc *acc, uint32_t i,
+    struct err *err)
+{
+    static const struct field_pattern all = {{"", 0}, true};
+    const struct stats_fn *fn = acc->fn;
+    struct name_list names = {NULL, 0};
+
+    chunk->nargs[i] = 0;
+    if (fn->kind == STATS_COUNT && acc->is_all)
+        return 0;
+    if (fn->kind == STATS_COUNT_UNIQ) {
+        /* A tuple: no name may be left out, even if it is there twice. */
+        struct sv *args = pool_alloc(chunk->rows->pool,
+            fn->nargs * sizeof(*args) + 1);
+
+        if (args == NULL)
+            return no_memory(err);
+        for (uint32_t k = 0; k < fn->nargs; k++)
+            args[k] = fn->args[k].name;
+        names = (struct name_list){args, fn->nargs};
+    } else if (rows_match_names(chunk->rows, fn->nargs == 0 ? &all : fn->args,
+            MAX(fn->nargs, 1u), &names, err) != 0) {
+        return -1;
+    }
+    chunk->nargs[i] = names.n;
+    return load(chunk->rows, names.v, names.n, &chunk->args[i], err);
+}
+
+static int
+load_filters(struct stage_stats *mine, struct rows *rows, struct err *err)
+{
+    for (uint32_t i = 0; i < mine->spec->nfns; i++) {
+        const struct needed *fields = &mine->filter_fields[i];
+        const struct column *column;
+
+        for (uint32_t k = 0; k < fields->n; k++) {
+            if (rows_column(rows, fields->patterns[k].name, &column,
+                    err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+load_chunk(struct stage_stats *mine, struct stats_lane *lane,
+    struct chunk *chunk, struct err *err)
+{
+    const struct stats_spec *spec = mine->spec;
+    struct pool *pool = chunk->rows->pool;
+    struct sv *names = pool_alloc(pool, spec->nby * sizeof(*names) + 1);
+
+    chunk->args = pool_alloc(pool, spec->nfns * sizeof(*chunk->args) + 1);
+    chunk->nargs = pool_alloc(pool, spec->nfns * sizeof(*chunk->nargs) + 1);
+    if (names == NULL || chunk->args == NULL || chunk->nargs == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < spec->nby; i++)
+        names[i] = spec->by[i].name;
+    if (load(chunk->rows, names, spec->nby, &chunk->by, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < spec->nfns; i++) {
+        if (load_function(chunk, lane->accs[i], i, err) != 0)
+            return -1;
+    }
+    return load_filters(mine, chunk->rows, err);
+}
+
+/* The rows that pass a function's filter; the selection stays as it was. */
+static int
+pick(struct rows *rows, const struct filter *filter, struct picks *out,
+    struct err *err)
+{
+    size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
+    uint64_t *copy = pool_alloc(rows->pool, size + 1);
+    uint32_t nselected = rows->nselected;
+    int result;
+
+    if (copy == NULL)
+        return no_memory(err);
+    memcpy(copy, rows->selected, size);
+    result = rows_filter(rows, filter, err);
+    if (result == 0)
+        result = picks_make(out, rows, err);
+    rows->selected = copy;
+    rows->nselected = nselected;
+    return result;
+}
+
+static int
+add_rows(struct stats_lane *lane, const struct chunk *chunk,
+    struct acc_rows *in, struct err *err)
+{
+    struct picks all = in->picks;
+
+    for (uint32_t i = 0; lane->accs[i] != NULL; i++) {
+        struct acc *acc = lane->accs[i];
+        const struct filter *filter = acc->fn->filter;
+
+        in->picks = all;
+        if (filter != NULL && filter->kind != FILTER_ALL &&
+            pick(chunk->rows, filter, &in->picks, err) != 0)
+            return -1;
+        in->columns = chunk->args[i];
+        in->ncolumns = chunk->nargs[i];
+        if (acc_reserve(acc, in->ngroups, err) != 0)
+            return -1;
+        if (in->picks.n > 0 && acc->ops->add(acc, in, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
+    struct err *err)
+{
+    struct stage_stats *mine = (struct stage_stats *)stage;
+    struct chunk chunk = {.rows = rows};
+    struct acc_rows in = {.nrows = rows->n, .pool = rows->pool};
+    struct stats_lane *lane;
+    struct keys_input input;
+    struct key_ids ids;
+
+    if (rows->nselected == 0)
+        return 0;
+    if (lane_get(mine, lane_index, &lane, err) != 0 ||
+        load_chunk(mine, lane, &chunk, err) != 0 ||
+        picks_make(&in.picks, rows, err) != 0)
+        return -1;
+    input = (struct keys_input){chunk.by, &in.picks, rows->n, rows->pool};
+    if (keys_map(&lane->keys, &input, &ids, err) != 0)
+        return -1;
+    in.groups = ids.ids;
+    in.one = ids.one;
+    in.ngroups = lane->keys.count;
+    return add_rows(lane, &chunk, &in, err);
+}
+
+/* --- results --- */
+
+static int
+merge_lane(struct stage_stats *mine, struct stats_lane *to,
+    struct stats_lane *from, struct err *err)
+{
+    struct hold_array map = {NULL, 0};
+    int result = keys_merge(&to->keys, &from->keys, &map, mine->stage.run,
+        err);
+
+    for (uint32_t i = 0; i < mine->spec->nfns && result == 0; i++) {
+        struct acc *acc = to->accs[i];
+
+        result = run_poll(mine->stage.run, err);
+        if (result == 0)
+            result = acc_reserve(acc, to->keys.count, err);
+        if (result == 0)
+            result = acc->ops->merge(acc, from->accs[i], map.items, err);
+    }
+    hold_drop(&to->hold, &map, sizeof(uint32_t));
+    return result;
+}
+
+/* Results of one group behind its keys; they are views into *buf. */
+static int
+print_group(struct stats_lane *lane, uint32_t group, struct sv *texts,
+    struct sb *buf, struct err *err)
+{
+    uint32_t nby = lane->keys.ncolumns, n = 0;
+    size_t start = 0;
+
+    sb_reset(buf);
+    keys_texts(&lane->keys, group, texts);
+    for (; lane->accs[n] != NULL; n++) {
+        struct acc *acc = lane->accs[n];
+
+        if (acc->ops->print(acc, group, buf, err) != 0)
+            return -1;
+        texts[nby + n].len = buf->len - start;
+        start = buf->len;
+    }
+    if (sb_failed(buf))
+        return err_set(err, ERR_LIMIT, "the result of a group is too long");
+    start = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        texts[nby + i].ptr = buf->ptr + start;
+        start += texts[nby + i].len;
+    }
+    return 0;
+}
+
+static int
+emit_groups(struct stage_stats *mine, struct stats_lane *lane,
+    struct emit *emit, struct err *err)
+{
+    struct sv *texts = xcalloc((size_t)emit->ncolumns + 1, sizeof(*texts));
+    struct sb buf;
+    int result = 0;
+
+    sb_init(&buf, RESULT_MAX);
+    for (uint32_t i = 0; i < mine->spec->nfns && result == 0; i++)
+        result = acc_reserve(lane->accs[i], lane->keys.count, err);
+    for (uint32_t i = 0; i < lane->keys.count && result == 0 &&
+        !emit->is_done; i++) {
+        if (i % 256 == 0)
+            result = run_poll(mine->stage.run, err);
+        if (result == 0)
+            result = print_group(lane, i, texts, &buf, err);
+        if (result == 0)
+            result = emit_row(emit, texts, err);
+    }
+    if (result == 0)
+        result = emit_end(emit, err);
+    sb_release(&buf);
+    xfree(texts);
+    return result;
+}
+
+static int
+emit_lane(struct stage_stats *mine, struct stats_lane *lane, struct err *err)
+{
+    const struct stats_spec *spec = mine->spec;
+    uint32_t n = spec->nby + spec->nfns;
+    struct sv *names = xcalloc((size_t)n + 1, sizeof(*names));
+    struct emit emit;
+    int result;
+
+    for (uint32_t i = 0; i < spec->nby; i++)
+        names[i] = spec->by[i].name;
+    for (uint32_t i = 0; i < spec->nfns; i++)
+        names[spec->nby + i] = spec->fns[i].result;
+    emit_begin(&emit, mine->stage.next, names, n);
+    result = emit_groups(mine, lane, &emit, err);
+    emit_free(&emit);
+    xfree(names);
+    return result;
+}
+
+static int
+stats_flush(struct stage *stage, struct err *err)
+{
+    struct stage_stats *mine = (struct stage_stats *)stage;
+    struct stats_lane *all = NULL;
+    uint32_t id;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
+        struct stats_lane *lane = mine->lanes[i];
+
+        if (lane == NULL)
+            continue;
+        if (all == NULL) {
+            all = lane;
+            continue;
+        }
+        if (merge_lane(mine, all, lane, err) != 0)
+            return -1;
+        lane_free(mine, lane);
+        mine->lanes[i] = NULL;
+    }
+    if (mine->spec->nby == 0) {
+        /* One row even of nothing. */
+        if (all == NULL && lane_get(mine, 0, &all, err) != 0)
+            return -1;
+        if (keys_find(&all->keys, NULL, &id, err) != 0)
+            return -1;
+    }
+    return all == NULL ? 0 : emit_lane(mine, all, err);
+}
+
+static void
+stats_free(struct stage *stage)
+{
+    struct stage_stats *mine = (struct stage_stats *)stage;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++)
+        lane_free(mine, mine->lanes[i]);
+    pool_free(mine->pool);
+    xfree(mine);
+}
+
+static const struct stage_ops stats_ops = {
+    stats_write, stats_flush, stats_free
+};
+
+int
+stage_new_stats(struct stage **out, const struct pipe *pipe,
+    UNUSED struct query_run *run, struct err *err)
+{
+    const struct stats_spec *spec = pipe->stats;
+    struct stage_stats *mine;
+
+    for (uint32_t i = 0; i < spec->nfns; i++) {
+        if ((size_t)spec->fns[i].kind >= ARRAY_LEN(functions))
+            return err_set(err, ERR_UNSUPPORTED,
+                "position %u: '%.*s' cannot be run yet", pipe->pos,
+                SV_ARG(spec->fns[i].result));
+    }
+    mine = xcalloc(1, sizeof(*mine));
+    mine->stage.ops = &stats_ops;
+    mine->spec = spec;
+    mine->pool = pool_new(STATS_POOL_MAX);
+    mine->filter_fields = pool_zalloc(mine->pool,
+        (spec->nfns + 1) * sizeof(*mine->filter_fields));
+    if (mine->filter_fields == NULL)
+        goto failed;
+    for (uint32_t i = 0; i < spec->nfns; i++) {
+        if (needed_add_filter(&mine->filter_fields[i], spec->fns[i].filter,
+                mine->pool) != 0)
+            goto failed;
+    }
+    *out = &mine->stage;
+    return 0;
+failed:
+    stats_free(&mine->stage);
+    return no_memory(err);
+}

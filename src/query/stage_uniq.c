@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "query/stage.h"
+
+#include "core/mem.h"
+#include "core/num.h"
+#include "query/keys.h"
+
+struct uniq_lane {
+    struct hold hold;
+    struct keys keys;
+    struct hold_array hits; /* uint64_t per tuple */
+};
+
+struct stage_uniq {
+    struct stage stage;
+    const struct pipe *pipe;
+    /* A lane alone has more tuples than wanted: no more rows are needed. */
+    _Atomic bool is_over;
+    struct uniq_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
+};
+
+static void
+lane_free(struct uniq_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    keys_drop(&lane->keys);
+    hold_drop(&lane->hold, &lane->hits, sizeof(uint64_t));
+    hold_free(&lane->hold);
+    xfree(lane);
+}
+
+static int
+lane_get(struct stage_uniq *mine, unsigned i, struct uniq_lane **out,
+    struct err *err)
+{
+    const struct pipe *pipe = mine->pipe;
+    struct uniq_lane *lane = mine->lanes[i];
+
+    *out = lane;
+    if (lane != NULL)
+        return 0;
+    lane = mine->lanes[i] = *out = xcalloc(1, sizeof(*lane));
+    hold_init(&lane->hold, &mine->stage.run->budget);
+    if (keys_init(&lane->keys, &lane->hold, pipe->nnames, NULL, err) != 0)
+        return -1;
+    if (pipe->n != 0 && pipe->n < lane->keys.max)
+        lane->keys.max = (uint32_t)pipe->n;
+    return 0;
+}
+
+static int
+count_hits(struct uniq_lane *lane, const struct key_ids *ids,
+    const struct picks *picks, struct err *err)
+{
+    uint64_t *hits;
+
+    if (hold_grow(&lane->hold, &lane->hits, lane->keys.count, sizeof(*hits),
+            err) != 0)
+        return -1;
+    hits = lane->hits.items;
+    if (ids->ids == NULL) {
+        if (ids->one != KEYS_NONE)
+            hits[ids->one] += picks->n;
+        return 0;
+    }
+    for (uint32_t i = 0; i < picks->n; i++) {
+        uint32_t id = ids->ids[picks_row(picks, i)];
+
+        if (LIKELY(id != KEYS_NONE))
+            hits[id]++;
+    }
+    return 0;
+}
+
+static int
+uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
+    struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    const struct pipe *pipe = mine->pipe;
+    struct uniq_lane *lane;
+    struct keys_input input;
+    struct column *columns;
+    struct key_ids ids;
+    struct picks picks;
+
+    if (atomic_load_explicit(&mine->is_over, memory_order_relaxed))
+        return 1;
+    if (rows->nselected == 0)
+        return 0;
+    columns = pool_alloc(rows->pool, pipe->nnames * sizeof(*columns) + 1);
+    if (columns == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for uniq");
+    if (lane_get(mine, lane_index, &lane, err) != 0 ||
+        picks_make(&picks, rows, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < pipe->nnames; i++) {
+        const struct column *column;
+
+        if (rows_column(rows, pipe->names[i].name, &column, err) != 0)
+            return -1;
+        columns[i] = *column;
+    }
+    input = (struct keys_input){columns, &picks, rows->n, rows->pool};
+    if (keys_map(&lane->keys, &input, &ids, err) != 0 ||
+        count_hits(lane, &ids, &picks, err) != 0)
+        return -1;
+    /* Without hits N tuples are enough, whoever has them. */
+    if (lane->keys.is_over ||
+        (pipe->hits.len == 0 && lane->keys.count == lane->keys.max)) {
+        atomic_store_explicit(&mine->is_over, true, memory_order_relaxed);
+        return 1;
+    }
+    return 0;
+}
+
+static int
+merge_lane(struct stage_uniq *mine, struct uniq_lane *to,
+    const struct uniq_lane *from, struct err *err)
+{
+    struct hold_array map = {NULL, 0};
+    const uint64_t *add = from->hits.items;
+    const uint32_t *ids;
+    int result = -1;
+    uint64_t *hits;
+
+    if (keys_merge(&to->keys, &from->keys, &map, mine->stage.run, err) != 0 ||
+        hold_grow(&to->hold, &to->hits, to->keys.count, sizeof(*hits),
+            err) != 0)
+        goto out;
+    hits = to->hits.items;
+    ids = map.items;
+    for (uint32_t i = 0; i < from->keys.count; i++) {
+        if (ids[i] != KEYS_NONE)
+            hits[ids[i]] += add[i];
+    }
+    result = 0;
+out:
+    hold_drop(&to->hold, &map, sizeof(uint32_t));
+    return result;
+}
+
+static int
+emit_lane(struct stage_uniq *mine, const struct uniq_lane *lane,
+    struct err *err)
+{
+    const struct pipe *pipe = mine->pipe;
+    uint32_t nnames = pipe->nnames;
+    bool has_hits = pipe->hits.len > 0;
+    struct sv *names = xcalloc(2 * ((size_t)nnames + 1), sizeof(*names));
+    struct sv *texts = names + nnames + 1;
+    const uint64_t *hits = lane->hits.items;
+    struct emit emit;
+    char number[24];
+    int result = 0;
+
+    for (uint32_t i = 0; i < nnames; i++)
+        names[i] = pipe->names[i].name;
+    names[nnames] = pipe->hits;
+    emit_begin(&emit, mine->stage.next, names, nnames + has_hits);
+    for (uint32_t i = 0; i < lane->keys.count && !emit.is_done; i++) {
+        uint64_t n = lane->keys.is_over ? 0 : hits[i];
+
+        keys_texts(&lane->keys, i, texts);
+        texts[nnames] = sv_make(number, num_print_u64(number, n));
+        if (i % STAGE_POLL_ROWS == 0)
+            result = run_poll(mine->stage.run, err);
+        if (result == 0)
+            result = emit_row(&emit, texts, err);
+        if (result != 0)
+            break;
+    }
+    if (result == 0)
+        result = emit_end(&emit, err);
+    emit_free(&emit);
+    xfree(names);
+    return result;
+}
+
+static int
+uniq_flush(struct stage *stage, struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    struct uniq_lane *all = NULL;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
+        struct uniq_lane *lane = mine->lanes[i];
+
+        if (lane == NULL)
+            continue;
+        if (all == NULL) {
+            all = lane;
+            continue;
+        }
+        if (merge_lane(mine, all, lane, err) != 0)
+            return -1;
+        lane_free(lane);
+        mine->lanes[i] = NULL;
+    }
+    return all == NULL ? 0 : emit_lane(mine, all, err);
+}
+
+static void
+uniq_free(struct stage *stage)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+
+    for (unsigned i = 0; i < QUERY_LANES_MAX; i++)
+        lane_free(mine->lanes[i]);
+    xfree(mine);
+}
+
+static const struct stage_ops uniq_ops = {
+    uniq_write, uniq_flush, uniq_free
+};
+
+int
+stage_new_uniq(struct stage **out, const struct pipe *pipe,
+    UNUSED struct query_run *run, UNUSED struct err *err)
+{
+    struct stage_uniq *mine = xcalloc(1, sizeof(*mine));
+
+    mine->stage.ops = &uniq_ops;
+    mine->pipe = pipe;
+    *out = &mine->stage;
+    return 0;
+}

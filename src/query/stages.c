@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "query/pipe.h"
+
+#include "core/timefmt.h"
+#include "query/stage.h"
+
+/* --- what a query may hold and how long it may run --- */
+
+int
+budget_take(struct query_budget *budget, size_t bytes, struct err *err)
+{
+    size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+
+    do {
+        if (used > budget->max || bytes > budget->max - used) {
+            return err_set(err, ERR_LIMIT,
+                "query needs more than %zu MiB of memory",
+                budget->max / MIB);
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used,
+        used + bytes, memory_order_relaxed, memory_order_relaxed));
+    return 0;
+}
+
+void
+budget_give(struct query_budget *budget, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
+}
+
+int
+run_poll(const struct query_run *run, struct err *err)
+{
+    if (run->cancel != NULL &&
+        atomic_load_explicit(run->cancel, memory_order_relaxed))
+        return err_set(err, ERR_CANCELLED, "query was cancelled");
+    if (run->deadline_ns != 0 && clock_mono_ns() >= run->deadline_ns)
+        return err_set(err, ERR_TIMEOUT, "query took too long");
+    return 0;
+}
+
+/* --- making, flushing and freeing --- */
+
+static const stage_maker makers[] = {
+    [PIPE_FIELDS] = stage_new_fields,
+    [PIPE_DELETE] = stage_new_fields,
+    [PIPE_COPY] = stage_new_fields,
+    [PIPE_RENAME] = stage_new_fields,
+    [PIPE_LIMIT] = stage_new_limit,
+    [PIPE_OFFSET] = stage_new_offset,
+    [PIPE_SORT] = stage_new_sort,
+    [PIPE_FILTER] = stage_new_filter,
+    [PIPE_UNIQ] = stage_new_uniq,
+    [PIPE_FIELD_NAMES] = stage_new_names,
+    [PIPE_STATS] = stage_new_stats,
+};
+
+int
+stage_new(struct stage **out, const struct pipe *pipe, struct query_run *run,
+    struct stage *next, struct err *err)
+{
+    if ((size_t)pipe->kind >= ARRAY_LEN(makers) || makers[pipe->kind] == NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+            "position %u: this pipe cannot be run yet", pipe->pos);
+    if (makers[pipe->kind](out, pipe, run, err) != 0)
+        return -1;
+    (*out)->run = run;
+    (*out)->next = next;
+    return 0;
+}
+
+int
+stage_flush_nothing(UNUSED struct stage *stage, UNUSED struct err *err)
+{
+    return 0;
+}
+
+int
+stages_flush(struct stage *first, struct err *err)
+{
+    struct stage *stage, *next;
+    int result = 0;
+
+    for (stage = first; stage != NULL; stage = next) {
+        next = stage->next;
+        if (result == 0)
+            result = stage->ops->flush(stage, err);
+        stage->ops->free(stage);
+    }
+    return result;
+}
+
+void
+stages_free(struct stage *first)
+{
+    struct stage *next;
+
+    for (; first != NULL; first = next) {
+        next = first->next;
+        first->ops->free(first);
+    }
+}

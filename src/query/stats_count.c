@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* count, sum, avg. */
+
+#include "core/base.h"
+#include "query/acc.h"
+
+#include <math.h>
+
+#include "query/text.h"
+
+/* --- count: rows with at least one of the fields --- */
+
+struct count {
+    struct acc acc;
+    struct hold_array counts; /* uint64_t */
+};
+
+static int
+count_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+{
+    struct count *count = (struct count *)acc;
+
+    return hold_grow(acc->hold, &count->counts, ngroups, sizeof(uint64_t),
+        err);
+}
+
+static void
+count_rows(uint64_t *counts, const struct acc_rows *in)
+{
+    const uint32_t *groups = in->groups, *index = in->picks.index;
+
+    if (groups == NULL) {
+        counts[in->one] += in->picks.n;
+    } else if (index == NULL) {
+        for (uint32_t i = 0; i < in->picks.n; i++)
+            counts[groups[i]]++;
+    } else {
+        for (uint32_t i = 0; i < in->picks.n; i++)
+            counts[groups[index[i]]]++;
+    }
+}
+
+static int
+count_add(struct acc *acc, const struct acc_rows *in,
+    UNUSED struct err *err)
+{
+    uint64_t *counts = ((struct count *)acc)->counts.items;
+
+    if (acc->is_all) {
+        count_rows(counts, in);
+        return 0;
+    }
+    for (uint32_t k = 0; k < in->ncolumns; k++) {
+        const struct column *column = &in->columns[k];
+
+        /* Without gaps there is nothing to look at. */
+        if (column->kind == COLUMN_TIMES ||
+            (column->kind == COLUMN_CONST && column->values[0].len > 0) ||
+            (column->kind == COLUMN_INTS && column->present == NULL)) {
+            count_rows(counts, in);
+            return 0;
+        }
+    }
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        bool is_filled = false;
+
+        for (uint32_t k = 0; k < in->ncolumns && !is_filled; k++)
+            is_filled = column_is_filled(&in->columns[k], row);
+        counts[acc_group(in, row)] += is_filled;
+    }
+    return 0;
+}
+
+static int
+count_merge(struct acc *acc, struct acc *from, const uint32_t *map,
+    UNUSED struct err *err)
+{
+    uint64_t *counts = ((struct count *)acc)->counts.items;
+    const uint64_t *add = ((struct count *)from)->counts.items;
+
+    for (uint32_t i = 0; i < from->ngroups; i++)
+        counts[map[i]] += add[i];
+    return 0;
+}
+
+static int
+count_print(struct acc *acc, uint32_t group, struct sb *out,
+    UNUSED struct err *err)
+{
+    sb_add_u64(out, ((uint64_t *)((struct count *)acc)->counts.items)[group]);
+    return 0;
+}
+
+static void
+count_free(struct acc *acc)
+{
+    hold_drop(acc->hold, &((struct count *)acc)->counts, sizeof(uint64_t));
+}
+
+const struct acc_ops acc_count = {
+    .size = sizeof(struct count),
+    .reserve = count_reserve,
+    .add = count_add,
+    .merge = count_merge,
+    .print = count_print,
+    .free = count_free,
+};
+
+/* --- sum and avg: of all values that are numbers --- */
+
+struct total {
+    double sum;
+    uint64_t n;
+};
+
+struct sum {
+    struct acc acc;
+    struct hold_array totals; /* struct total */
+};
+
+static int
+sum_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+{
+    return hold_grow(acc->hold, &((struct sum *)acc)->totals, ngroups,
+        sizeof(struct total), err);
+}
+
+static inline void
+total_add(struct total *total, double v)
+{
+    total->sum += v;
+    total->n++;
+}
+
+/* Whole numbers of all rows; most queries. */
+static void
+sum_ints(struct total *totals, const struct acc_rows *in,
+    const int64_t *ints)
+{
+    const uint32_t *groups = in->groups, *index = in->picks.index;
+
+    if (groups == NULL) {
+        struct total one = totals[in->one];
+
+        for (uint32_t i = 0; i < in->picks.n; i++)
+            total_add(&one, (double)ints[picks_row(&in->picks, i)]);
+        totals[in->one] = one;
+    } else if (index == NULL) {
+        for (uint32_t i = 0; i < in->picks.n; i++)
+            total_add(&totals[groups[i]], (double)ints[i]);
+    } else {
+        for (uint32_t i = 0; i < in->picks.n; i++)
+            total_add(&totals[groups[index[i]]], (double)ints[index[i]]);
+    }
+}
+
+static void
+sum_gaps(struct total *totals, const struct acc_rows *in,
+    const struct column *column)
+{
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+
+        if (column->present != NULL && !bitmap_has(column->present, row))
+            continue;
+        total_add(&totals[acc_group(in, row)], column->kind == COLUMN_UINTS
+            ? (double)(uint64_t)column->ints[row]
+            : (double)column->ints[row]);
+    }
+}
+
+static int
+sum_codes(struct total *totals, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    enum { UNKNOWN, NUMBER, TEXT };
+    double *numbers = pool_alloc(in->pool,
+        column->nvalues * sizeof(*numbers) + 1);
+    uint8_t *state = pool_zalloc(in->pool, column->nvalues + 1);
+
+    if (numbers == NULL || state == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for sums");
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        uint32_t code = column->codes[row];
+
+        if (UNLIKELY(state[code] == UNKNOWN)) {
+            state[code] = number_parse(column->values[code], &numbers[code])
+                ? NUMBER : TEXT;
+        }
+        if (state[code] == NUMBER)
+            total_add(&totals[acc_group(in, row)], numbers[code]);
+    }
+    return 0;
+}
+
+static void
+sum_texts(struct total *totals, const struct acc_rows *in,
+    const struct column *column)
+{
+    char buf[COLUMN_TEXT_MAX];
+    struct sv last = SV_EMPTY;
+    bool is_const = column->kind == COLUMN_CONST, is_number = false;
+    double v = 0;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+
+        if (!is_const || i == 0) {
+            last = column_text(column, row, buf);
+            is_number = number_parse(last, &v);
+        }
+        if (is_number)
+            total_add(&totals[acc_group(in, row)], v);
+    }
+}
+
+static int
+sum_add(struct acc *acc, const struct acc_rows *in, struct err *err)
+{
+    struct total *totals = ((struct sum *)acc)->totals.items;
+
+    for (uint32_t k = 0; k < in->ncolumns; k++) {
+        const struct column *column = &in->columns[k];
+
+        switch (column->kind) {
+        case COLUMN_EMPTY:
+        case COLUMN_TIMES: /* times are no numbers here */
+            break;
+        case COLUMN_INTS:
+            if (column->present == NULL)
+                sum_ints(totals, in, column->ints);
+            else
+                sum_gaps(totals, in, column);
+            break;
+        case COLUMN_UINTS:
+            sum_gaps(totals, in, column);
+            break;
+        case COLUMN_CODES:
+            if (sum_codes(totals, in, column, err) != 0)
+                return -1;
+            break;
+        default:
+            sum_texts(totals, in, column);
+        }
+    }
+    return 0;
+}
+
+static int
+sum_merge(struct acc *acc, struct acc *from, const uint32_t *map,
+    UNUSED struct err *err)
+{
+    struct total *totals = ((struct sum *)acc)->totals.items;
+    const struct total *add = ((struct sum *)from)->totals.items;
+
+    for (uint32_t i = 0; i < from->ngroups; i++) {
+        totals[map[i]].sum += add[i].sum;
+        totals[map[i]].n += add[i].n;
+    }
+    return 0;
+}
+
+static int
+sum_print(struct acc *acc, uint32_t group, struct sb *out,
+    UNUSED struct err *err)
+{
+    const struct total *total =
+        &((struct total *)((struct sum *)acc)->totals.items)[group];
+    double v = total->sum;
+
+    if (total->n == 0)
+        v = NAN;
+    else if (acc->fn->kind == STATS_AVG)
+        v /= (double)total->n;
+    number_print(out, v);
+    return 0;
+}
+
+static void
+sum_free(struct acc *acc)
+{
+    hold_drop(acc->hold, &((struct sum *)acc)->totals, sizeof(struct total));
+}
+
+const struct acc_ops acc_sum = {
+    .size = sizeof(struct sum),
+    .reserve = sum_reserve,
+    .add = sum_add,
+    .merge = sum_merge,
+    .print = sum_print,
+    .free = sum_free,
+};

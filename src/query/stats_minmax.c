@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* min and max: the text of the least or greatest value. */
+
+#include "core/base.h"
+#include "query/acc.h"
+
+#include "query/atom.h"
+
+struct extreme {
+    struct atom atom; /* its text is in the hold */
+    size_t text_cap;  /* bytes there */
+    bool is_set;
+};
+
+struct minmax {
+    struct acc acc;
+    struct hold_array extremes; /* struct extreme */
+};
+
+/* Pairs of group and code that are remembered: 128 KiB as bits. */
+#define SEEN_MAX (UINT64_C(1) << 20)
+
+int
+code_states_make(struct code_states *out, const struct column *column,
+    const struct acc_rows *in, struct err *err)
+{
+    uint64_t pairs = (uint64_t)in->ngroups * column->nvalues;
+
+    out->nvalues = column->nvalues;
+    out->seen = NULL;
+    out->state = pool_zalloc(in->pool, column->nvalues + 1);
+    if (pairs <= SEEN_MAX)
+        out->seen = pool_zalloc(in->pool, pairs / 8 + 8);
+    if (out->state == NULL || (pairs <= SEEN_MAX && out->seen == NULL))
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    return 0;
+}
+
+static int
+minmax_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+{
+    return hold_grow(acc->hold, &((struct minmax *)acc)->extremes, ngroups,
+        sizeof(struct extreme), err);
+}
+
+static int
+replace(struct acc *acc, struct extreme *extreme, const struct atom *atom,
+    struct err *err)
+{
+    struct sv text = extreme->atom.text;
+
+    extreme->is_set = true;
+    extreme->atom.tag = atom->tag;
+    extreme->atom.v = atom->v;
+    if (atom->tag != ATOM_TEXT)
+        return 0;
+    if (atom->text.len > extreme->text_cap) {
+        size_t cap = MAX(2 * extreme->text_cap, atom->text.len);
+        char *room = hold_alloc(acc->hold, cap, err);
+
+        if (room == NULL)
+            return -1;
+        text.ptr = room;
+        extreme->text_cap = cap;
+    }
+    memcpy((char *)(uintptr_t)text.ptr, atom->text.ptr, atom->text.len);
+    text.len = atom->text.len;
+    extreme->atom.text = text;
+    return 0;
+}
+
+static int
+offer(struct acc *acc, struct extreme *extreme, const struct atom *atom,
+    struct err *err)
+{
+    if (extreme->is_set) {
+        int order = atom_order(atom, &extreme->atom);
+
+        if (acc->fn->kind == STATS_MIN ? order >= 0 : order <= 0)
+            return 0;
+    }
+    return replace(acc, extreme, atom, err);
+}
+
+/* INTS and TIMES of all rows. */
+static int
+add_ints(struct acc *acc, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+    enum atom_tag tag = column->kind == COLUMN_TIMES ? ATOM_TIME : ATOM_INT;
+    /* Complementing turns max into min. */
+    int64_t flip = acc->fn->kind == STATS_MIN ? 0 : -1;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        struct extreme *extreme = &extremes[acc_group(in, row)];
+        int64_t v = column->ints[row];
+
+        if (LIKELY(extreme->is_set && extreme->atom.tag == tag)) {
+            if (UNLIKELY((v ^ flip) < (extreme->atom.v ^ flip)))
+                extreme->atom.v = v;
+        } else if (offer(acc, extreme, &(struct atom){tag, v, {NULL, 0}},
+                err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+add_codes(struct acc *acc, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+    struct atom *atoms = pool_alloc(in->pool,
+        column->nvalues * sizeof(*atoms) + 1);
+    struct code_states states;
+
+    if (atoms == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    if (code_states_make(&states, column, in, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        uint32_t group = acc_group(in, row), code = column->codes[row];
+
+        if (code_states_seen(&states, group, code))
+            continue;
+        if (states.state[code] == 0) {
+            states.state[code] = 1;
+            atoms[code] = atom_from_text(column->values[code]);
+        }
+        if (offer(acc, &extremes[group], &atoms[code], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+add_others(struct acc *acc, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+    bool is_const = column->kind <= COLUMN_CONST;
+    struct atom atom = {ATOM_EMPTY, 0, {NULL, 0}};
+    char buf[ATOM_TEXT_MAX];
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+
+        if (!is_const || i == 0)
+            atom = atom_of_row(column, row, buf);
+        if (offer(acc, &extremes[acc_group(in, row)], &atom, err) != 0)
+            return -1;
+        if (is_const && in->groups == NULL)
+            break;
+    }
+    return 0;
+}
+
+static int
+minmax_add(struct acc *acc, const struct acc_rows *in, struct err *err)
+{
+    for (uint32_t k = 0; k < in->ncolumns; k++) {
+        const struct column *column = &in->columns[k];
+        int result;
+
+        if (column->kind == COLUMN_TIMES ||
+            (column->kind == COLUMN_INTS && column->present == NULL))
+            result = add_ints(acc, in, column, err);
+        else if (column->kind == COLUMN_CODES)
+            result = add_codes(acc, in, column, err);
+        else
+            result = add_others(acc, in, column, err);
+        if (result != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+minmax_merge(struct acc *acc, struct acc *from, const uint32_t *map,
+    struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+    const struct extreme *add = ((struct minmax *)from)->extremes.items;
+
+    for (uint32_t i = 0; i < from->ngroups; i++) {
+        if (add[i].is_set &&
+            offer(acc, &extremes[map[i]], &add[i].atom, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+minmax_print(struct acc *acc, uint32_t group, struct sb *out,
+    UNUSED struct err *err)
+{
+    const struct extreme *extreme =
+        &((struct extreme *)((struct minmax *)acc)->extremes.items)[group];
+    char buf[ATOM_TEXT_MAX];
+
+    if (extreme->is_set)
+        sb_add_sv(out, atom_text(&extreme->atom, buf));
+    return 0;
+}
+
+static void
+minmax_free(struct acc *acc)
+{
+    hold_drop(acc->hold, &((struct minmax *)acc)->extremes,
+        sizeof(struct extreme));
+}
+
+const struct acc_ops acc_minmax = {
+    .size = sizeof(struct minmax),
+    .reserve = minmax_reserve,
+    .add = minmax_add,
+    .merge = minmax_merge,
+    .print = minmax_print,
+    .free = minmax_free,
+};
