@@ -60,7 +60,7 @@ step_of(const struct stats_by *by)
     case BUCKET_STEP:
         return by->step_ns;
     case BUCKET_IPV4:
-        return INT64_C(1) << (32 - (by->step_ns & 63) % 33);
+        return (INT64_C(1) << 32) - by->step_ns;
     case BUCKET_WEEK:
         return NS_PER_WEEK;
     default:

@@ -7,7 +7,7 @@
  *   BUCKET_STEP   step as a number (durations and sizes: ns and bytes);
  *                 step_ns the same when it is a whole number, else 0; the
  *                 same for offset and offset_ns.  step 0: no bucket.
- *   BUCKET_IPV4   step_ns is N of "/N", 0 to 32.
+ *   BUCKET_IPV4   step_ns is the mask of "/N": 0xffffff00 for "/24".
  *   others        only offset and offset_ns.
  */
 
