@@ -96,7 +96,8 @@ take_date(struct sv *text, struct time_parts *parts)
         return;
     parts->unit = TIME_MONTH;
     parts->date.month = v;
-    if (is_zone(*text) || !take_two(text, '-', month_days(parts->date), &v) || v == 0)
+    if (is_zone(*text)
+        || !take_two(text, '-', month_days(parts->date), &v) || v == 0)
         return;
     parts->unit = TIME_DAY;
     parts->date.day = v;
