@@ -451,6 +451,7 @@ flat_span(struct flat *out, const struct batch *batch,
     const struct resource *resource = &batch->resources[span->resource];
     const struct scope *scope = &batch->scopes[span->scope];
     struct builder b = {.flat = out, .pool = pool};
+    struct sv extra = scope->extra_fields, name, text;
 
     *out = (struct flat){NULL, 0};
     if (!add_core(&b, span) ||
@@ -466,6 +467,10 @@ flat_span(struct flat *out, const struct batch *batch,
     }
     for (uint32_t i = 0; i < span->nlinks; i++) {
         if (!add_link(&b, i, &span->links[i]))
+            return false;
+    }
+    while (text_list_next(&extra, &name) && text_list_next(&extra, &text)) {
+        if (!add(&b, name, text))
             return false;
     }
     return true;

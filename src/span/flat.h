@@ -37,6 +37,7 @@ struct flat {
  *   event:I:event_time_unix_nano, event:I:event_name,
  *   event:I:event_dropped_attributes_count, event:I:event_attr:K
  *   link:I:link_trace_id, ...
+ *   and the extra fields that the request gave its spans, under their names
  *
  * Attributes: an empty string is "-"; a kvlist is flattened into "K.child";
  * of equal names the last wins; an attribute without a value or with an
