@@ -120,8 +120,10 @@ sub run_command {
 # --- life --------------------------------------------------------------------
 
 # conf: directives by dotted path or nested; yaml: text of the file instead;
-# args: more arguments; env: more environment; expect_panic, expect_sanitizer:
-# the test means it; dir: an existing directory to use (kept).
+# args: more arguments; env: more environment; before_exec: called in the
+# server's process before it starts (to enter a control group);
+# expect_panic, expect_sanitizer: the test means it; dir: an existing
+# directory to use (kept).
 sub new {
     my ($class, %option) = @_;
     my $self = bless {
@@ -187,6 +189,7 @@ sub start_nowait {
         chdir $self->{dir};
         _redirect('/dev/null', $self->log_file, $self->log_file);
         $ENV{$_} = $self->{env}{$_} for keys %{$self->{env}};
+        $self->{before_exec}->() if $self->{before_exec};
         exec { $words[0] } @words or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
