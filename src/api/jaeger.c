@@ -234,7 +234,7 @@ static int
 trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
     enum found *found)
 {
-    struct pool *pool = pool_new(JOB_POOL_BYTES_MAX);
+    struct pool *pool = pool_new(job->bytes_max);
     struct err err = ERR_INIT;
     struct store_answer answer;
     struct batch batch;

@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "api/job.h"
 
+#include "core/conf_budget.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
 #include "event/task.h"
@@ -21,11 +22,12 @@ job_new(struct http_req *req)
     job = xcalloc(1, sizeof(*job));
     job->req = req;
     job->tenant = tenant;
-    job->pool = pool_new(JOB_POOL_BYTES_MAX);
+    job->bytes_max = (size_t)conf_budget(req->process->conf)->query;
+    job->pool = pool_new(job->bytes_max);
     job->status = 200;
     job->content_type = "application/json";
     job->deadline_ns = clock_mono_ns() + req->process->conf->query_timeout;
-    sb_init(&job->reply, JOB_REPLY_BYTES_MAX);
+    sb_init(&job->reply, job->bytes_max);
     return job;
 }
 
@@ -66,7 +68,7 @@ job_done(void *arg)
         http_abandon(job->req);
     else if (sb_failed(&job->reply))
         http_reply_error(job->req, 422, "the answer is larger than %zu MiB; "
-            "ask for less", JOB_REPLY_BYTES_MAX / MIB);
+            "ask for less", job->bytes_max / MIB);
     else
         http_reply_sb(job->req, job->status, job->content_type, &job->reply);
     job_free(job);

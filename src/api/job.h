@@ -15,14 +15,11 @@
 #include "http/http.h"
 #include "span/span.h"
 
-/* What one query may hold besides its answer, and its answer. */
-#define JOB_POOL_BYTES_MAX (256 * MIB)
-#define JOB_REPLY_BYTES_MAX (512 * MIB)
-
 struct job {
     struct http_req *req;  /* loop thread only */
     struct pool *pool;     /* arguments and working memory */
     struct tenant tenant;
+    size_t bytes_max;      /* of a region, and of the answer */
     int64_t deadline_ns;   /* monotonic */
     _Atomic bool cancel;
     struct sb reply;

@@ -20,6 +20,7 @@
 
 #include "api/routes.h"
 #include "core/conf.h"
+#include "core/conf_budget.h"
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -185,7 +186,7 @@ act_signal(const struct options *options, const struct conf *conf,
 static int
 start_up(const struct conf *conf, struct err *err)
 {
-    mem_tune();
+    mem_tune((size_t)conf_budget(conf)->heap_keep);
     if (log_open(conf->log_file, err) != 0)
         return -1;
     log_set_level((enum log_level)conf->log_level);
@@ -201,6 +202,17 @@ start_up(const struct conf *conf, struct err *err)
     return 0;
 }
 
+static void
+log_budget(const struct conf *conf)
+{
+    struct sb text;
+
+    sb_init(&text, TEXT_BYTES_MAX);
+    conf_budget_print(conf_budget(conf), &text);
+    log_info("%s", text.ptr);
+    sb_release(&text);
+}
+
 /* Takes conf. */
 static int
 act_run(const struct options *options, struct conf *conf)
@@ -214,6 +226,7 @@ act_run(const struct options *options, struct conf *conf)
     }
     log_info("spoor " SPOOR_VERSION ", configuration %s",
         conf->file != NULL ? conf->file : "(defaults)");
+    log_budget(conf);
     return master_run(conf, &options->source);
 }
 

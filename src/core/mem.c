@@ -10,10 +10,12 @@
 static _Atomic uint64_t mem_calls_until_failure;
 
 void
-mem_tune(void)
+mem_tune(size_t keep)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, 32 * (int)MIB);
-    (void)mallopt(M_TRIM_THRESHOLD, 64 * (int)MIB);
+    int bytes = (int)MIN(keep, 64 * MIB);
+
+    (void)mallopt(M_MMAP_THRESHOLD, bytes / 2);
+    (void)mallopt(M_TRIM_THRESHOLD, bytes);
 }
 
 void *

@@ -18,6 +18,7 @@
 #include "event/master_state.h"
 
 #include "core/assert.h"
+#include "core/conf_budget.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "event/loop.h"
@@ -29,10 +30,7 @@
 unsigned
 master_workers(const struct conf *conf)
 {
-    unsigned workers = conf->workers > 0 ? (unsigned)conf->workers
-                                         : conf_cpus();
-
-    return MIN(workers, MASTER_WORKERS_MAX);
+    return MIN(conf_budget(conf)->workers, MASTER_WORKERS_MAX);
 }
 
 unsigned

@@ -4,10 +4,8 @@
 #include "http/body.h"
 
 #include "core/assert.h"
-#include "core/file.h"
 #include "core/mem.h"
 #include "core/metrics.h"
-#include "core/sb.h"
 
 struct cached {
     char *ptr;
@@ -21,47 +19,9 @@ static struct {
     struct cached cache[BODY_CACHE_BUFS];
     unsigned ncached;
 } budget = {
-    .bytes_max = BODY_BUDGET_MIN,
+    .bytes_max = BODY_BUDGET_DEFAULT,
     .waiting = TAILQ_HEAD_INITIALIZER(budget.waiting),
 };
-
-/* The number behind name in a file of /proc or /sys; 0: there is none. */
-static uint64_t
-number_in_file(const char *path, const char *name)
-{
-    struct sb text;
-    const char *at;
-    uint64_t n = 0;
-
-    sb_init(&text, 64 * KIB);
-    if (file_read_all(path, &text, NULL) == 0) {
-        at = strstr(text.ptr, name);
-        if (at != NULL)
-            n = strtoull(at + strlen(name), NULL, 10);
-    }
-    sb_release(&text);
-    return n;
-}
-
-static uint64_t
-available_bytes(void)
-{
-    uint64_t bytes = number_in_file("/proc/meminfo", "MemAvailable:") * KIB;
-    uint64_t most = number_in_file("/sys/fs/cgroup/memory.max", "");
-
-    return most > 0 ? MIN(bytes, most) : bytes;
-}
-
-void
-body_budget_init(unsigned share, uint64_t largest)
-{
-    uint64_t bytes;
-
-    check(share > 0);
-    bytes = available_bytes() / MAX(8U, 2 * share);
-    bytes = MIN(MAX(bytes, BODY_BUDGET_MIN), BODY_BUDGET_MAX);
-    body_budget_set((size_t)MAX(bytes, ALIGN_UP(largest, BODY_STEP)));
-}
 
 void
 body_budget_set(size_t bytes)

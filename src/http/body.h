@@ -17,9 +17,8 @@
 /* First step of a buffer; then it doubles. */
 #define BODY_STEP (64 * KIB)
 
-/* Bounds of the budget; between them an eighth of the available memory. */
-#define BODY_BUDGET_MIN (64 * MIB)
-#define BODY_BUDGET_MAX (1 * GIB)
+/* Until body_budget_set(): core/conf_budget.h says how much it is. */
+#define BODY_BUDGET_DEFAULT (64 * MIB)
 
 /*
  * Buffers kept for the next body, so that a stream of similar bodies does
@@ -40,9 +39,8 @@ struct body {
     TAILQ_ENTRY(body) link;
 };
 
-/* share = processes that take bodies; largest = the largest body allowed. */
-void body_budget_init(unsigned share, uint64_t largest);
-void body_budget_set(size_t bytes); /* for tests */
+/* All bodies of the process; the largest one must fit. */
+void body_budget_set(size_t bytes);
 size_t body_budget_used(void);
 
 void body_init(struct body *body, body_wake_fn wake, void *arg);

@@ -9,6 +9,7 @@
 #include "http/http.h"
 
 #include "core/assert.h"
+#include "core/conf_budget.h"
 #include "core/metrics.h"
 #include "event/conn.h"
 #include "event/listen.h"
@@ -87,9 +88,7 @@ http_init_process(struct process *process, UNUSED struct err *err)
     server.is_draining = false;
     reply_init();
     access_init(http_routes);
-    body_budget_init((unsigned)(process->conf->workers > 0
-            ? process->conf->workers : conf_cpus()),
-        process->conf->max_request_size);
+    body_budget_set((size_t)conf_budget(process->conf)->bodies);
     reader_timer = loop_timer_new(process->loop, http_check_readers, NULL);
     http_check_readers(NULL);
     listen_start(process, http_accept, NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/conf_budget.h"
 #include "core/metrics.h"
 #include "event/conn.h"
 #include "http/grpc.h"
@@ -189,7 +190,7 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
         return false;
     }
     if ((req->route->flags & ROUTE_SELECT) != 0 &&
-        replies_queued_total() > REPLIES_BYTES_MAX) {
+        replies_queued_total() > conf_budget(req->process->conf)->replies) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         http_reply_header(req, "Retry-After", "1");
         stream_refuse(stream, 503, "too many replies wait to be read");
@@ -197,7 +198,7 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
     }
     if (req->route->flags & ROUTE_BODY)
         *body_max = req->route->flags & ROUTE_INSERT
-            ? req->process->conf->max_request_size : HTTP_FORM_BYTES_MAX;
+            ? conf_budget(req->process->conf)->body_max : HTTP_FORM_BYTES_MAX;
     if (stream->is_grpc)
         *body_max += GRPC_PREFIX_BYTES;
     return true;

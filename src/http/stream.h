@@ -26,11 +26,10 @@
 
 /*
  * Replies that wait to be taken, over all connections of a process: above
- * the first, streamed replies queue little; above the second, queries are
+ * this, streamed replies queue little; above conf_budget.replies, queries are
  * answered with 503.  Slow readers thus cost memory within a bound.
  */
 #define REPLIES_BYTES_SOFT (32 * MIB)
-#define REPLIES_BYTES_MAX (256 * MIB)
 
 /*
  * What a request's region may hold: arguments, headers and the small objects

@@ -21,6 +21,7 @@
 #include <xxhash.h>
 
 #include "core/assert.h"
+#include "core/conf_budget.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/sb.h"
@@ -33,6 +34,9 @@
 
 /* A plain body up to this is decoded in 25 us as protobuf: not worth a hop. */
 #define INLINE_BYTES_MAX (64 * KIB)
+
+/* Spans take up to four times their bytes; the pool bounds hostile ones. */
+#define DECODE_FACTOR 5
 
 /* What insert.max_concurrent: 0 means. */
 #define INSERTS_PER_CPU 16
@@ -55,6 +59,8 @@ struct insert {
     struct ingest ingest;
     struct span_limits limits;
     size_t bytes_max;       /* of the inflated body */
+    size_t decode_max;      /* of all bodies that are decoded */
+    size_t claimed;         /* of it, by this one */
     struct sb inflated;
     struct sv body;         /* inflated, or as received */
     struct pool *pool;
@@ -66,6 +72,8 @@ struct insert {
 static otlp_sink_fn sink_fn;
 static otlp_limits_fn limits_fn;
 static unsigned running; /* inserts of this process */
+/* Bytes that inflated bodies and their spans hold, or may soon. */
+static _Atomic size_t decoding;
 
 void
 otlp_set_sink(otlp_sink_fn sink)
@@ -83,13 +91,9 @@ otlp_set_limits(otlp_limits_fn limits)
 static bool
 is_full(const struct conf *conf)
 {
-    static unsigned by_cpus;
-
     if (conf->max_concurrent_inserts > 0)
         return running >= conf->max_concurrent_inserts;
-    if (by_cpus == 0)
-        by_cpus = conf_cpus() * INSERTS_PER_CPU;
-    return running >= by_cpus;
+    return running >= conf_budget(conf)->cpus * INSERTS_PER_CPU;
 }
 
 /* --- counting --- */
@@ -151,6 +155,8 @@ insert_release(struct insert *insert)
     running--;
     pool_free(insert->pool);
     sb_release(&insert->inflated);
+    atomic_fetch_sub(&decoding, insert->claimed);
+    insert->claimed = 0;
 }
 
 static void
@@ -275,6 +281,36 @@ make_digest(struct insert *insert)
     memcpy(ingest->digest, canonical.digest, sizeof(ingest->digest));
 }
 
+/*
+ * Takes memory for the body and its spans: what the largest body needs when
+ * it comes alone, else only what the others have left.
+ */
+static bool
+claim_memory(struct insert *insert)
+{
+    size_t want = insert->inflated.len + DECODE_FACTOR * insert->body.len;
+    size_t used = atomic_load(&decoding);
+
+    do {
+        if (used > 0 && used + want > insert->decode_max)
+            return false;
+    } while (!atomic_compare_exchange_weak(&decoding, &used, used + want));
+    insert->claimed = want;
+    return true;
+}
+
+/* What it took in the end is nearly always less. */
+static void
+settle_memory(struct insert *insert)
+{
+    size_t used = insert->inflated.len + pool_used(insert->pool);
+
+    if (used >= insert->claimed)
+        return;
+    atomic_fetch_sub(&decoding, insert->claimed - used);
+    insert->claimed = used;
+}
+
 /* On a thread or on the loop's; touches nothing but insert. */
 static void
 IMPL(task_fn) insert_decode(void *arg)
@@ -295,6 +331,10 @@ IMPL(task_fn) insert_decode(void *arg)
         }
         insert->body = sb_sv(&insert->inflated);
     }
+    if (!claim_memory(insert)) {
+        insert->status = 429;
+        return;
+    }
     /* What parameters change is copied. */
     insert->pool = pool_new(BATCH_POOL_BYTES(insert->body.len) *
         (ingest->params.len > 0 ? 2 : 1));
@@ -306,6 +346,7 @@ IMPL(task_fn) insert_decode(void *arg)
     }
     make_digest(insert);
     batch_apply_limits(&insert->batch, &insert->limits);
+    settle_memory(insert);
     metric_observe_ns(METRIC_DECODE_SECONDS, clock_mono_ns() - start);
 }
 
@@ -315,6 +356,12 @@ IMPL(task_fn) insert_decoded(void *arg)
     struct insert *insert = arg;
 
     OBJ_CHECK(insert, INSERT_MAGIC);
+    if (insert->status == 429) {
+        metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+        answer_later(insert, 429, 1,
+            "the memory for inserts is taken, send the request again");
+        return;
+    }
     if (insert->status != 0) {
         if (insert->is_malformed)
             metric_add(METRIC_DROPPED_MALFORMED, 1);
@@ -370,9 +417,12 @@ static void
 insert_start(struct http_req *req, struct insert *insert,
     const struct insert_head *head)
 {
+    const struct conf_budget *budget = conf_budget(req->process->conf);
+
     insert->magic = INSERT_MAGIC;
     insert->req = req;
-    insert->bytes_max = (size_t)req->process->conf->max_request_size;
+    insert->bytes_max = (size_t)budget->body_max;
+    insert->decode_max = (size_t)budget->decode;
     insert->answer_type = head->answer_type;
     insert->ingest.tenant = head->tenant;
     insert->ingest.format = head->format;

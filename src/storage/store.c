@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/conf_budget.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -34,6 +35,7 @@
 #include "storage/ingester.h"
 #include "storage/layout.h"
 #include "storage/part_cache.h"
+#include "storage/part_read_cache.h"
 #include "storage/recover.h"
 #include "storage/requests.h"
 #include "storage/shared.h"
@@ -227,6 +229,7 @@ store_init_process(struct process *process, struct err *err)
     case ROLE_RECOVER:
         return recover_process(process, err);
     case ROLE_WORKER:
+        data_cache_set_budget((size_t)conf_budget(process->conf)->cache);
         ingester = ingester_start(process);
         metrics_on_collect(collect_metrics, NULL);
         return 0;

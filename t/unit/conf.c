@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/conf.h"
+#include "core/conf_budget.h"
 #include "core/conf_cpus.h"
 #include "core/conf_node.h"
 #include "core/conf_table.h"
@@ -410,6 +411,52 @@ test_cpus(void)
     ok(conf_cpus() >= 1, "this machine has %u", conf_cpus());
 }
 
+static void
+test_memory(void)
+{
+    struct conf conf = {.memory_percent = 60, .max_request_size = 64 * MIB};
+    struct conf_budget small, large;
+    char root[64];
+    struct sb text;
+
+    snprintf(root, sizeof(root), "%s/v2", dir);
+    is_int(conf_memory_limit(root), 0, "no memory limit");
+    write_text("v2/sys/fs/cgroup/a/b/memory.max", "max\n");
+    is_int(conf_memory_limit(root), 0, "version 2: max");
+    write_text("v2/sys/fs/cgroup/a/memory.max", "268435456\n");
+    is_int(conf_memory_limit(root), 268435456, "version 2: the parent's");
+    write_text("v1/proc/self/cgroup", "4:memory:/docker/1\n2:cpu:/x\n");
+    write_text("v1/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "9223372036854771712\n");
+    snprintf(root, sizeof(root), "%s/v1", dir);
+    is_int(conf_memory_limit(root), 0, "version 1: none");
+    write_text("v1/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes",
+        "536870912\n");
+    is_int(conf_memory_limit(root), 536870912, "version 1: own limit");
+
+    conf_budget_make(&small, &conf, 4, 256 * MIB);
+    is_int(small.workers, 1, "256 MiB: one worker, whatever the CPUs");
+    ok(small.allowed <= 154 * MIB && small.allowed > 150 * MIB, "60 %%");
+    ok(small.body_max < 8 * MIB && small.body_max > 5 * MIB,
+        "a body of %llu bytes", (unsigned long long)small.body_max);
+    ok(small.bodies >= small.body_max, "fits its budget");
+    conf_budget_make(&large, &conf, 4, 64 * GIB);
+    is_int(large.workers, 4, "64 GiB: one for each CPU");
+    is_int(large.body_max, 64 * MIB, "bodies as large as said");
+    conf.memory_bytes = 100 * MIB;
+    conf_budget_make(&large, &conf, 4, 64 * GIB);
+    is_int(large.allowed, 100 * MIB, "bytes win over the share");
+    conf.workers = 3;
+    conf_budget_make(&large, &conf, 4, 256 * MIB);
+    is_int(large.workers, 3, "workers as said");
+    ok(large.decode < small.decode, "each has less");
+    sb_init(&text, 1024);
+    conf_budget_print(&small, &text);
+    ok(strstr(text.ptr, "1 worker for 4 CPUs, 161 MB allowed of 268") !=
+        NULL, "printed: %s", text.ptr);
+    sb_release(&text);
+}
+
 int
 main(void)
 {
@@ -427,6 +474,7 @@ main(void)
     test_round_trip();
     test_help();
     test_cpus();
+    test_memory();
     sb_release(&messages);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     ok(system(command) == 0, "cleaned up");
