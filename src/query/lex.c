@@ -5,9 +5,8 @@
 #include "query/lex.h"
 #include "query/text.h"
 
-/* The rune at ptr and its length; an invalid byte is one rune of its own. */
-static unsigned
-rune_at(const char *ptr, const char *end, uint32_t *rune)
+unsigned
+lex_rune(const char *ptr, const char *end, uint32_t *rune)
 {
     const unsigned char *s = (const unsigned char *)ptr;
     unsigned len = sv_utf8_len(ptr, end);
@@ -43,8 +42,8 @@ is_space(uint32_t rune)
         rune == 0x2029 || rune == 0x202f || rune == 0x205f || rune == 0x3000;
 }
 
-static bool
-is_word_rune(uint32_t rune)
+bool
+lex_is_word_rune(uint32_t rune)
 {
     return rune == '.' || (rune != UINT32_MAX && text_is_token_rune(rune));
 }
@@ -55,7 +54,7 @@ skip_blank(const char *ptr, const char *end)
 {
     while (ptr < end) {
         uint32_t rune;
-        unsigned len = rune_at(ptr, end, &rune);
+        unsigned len = lex_rune(ptr, end, &rune);
 
         if (rune == '#') {
             const char *line = memchr(ptr, '\n', (size_t)(end - ptr));
@@ -75,9 +74,9 @@ word_end(const char *ptr, const char *end)
 {
     while (ptr < end) {
         uint32_t rune;
-        unsigned len = rune_at(ptr, end, &rune);
+        unsigned len = lex_rune(ptr, end, &rune);
 
-        if (!is_word_rune(rune))
+        if (!lex_is_word_rune(rune))
             break;
         ptr += len;
     }
@@ -125,12 +124,12 @@ lexer_next(struct lexer *lexer)
         token->raw = token->text = sv_make(end, 0);
         return;
     }
-    len = rune_at(start, end, &rune);
+    len = lex_rune(start, end, &rune);
     if (rune == '"' || rune == '\'' || rune == '`') {
         lex_quoted(lexer, start, end);
         return;
     }
-    if (is_word_rune(rune)) {
+    if (lex_is_word_rune(rune)) {
         token->kind = TOKEN_WORD;
         token->raw = sv_make(start, (size_t)(word_end(start, end) - start));
     } else {

@@ -42,6 +42,13 @@ void lexer_init(struct lexer *lexer, struct sv text, struct pool *pool);
 void lexer_next(struct lexer *lexer);
 /* An unquoted token of that text; letters in either case. */
 bool lexer_at(const struct lexer *lexer, const char *text);
+/*
+ * The rune at ptr and its length; a byte that is no UTF-8 is UINT32_MAX of
+ * length 1.
+ */
+unsigned lex_rune(const char *ptr, const char *end, uint32_t *rune);
+/* Part of a TOKEN_WORD. */
+bool lex_is_word_rune(uint32_t rune);
 /* Byte offset of the present token. */
 uint32_t lexer_pos(const struct lexer *lexer);
 

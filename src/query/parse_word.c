@@ -127,11 +127,14 @@ parse_at_end(const struct parser *p)
 int
 parse_enter(struct parser *p)
 {
+    char text[128];
+
     if (++p->depth <= QUERY_DEPTH_MAX)
         return 0;
-    return parse_fail(p, lexer_pos(&p->lex),
+    snprintf(text, sizeof(text),
         "more than %d parentheses, NOTs and subqueries in each other",
         QUERY_DEPTH_MAX);
+    return fail_at(p, ERR_LIMIT, lexer_pos(&p->lex), text);
 }
 
 void
@@ -143,11 +146,14 @@ parse_leave(struct parser *p)
 int
 parse_count(struct parser *p)
 {
+    char text[128];
+
     if (++p->nodes <= QUERY_NODES_MAX)
         return 0;
-    return parse_fail(p, lexer_pos(&p->lex),
+    snprintf(text, sizeof(text),
         "the query has more than %d filters, pipes and values",
         QUERY_NODES_MAX);
+    return fail_at(p, ERR_LIMIT, lexer_pos(&p->lex), text);
 }
 
 void *
@@ -227,18 +233,18 @@ parse_name(struct parser *p, struct sv *out, const char *stops)
 
     if (parse_word(p, &word, stops, "a field name") == -1)
         return -1;
-    if (word.text.len > 0 && word.text.ptr[word.text.len - 1] == '*')
+    *out = flat_name(word.text, p->pool);
+    if (sv_ends_with(word.text, SV("*")) || sv_ends_with(*out, SV("*")))
         return parse_fail(p, word.pos,
             "a name with '*' cannot stand here: '%s'",
             parse_show(word.text).text);
-    *out = flat_name(word.text, p->pool);
     return 0;
 }
 
 struct field_pattern
 parse_to_pattern(struct parser *p, struct sv text)
 {
-    if (text.len > 0 && text.ptr[text.len - 1] == '*')
+    if (sv_ends_with(text, SV("*")))
         return (struct field_pattern){sv_sub(text, 0, text.len - 1), true};
     return (struct field_pattern){flat_name(text, p->pool), false};
 }

@@ -4,10 +4,8 @@
 
 #include "core/base.h"
 
-#include "core/num.h"
 #include "core/timefmt.h"
 #include "query/parser.h"
-#include "query/text.h"
 
 /* --- words --- */
 
@@ -15,8 +13,7 @@ static bool
 is_reserved(struct sv word)
 {
     static const char *const words[] = {
-        "and", "or", "not", "now", "offset", "by", "options", "if", "as",
-        "desc", "asc",
+        "and", "or", "not", "now", "offset", "by", "options",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -27,14 +24,16 @@ is_reserved(struct sv word)
         function_name_find(word) != NULL;
 }
 
-/* ASCII and, not looking closer, whatever is beyond is quoted. */
 static bool
 is_plain(struct sv word)
 {
-    for (size_t i = 0; i < word.len; i++) {
-        unsigned char c = (unsigned char)word.ptr[i];
+    const char *end = word.ptr + word.len;
 
-        if (c >= 0x80 || (c != '.' && !text_is_token_rune(c)))
+    for (const char *s = word.ptr; s < end;) {
+        uint32_t rune;
+
+        s += lex_rune(s, end, &rune);
+        if (!lex_is_word_rune(rune))
             return false;
     }
     return word.len > 0 && !is_reserved(word);
@@ -334,7 +333,8 @@ filter_print(struct sb *out, const struct filter *filter)
         print_inner(out, filter->items[0]);
         break;
     case FILTER_TIME:
-        if (filter->time_min == INT64_MIN && filter->time_max == INT64_MAX)
+        if (filter->written.len == 0 && filter->time_min == INT64_MIN &&
+            filter->time_max == INT64_MAX)
             sb_add_char(out, '*');
         else
             print_leaf(out, filter);
