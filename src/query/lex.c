@@ -8,29 +8,12 @@
 unsigned
 lex_rune(const char *ptr, const char *end, uint32_t *rune)
 {
-    const unsigned char *s = (const unsigned char *)ptr;
-    unsigned len = sv_utf8_len(ptr, end);
+    unsigned len = sv_utf8_rune(ptr, end, rune);
 
-    switch (len) {
-    case 1:
-        *rune = s[0];
-        return 1;
-    case 2:
-        *rune = (uint32_t)(s[0] & 0x1f) << 6 | (s[1] & 0x3f);
-        return 2;
-    case 3:
-        *rune = (uint32_t)(s[0] & 0x0f) << 12 | (uint32_t)(s[1] & 0x3f) << 6 |
-            (s[2] & 0x3f);
-        return 3;
-    case 4:
-        *rune = (uint32_t)(s[0] & 0x07) << 18 |
-            (uint32_t)(s[1] & 0x3f) << 12 | (uint32_t)(s[2] & 0x3f) << 6 |
-            (s[3] & 0x3f);
-        return 4;
-    default:
-        *rune = UINT32_MAX;
-        return 1;
-    }
+    if (len > 0)
+        return len;
+    *rune = UINT32_MAX;
+    return 1;
 }
 
 static bool

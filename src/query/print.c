@@ -188,7 +188,7 @@ print_instant(struct sb *out, int64_t ns)
 {
     char text[32];
 
-    sb_add(out, text, time_print_rfc3339(text, ns, 9));
+    print_word(out, sv_make(text, time_print_rfc3339(text, ns, 9)));
 }
 
 /* One that was made by filter_new_time(): nine digits are an instant. */
