@@ -9,10 +9,11 @@
  * \d \w \s \b and [[:word:]] are ASCII's; case and \p are Unicode's.  Each
  * byte of a value that is not UTF-8 is seen as U+FFFD.
  *
- * What is left: (?i) does not widen \p{Lu}; a group's name may come twice;
- * and matching is not of linear time.  Instead, a match has a budget of steps
- * and of about a third of a second, which only nested or many-fold repetitions
- * over long values need; then it is an error.
+ * What is left: (?i) does not widen \p{Lu}, and \w and [[:alpha:]] not to the
+ * two letters beyond ASCII that fold to k and s; a(?i)* is refused; a group's
+ * name may come twice; and matching is not of linear time.  Instead, a match
+ * has a budget of steps and of about a third of a second, which only nested
+ * or many-fold repetitions over long values need; then it is an error.
  *
  * A compiled expression may be used by several threads.
  */
