@@ -41,7 +41,8 @@ my %rows = (
     go => [map { ["proto", $_], ["json", $_], ["grpc", $_] } qw(none gzip)],
     java => [map { ["proto", $_], ["grpc", $_] } qw(none gzip)],
     collector => [
-        (map { ["proto", $_] } qw(none gzip zstd snappy deflate)),
+        (map { ["proto", $_] } qw(none gzip zstd snappy x-snappy-framed
+            deflate zlib)),
         (map { ["json", $_] } qw(none gzip zstd snappy deflate)),
         (map { ["grpc", $_] } qw(none gzip zstd snappy)),
     ],
@@ -222,7 +223,7 @@ sub compare_row {
 }
 
 sub table {
-    my $form = '%-11s %-9s %-8s %-11s %6s %6s %6s %6s %6s';
+    my $form = '%-11s %-9s %-8s %-15s %6s %6s %6s %6s %6s';
     my @lines = (sprintf($form, ('') x 5, 'memory', '', 'parts', ''),
         sprintf $form, 'SDK', 'transport', 'encoding', 'compression', 'sent',
             ('found', 'equal') x 2);

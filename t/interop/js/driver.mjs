@@ -226,6 +226,9 @@ many();
 const lines = memory.getFinishedSpans()
   .map((span) => `${JSON.stringify(plainSpan(span))}\n`);
 writeFileSync(out, lines.join(''));
+// The first shutdown is the exporter's, too.
+await shop.forceFlush();
+await store.forceFlush();
 await shop.shutdown();
 await store.shutdown();
 for (const error of exporter.errors) console.error(error);
