@@ -263,7 +263,7 @@ for my $name (@programs) {
 ok flush($spoor), 'flushed';
 compare_row($_, 'parts') for @runs;
 
-diag($_) for '', table(), '', @about,
-    'not shown by the Jaeger API and so not compared: '
-    . join('; ', interop_unseen());
+diag($_) for '', table(), '', @about, '',
+    'not shown by the Jaeger API, and so not compared:',
+    map { "  $_" } interop_unseen();
 done_testing;

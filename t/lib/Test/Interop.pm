@@ -219,14 +219,15 @@ sub _found {
     my ($span, $trace) = @_;
     my $process = $trace->{processes}{$span->{processID}};
 
+    $process->{found} ||= { service => $process->{serviceName},
+        tags => _tags_found($process->{tags}) };
     return {
         (map { $_ => $span->{$_} } qw(traceID spanID operationName flags
             startTime duration references)),
         tags => _tags_found($span->{tags}),
         logs => [map { { timestamp => $_->{timestamp},
             fields => _tags_found($_->{fields}) } } @{$span->{logs}}],
-        process => { service => $process->{serviceName},
-            tags => _tags_found($process->{tags}) },
+        process => $process->{found},
     };
 }
 
