@@ -25,6 +25,8 @@
 /* Of replies. */
 #define ANSWER_TYPE CONTENT_TYPE "+proto"
 #define ACCEPT_ENCODING "identity,gzip,deflate,zstd,snappy"
+/* As good as none. */
+#define TIMEOUT_NS_MAX (365 * NS_PER_DAY)
 /* Digits of grpc-timeout. */
 #define TIMEOUT_DIGITS_MAX 8
 
@@ -185,6 +187,7 @@ parse_timeout(struct sv text, int64_t *out)
         return false;
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (text.ptr[text.len - 1] == units[i].unit) {
+            n = MIN(n, (uint64_t)(TIMEOUT_NS_MAX / units[i].ns));
             *out = (int64_t)n * units[i].ns;
             return true;
         }

@@ -235,8 +235,11 @@ IMPL(loop_timer_fn) h2_on_timer(void *arg)
 static void
 h2_input(struct h2_conn *h2, const void *ptr, size_t len)
 {
-    ssize_t n = nghttp2_session_mem_recv(h2->session, ptr, len);
+    ssize_t n;
 
+    if (!h2_count_input(h2, len))
+        return;
+    n = nghttp2_session_mem_recv(h2->session, ptr, len);
     if (n >= 0 || h2->is_deaf)
         return;
     if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC)

@@ -69,6 +69,8 @@
 /* Frames that carry nothing: at once, and a second. */
 #define H2_CONTROL_BURST 1000
 #define H2_CONTROL_RATE 100
+/* Bytes of unknown frames, as of extensions, beyond one for each content. */
+#define H2_UNKNOWN_BYTES_MAX (1 * MIB)
 /* Requests kept for the next ones of the process. */
 #define H2_KEPT_STREAMS 64
 
@@ -152,6 +154,7 @@ struct h2_conn {
     size_t out_bytes;    /* of all streams, not yet framed */
     struct h2_bucket resets;
     struct h2_bucket control;
+    int64_t unknown_bytes; /* read, less what is of known frames */
     /* The header block that is being read. */
     int64_t block_ns;    /* since when; 0: none */
     size_t block_bytes;
@@ -197,7 +200,9 @@ void h2_terminate(struct h2_conn *h2, uint32_t code, const char *why);
 
 /* Takes a token; false: none is left, the connection is being ended. */
 bool h2_take_reset(struct h2_conn *h2);
-/* Every frame, as soon as its head was read.  False as above. */
+/* n bytes are about to be read; false: too many are of no known frame. */
+bool h2_count_input(struct h2_conn *h2, size_t n) WARN_UNUSED;
+/* Every frame that nghttp2 knows, as soon as its head was read.  False as above. */
 bool h2_count_frame(struct h2_conn *h2, const nghttp2_frame_hd *head)
     WARN_UNUSED;
 /* n bytes of content were moved: a client may send frames for that. */

@@ -17,6 +17,7 @@
 #include "core/metrics.h"
 
 #define TOKEN 1000
+#define FRAME_HEAD_BYTES 9
 
 static bool
 bucket_take(struct h2_bucket *bucket, int64_t burst, int64_t rate,
@@ -59,6 +60,8 @@ h2_take_reset(struct h2_conn *h2)
 void
 h2_earn(struct h2_conn *h2, size_t n)
 {
+    if (h2->unknown_bytes > 0)
+        h2->unknown_bytes -= MIN(h2->unknown_bytes, (int64_t)(n / 16));
     /* A token for each KiB; a fresh bucket is full. */
     if (h2->control.at_ns != 0)
         h2->control.tokens = MIN(h2->control.tokens +
@@ -91,12 +94,22 @@ count_block(struct h2_conn *h2, const nghttp2_frame_hd *head)
 }
 
 bool
+h2_count_input(struct h2_conn *h2, size_t n)
+{
+    /* The bytes of a frame are not unknown any more when its head is read. */
+    h2->unknown_bytes += (int64_t)n;
+    return h2->unknown_bytes <= (int64_t)H2_UNKNOWN_BYTES_MAX ||
+        refuse(h2, METRIC_HTTP_REFUSED_CONTROL_FLOOD, "unknown frames");
+}
+
+bool
 h2_count_frame(struct h2_conn *h2, const nghttp2_frame_hd *head)
 {
     if (nghttp2_session_get_outbound_queue_size(h2->session) >
         H2_OUTBOUND_MAX)
         return refuse(h2, METRIC_HTTP_REFUSED_CONTROL_FLOOD,
             "answers are not read");
+    h2->unknown_bytes -= (int64_t)(head->length + FRAME_HEAD_BYTES);
     switch (head->type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_CONTINUATION:
