@@ -47,11 +47,12 @@ span_kind_name(int32_t kind)
 bool
 text_list_next(struct sv *list, struct sv *text)
 {
-    struct enc_reader r = {(const uint8_t *)list->ptr,
-        (const uint8_t *)list->ptr + list->len, false};
+    struct enc_reader r = {.failed = false};
 
     if (list->len == 0)
         return false;
+    r.ptr = (const uint8_t *)list->ptr;
+    r.end = r.ptr + list->len;
     *text = enc_read_sv(&r);
     if (r.failed)
         return false;
