@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * quantile and median: exact up to SAMPLES_MAX / 2 values of a group and
- * lane at least, above that from a stratified sample.
+ * quantile and median: exact up to 10,000 values of a group, above that from
+ * a stratified sample.
  *
  * The values of a group are cut into windows of 2^shift; of each window one
- * value, chosen at random, is kept.  When SAMPLES_MAX are there, one of each
- * two is dropped at random and windows are twice as long.  So a row costs a
- * countdown, a sample a cheap random number, and no window is ever looked at
- * again.  The error of the rank is at most that of as many values drawn at
- * random: with 10,000 of them 0.5 % (one sigma) at the median, less beside
- * it.
+ * value, chosen at random, is kept.  When as many are there as a lane keeps,
+ * one of each two is dropped at random and windows are twice as long.  So a
+ * row costs a countdown, a sample a cheap random number, and no window is
+ * ever looked at again.  The error of the rank is at most that of as many
+ * values drawn at random: with 10,000 of them 0.5 % (one sigma) at the
+ * median, less beside it.
  *
  * Values are kept as numbers.  Text is kept once per distinct value, and
  * only of samples.
@@ -24,6 +24,8 @@
 #include "query/msort.h"
 
 #define SAMPLES_MAX 20000u
+/* Of each lane, if there are several: together they have as many. */
+#define LANE_SAMPLES_MAX 12000u
 #define SAMPLES_MIN 16u /* hold_grow()'s least number of bytes */
 
 struct samples {
@@ -41,6 +43,7 @@ struct quantile {
     struct hold_array groups; /* struct samples */
     struct keys texts;
     uint64_t random;
+    uint32_t max; /* samples of a group */
 };
 
 /* The same rows in the same order give the same answer. */
@@ -61,6 +64,7 @@ quantile_init(struct acc *acc, struct err *err)
     struct quantile *q = (struct quantile *)acc;
 
     q->random = RANDOM_SEED;
+    q->max = acc->run->nlanes > 1 ? LANE_SAMPLES_MAX : SAMPLES_MAX;
     return keys_init(&q->texts, acc->hold, 1, NULL, err);
 }
 
@@ -178,16 +182,16 @@ atom_to_sample(struct quantile *q, struct samples *samples,
 }
 
 /* Behind a sample: in how many values the next one comes. */
-static uint32_t
+static inline uint32_t
 next_left(struct quantile *q, struct samples *samples)
 {
     uint32_t rest;
 
-    if (samples->shift == 0 && samples->n < SAMPLES_MAX)
+    if (samples->shift == 0 && samples->n < q->max)
         return 1;
     rest = (1u << samples->shift) - 1 - samples->place;
-    /* 2^31 rows in a window would be 10^13 rows. */
-    if (samples->n >= SAMPLES_MAX && samples->shift < 30)
+    /* 2^30 rows in a window would be 10^13 rows. */
+    if (samples->n >= q->max && samples->shift < 30)
         samples_halve(q, samples);
     samples->place = next_random(q) & ((1u << samples->shift) - 1);
     return rest + samples->place + 1;
@@ -233,6 +237,32 @@ add_one_group(struct quantile *q, const struct acc_rows *in,
     return 0;
 }
 
+/* Whole numbers of all rows and of several groups; most queries. */
+static int
+add_ints(struct quantile *q, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    struct samples *all = q->groups.items;
+    uint32_t *left = q->left.items;
+    const uint32_t *groups = in->groups;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i), group = groups[row];
+        struct samples *samples = &all[group];
+
+        if (--left[group] != 0)
+            continue;
+        if (UNLIKELY(samples->tags != NULL || samples->n == samples->cap)) {
+            if (take(q, column, row, group, err) != 0)
+                return -1;
+            continue;
+        }
+        samples->v[samples->n++] = column->ints[row];
+        left[group] = next_left(q, samples);
+    }
+    return 0;
+}
+
 static int
 quantile_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 {
@@ -245,6 +275,11 @@ quantile_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 
         if (groups == NULL) {
             if (add_one_group(q, in, column, err) != 0)
+                return -1;
+            continue;
+        }
+        if (column->kind == COLUMN_INTS && column->present == NULL) {
+            if (add_ints(q, in, column, err) != 0)
                 return -1;
             continue;
         }
