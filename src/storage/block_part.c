@@ -12,29 +12,40 @@
 
 /* --- decoding --- */
 
+/* *largest becomes at least that of the values. */
+static int
+decode_u32(struct reading *r, const struct part_vector *vector,
+    uint32_t *dst, uint64_t *largest)
+{
+    uint64_t buf[COL_MINI], max = 0;
+
+    for (uint32_t i = 0; i < vector->count; i += COL_MINI) {
+        uint32_t count = MIN(COL_MINI, vector->count - i);
+
+        if (vector_decode(r, vector, i, count, buf) != 0)
+            return -1;
+        for (uint32_t j = 0; j < count; j++) {
+            max = MAX(max, buf[j]);
+            dst[i + j] = (uint32_t)buf[j];
+        }
+    }
+    *largest = max;
+    return 0;
+}
+
 int
 part_decode_u32(struct reading *r, uint32_t column, uint32_t n,
     uint64_t limit, uint32_t *dst)
 {
     const struct part_vector *vector = NULL;
-    uint64_t buf[COL_MINI];
+    uint64_t largest;
 
-    if (vector_need(r, column, PART_ROLE_VALUES, n, &vector) != 0)
+    if (vector_need(r, column, PART_ROLE_VALUES, n, &vector) != 0 ||
+        decode_u32(r, vector, dst, &largest) != 0)
         return -1;
-    for (uint32_t i = 0; i < n; i += COL_MINI) {
-        uint32_t count = MIN(COL_MINI, n - i);
-        uint64_t largest = 0;
-
-        if (vector_decode(r, vector, i, count, buf) != 0)
-            return -1;
-        for (uint32_t j = 0; j < count; j++) {
-            largest = MAX(largest, buf[j]);
-            dst[i + j] = (uint32_t)buf[j];
-        }
-        if (UNLIKELY(largest >= limit))
-            return reading_corrupt(r, "vector %u: value %llu", vector->id,
-                (unsigned long long)largest);
-    }
+    if (UNLIKELY(largest >= limit))
+        return reading_corrupt(r, "vector %u: value %llu", vector->id,
+            (unsigned long long)largest);
     return 0;
 }
 
@@ -67,61 +78,115 @@ part_ordinals(struct block *block, const uint32_t **out)
 
 /* --- times --- */
 
+/* A piece of rows on its way to starts, ends or durations. */
+struct times {
+    struct reading *r;
+    enum block_what what;
+    const uint64_t *traces;   /* start of each trace */
+    const uint32_t *ordinals; /* trace of each row, when already known */
+    const struct part_vector *ordinal;
+    const struct part_vector *start;
+    const struct part_vector *duration;
+};
+
+static int
+times_init(struct times *times, struct block *block, enum block_what what)
+{
+    struct reading *r = times->r = &block->reading;
+    uint64_t *traces;
+
+    times->what = what;
+    if (what != BLOCK_START && vector_need(r, PART_ROW_DURATION,
+            PART_ROLE_VALUES, block->info.rows, &times->duration) != 0)
+        return -1;
+    if (what == BLOCK_DURATION)
+        return 0;
+    times->ordinals = block->ordinals;
+    traces = block_alloc(block, r->block->traces, sizeof(*traces));
+    times->traces = traces;
+    if (traces == NULL ||
+        vector_need(r, PART_ROW_TRACE, PART_ROLE_VALUES, block->info.rows,
+            &times->ordinal) != 0 ||
+        vector_need(r, PART_ROW_START, PART_ROLE_VALUES, block->info.rows,
+            &times->start) != 0)
+        return -1;
+    return decode_u64(r, PART_TRACE_START, r->block->traces, traces);
+}
+
+/* Adds the starts of the traces of rows [from, from + n). */
+static int
+add_traces(const struct times *times, uint32_t from, uint32_t n,
+    uint64_t *starts)
+{
+    uint32_t ntraces = times->r->block->traces;
+    uint64_t ordinals[COL_MINI];
+
+    if (times->ordinals != NULL) {
+        for (uint32_t i = 0; i < n; i++)
+            starts[i] += times->traces[times->ordinals[from + i]];
+        return 0;
+    }
+    if (vector_decode(times->r, times->ordinal, from, n, ordinals) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (UNLIKELY(ordinals[i] >= ntraces))
+            return reading_corrupt(times->r, "row %u: trace %llu", from + i,
+                (unsigned long long)ordinals[i]);
+        starts[i] += times->traces[ordinals[i]];
+    }
+    return 0;
+}
+
+static int
+times_decode(const struct times *times, uint32_t from, uint32_t n,
+    uint64_t *out)
+{
+    uint64_t durations[COL_MINI];
+
+    if (times->what != BLOCK_DURATION &&
+        (vector_decode(times->r, times->start, from, n, out) != 0 ||
+        add_traces(times, from, n, out) != 0))
+        return -1;
+    if (times->what == BLOCK_START)
+        return 0;
+    if (vector_decode(times->r, times->duration, from, n, durations) != 0)
+        return -1;
+    if (times->what == BLOCK_DURATION) {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = (uint64_t)enc_unzigzag(durations[i]);
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] += (uint64_t)enc_unzigzag(durations[i]);
+    }
+    return 0;
+}
+
+/* In pieces that stay in the nearest cache. */
+static int
+all_times(struct block *block, enum block_what what, const int64_t **out)
+{
+    uint32_t rows = block->info.rows;
+    uint64_t *ints = block_alloc(block, rows, sizeof(*ints));
+    struct times times = {.r = NULL};
+
+    if (ints == NULL || times_init(&times, block, what) != 0)
+        return -1;
+    for (uint32_t row = 0; row < rows; row += COL_MINI) {
+        if (times_decode(&times, row, MIN(COL_MINI, rows - row),
+                ints + row) != 0)
+            return -1;
+    }
+    *out = (int64_t *)ints;
+    return 0;
+}
+
 int
 part_starts(struct block *block, const int64_t **out)
 {
-    struct reading *r = &block->reading;
-    uint32_t rows = block->info.rows;
-    const uint32_t *ordinals = NULL;
-    uint64_t *starts, *traces;
-
+    if (block->starts == NULL &&
+        all_times(block, BLOCK_START, &block->starts) != 0)
+        return -1;
     *out = block->starts;
-    if (block->starts != NULL)
-        return 0;
-    starts = block_alloc(block, rows, sizeof(*starts));
-    traces = block_alloc(block, r->block->traces, sizeof(*traces));
-    if (starts == NULL || traces == NULL ||
-        decode_u64(r, PART_TRACE_START, r->block->traces, traces) != 0 ||
-        decode_u64(r, PART_ROW_START, rows, starts) != 0 ||
-        part_ordinals(block, &ordinals) != 0)
-        return -1;
-    for (uint32_t row = 0; row < rows; row++)
-        starts[row] += traces[ordinals[row]];
-    *out = block->starts = (int64_t *)starts;
-    return 0;
-}
-
-static int
-durations_of(struct block *block, const int64_t **out)
-{
-    uint32_t rows = block->info.rows;
-
-    if (block->durations == NULL) {
-        uint64_t *durations = block_alloc(block, rows, sizeof(*durations));
-
-        if (durations == NULL || decode_u64(&block->reading,
-                PART_ROW_DURATION, rows, durations) != 0)
-            return -1;
-        for (uint32_t row = 0; row < rows; row++)
-            durations[row] = (uint64_t)enc_unzigzag(durations[row]);
-        block->durations = (int64_t *)durations;
-    }
-    *out = block->durations;
-    return 0;
-}
-
-static int
-ends_of(struct block *block, const int64_t **out)
-{
-    const int64_t *starts = NULL, *durations = NULL;
-    uint64_t *ends = block_alloc(block, block->info.rows, sizeof(*ends));
-
-    if (ends == NULL || part_starts(block, &starts) != 0 ||
-        durations_of(block, &durations) != 0)
-        return -1;
-    for (uint32_t row = 0; row < block->info.rows; row++)
-        ends[row] = (uint64_t)starts[row] + (uint64_t)durations[row];
-    *out = (int64_t *)ends;
     return 0;
 }
 
@@ -188,12 +253,10 @@ time_column(struct block *block, enum block_what what,
 
     if (few->v != NULL)
         rc = few_times(block, few, what, &ints);
-    else if (what == BLOCK_DURATION)
-        rc = durations_of(block, &ints);
     else if (what == BLOCK_START)
         rc = part_starts(block, &ints);
     else
-        rc = ends_of(block, &ints);
+        rc = all_times(block, what, &ints);
     if (rc == 0)
         column_set_ints(column, what == BLOCK_TIME ? COLUMN_TIMES :
             COLUMN_INTS, ints, NULL);
@@ -446,7 +509,24 @@ odd_status(struct block *block, struct block_values *values,
 }
 
 static int
-status_column(struct block *block, struct column *column)
+few_status(struct reading *r, const struct part_vector *vector,
+    const struct block_rows *few, uint32_t *codes, uint64_t *largest)
+{
+    *largest = 0;
+    for (uint32_t i = 0; i < few->n; i++) {
+        uint64_t status;
+
+        if (vector_get(r, vector, few->v[i], &status) != 0)
+            return -1;
+        codes[few->v[i]] = (uint32_t)status;
+        *largest = MAX(*largest, status);
+    }
+    return 0;
+}
+
+static int
+status_column(struct block *block, const struct block_rows *few,
+    struct column *column)
 {
     static const struct sv texts[] = {{"0", 1}, {"1", 1}, {"2", 1}};
     struct reading *r = &block->reading;
@@ -454,7 +534,7 @@ status_column(struct block *block, struct column *column)
     struct block_values values;
     uint32_t rows = block->info.rows;
     uint32_t *codes;
-    bool is_odd = false;
+    uint64_t largest = 0;
 
     if (vector_need(r, PART_ROW_STATUS, PART_ROLE_VALUES, rows,
             &vector) != 0)
@@ -463,9 +543,11 @@ status_column(struct block *block, struct column *column)
         column_set_const(column, &texts[vector->value]);
         return 0;
     }
-    codes = block_alloc(block, rows, sizeof(*codes));
-    if (codes == NULL || part_decode_u32(r, PART_ROW_STATUS, rows,
-            UINT64_MAX, codes) != 0)
+    codes = few->v != NULL ? block_zalloc(block, rows, sizeof(*codes)) :
+        block_alloc(block, rows, sizeof(*codes));
+    if (codes == NULL || (few->v != NULL ?
+            few_status(r, vector, few, codes, &largest) :
+            decode_u32(r, vector, codes, &largest)) != 0)
         return -1;
     block_values_init(&values, block);
     for (uint32_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -474,9 +556,7 @@ status_column(struct block *block, struct column *column)
         if (block_values_add(&values, texts[i], &code) != 0)
             return -1;
     }
-    for (uint32_t row = 0; row < rows; row++)
-        is_odd |= codes[row] > 2;
-    if (is_odd && odd_status(block, &values, codes) != 0)
+    if (largest >= ARRAY_LEN(texts) && odd_status(block, &values, codes) != 0)
         return -1;
     column_set_codes(column, &values, codes);
     return 0;
@@ -503,7 +583,7 @@ part_column(struct block *block, const struct block_field *field,
     case BLOCK_PARENT_ID:
         return part_id_column(block, field->what, few, column);
     case BLOCK_STATUS:
-        return status_column(block, column);
+        return status_column(block, few, column);
     default:
         return part_row_column(block, field, few, column);
     }

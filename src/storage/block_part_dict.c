@@ -244,6 +244,29 @@ pack(const struct part_vector *vector, struct sv text,
     return memcmp(back, text.ptr, text.len) == 0;
 }
 
+/* Is one of the n values the wanted one?  The first bytes mostly tell. */
+static bool
+find_fixed(const uint8_t *bytes, uint32_t n, const uint8_t *want,
+    uint32_t width)
+{
+    uint64_t first;
+
+    if (width < sizeof(first)) {
+        for (uint32_t i = 0; i < n; i++, bytes += width) {
+            if (memcmp(bytes, want, width) == 0)
+                return true;
+        }
+        return false;
+    }
+    first = enc_get64(want);
+    for (uint32_t i = 0; i < n; i++, bytes += width) {
+        if (UNLIKELY(enc_get64(bytes) == first) &&
+            memcmp(bytes, want, width) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool
 fixed_has(struct reading *r, const struct part_vector *vector,
     struct sv text)
@@ -259,21 +282,32 @@ fixed_has(struct reading *r, const struct part_vector *vector,
 
         if (vector_get_fixed(r, vector, i, width, &bytes) != 0)
             return true;
-        for (uint32_t j = 0; j < MIN(per_chunk, vector->count - i); j++) {
-            if (memcmp(bytes + (size_t)j * width, want, width) == 0)
-                return true;
-        }
+        if (find_fixed(bytes, MIN(per_chunk, vector->count - i), want,
+                width))
+            return true;
     }
     return false;
 }
 
-/* Compares the bytes of the heap piece by piece. */
+/*
+ * Compares with the bytes of the heap, mostly in one page.  Strings of one
+ * key begin alike rather than end alike, so the end is looked at first.
+ */
 static bool
 heap_equals(struct reading *r, uint64_t off, struct sv text)
 {
-    char piece[256];
+    const char *ptr = NULL;
 
+    if (heap_view(r, off, text.len, &ptr) != 0)
+        return true;
+    if (ptr != NULL) {
+        size_t at = text.len < 8 ? 0 : text.len - 8;
+
+        return memcmp(ptr + at, text.ptr + at, text.len - at) == 0 &&
+            memcmp(ptr, text.ptr, at) == 0;
+    }
     while (text.len > 0) {
+        char piece[256];
         size_t n = MIN(text.len, sizeof(piece));
 
         if (heap_read(r, off, n, piece) != 0)

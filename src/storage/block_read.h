@@ -97,8 +97,7 @@ struct block {
 
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
-    int64_t *starts;           /* of each row, once computed */
-    int64_t *durations;
+    const int64_t *starts;     /* of each row, once computed */
 };
 
 /* Memory of the block's pool; NULL sets the error. */

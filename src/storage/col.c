@@ -245,41 +245,99 @@ col_get(const struct col *col, uint32_t i)
 
 /* --- many values: [from, from + count) of one mini-block --- */
 
-/* Fields plus base. */
+/* Fields are turned into base + field * scale. */
+struct linear {
+    uint64_t base;
+    uint64_t scale;
+};
+
+/* Wider fields may take nine bytes. */
+#define UNPACK_WIDTH_MAX 56u
+
+#define UNPACK_LANE(j, width) \
+    (out[j] = to.base + to.scale * (mask & \
+        enc_get64(bits + ((j) * (width) >> 3)) >> ((j) * (width) & 7)))
+
+/*
+ * Eight fields take `width` bytes, so with a constant width the places and
+ * shifts of each of the eight are constants, too.
+ */
+static inline __attribute__((always_inline)) void
+unpack_eights(const uint8_t *bits, uint32_t count, struct linear to,
+    uint32_t width, uint64_t *out)
+{
+    uint64_t mask = mask_of(width);
+    for (; count >= 8; count -= 8, bits += width, out += 8) {
+        UNPACK_LANE(0, width);
+        UNPACK_LANE(1, width);
+        UNPACK_LANE(2, width);
+        UNPACK_LANE(3, width);
+        UNPACK_LANE(4, width);
+        UNPACK_LANE(5, width);
+        UNPACK_LANE(6, width);
+        UNPACK_LANE(7, width);
+    }
+}
+
+#define UNPACK_CASE(w) \
+    case w: \
+        unpack_eights(bits, count, to, w, out); \
+        break;
+#define UNPACK_CASES(w) \
+    UNPACK_CASE(w) UNPACK_CASE(w + 1) UNPACK_CASE(w + 2) UNPACK_CASE(w + 3) \
+    UNPACK_CASE(w + 4) UNPACK_CASE(w + 5) UNPACK_CASE(w + 6) \
+    UNPACK_CASE(w + 7)
+
+/* count is a multiple of eight, and so is the place of the first field. */
+static void
+unpack_wide(const uint8_t *bits, uint32_t count, struct linear to,
+    uint32_t width, uint64_t *out)
+{
+    switch (width) {
+    UNPACK_CASES(1)
+    UNPACK_CASES(9)
+    UNPACK_CASES(17)
+    UNPACK_CASES(25)
+    UNPACK_CASES(33)
+    UNPACK_CASES(41)
+    UNPACK_CASES(49)
+    }
+}
+
 static void
 unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
-    uint64_t base, uint64_t *out)
+    struct linear to, uint64_t *out)
 {
     uint32_t width = mini->width;
     if (width == 0) {
         for (uint32_t i = 0; i < count; i++)
-            out[i] = base;
+            out[i] = to.base;
         return;
     }
-    if (width > 56) {
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = base + field(mini->bits, from + i, width);
-        return;
-    }
-    uint64_t mask = mask_of(width);
-    const uint8_t *bits = mini->bits;
-    size_t at = (size_t)from * width;
-    for (uint32_t i = 0; i < count; i++, at += width)
-        out[i] = base + ((enc_get64(bits + (at >> 3)) >> (at & 7)) & mask);
+    for (; count > 0 && (from % 8 != 0 || width > UNPACK_WIDTH_MAX);
+        from++, count--)
+        *out++ = to.base + to.scale * field(mini->bits, from, width);
+    uint32_t eights = count - count % 8;
+    unpack_wide(mini->bits + (size_t)from / 8 * width, eights, to, width,
+        out);
+    for (uint32_t i = eights; i < count; i++)
+        out[i] = to.base + to.scale * field(mini->bits, from + i, width);
 }
 
 static void
 unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
-    uint64_t *out)
+    struct linear to, uint64_t *out)
 {
-    unpack(mini, from, count, mini->base, out);
+    unpack(mini, from, count, to, out);
+    if (mini->count2 == 0)
+        return;
     uint32_t exc = lower_bound(mini->bits2, mini->count2, from);
     for (; exc < mini->count2; exc++) {
         uint32_t position = (uint32_t)field(mini->bits2, exc, 10);
         if (position >= from + count)
             break;
-        out[position - from] += field(mini->bits3, exc, mini->width2)
-            << mini->width;
+        out[position - from] += to.scale *
+            (field(mini->bits3, exc, mini->width2) << mini->width);
     }
 }
 
@@ -291,7 +349,8 @@ decode_delta_part(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t mask = mask_of(mini->k);
     uint64_t v = get_delta(mini, from);
     out[0] = v;
-    unpack_packing(mini, from, count - 1, out + 1);
+    unpack_packing(mini, from, count - 1, (struct linear){mini->base, 1},
+        out + 1);
     for (uint32_t i = 1; i < count; i++) {
         v += out[i];
         out[i] = v & mask;
@@ -305,10 +364,26 @@ decode_delta(const struct col_mini *mini, uint32_t from, uint32_t count,
     while (count > 0) {
         uint32_t part = MIN(count, COL_MARK - from % COL_MARK);
         decode_delta_part(mini, from, part, out);
+        if (mini->scale != 1)
+            for (uint32_t i = 0; i < part; i++)
+                out[i] *= mini->scale;
         from += part;
         count -= part;
         out += part;
     }
+}
+
+static void
+decode_ldict(const struct col_mini *mini, uint32_t from, uint32_t count,
+    uint64_t *out)
+{
+    uint64_t entries[256]; /* count2 is a byte + 1 */
+    for (uint32_t i = 0; i < mini->count2; i++)
+        entries[i] = mini->scale *
+            (mini->base + field(mini->bits2, i, mini->width2));
+    unpack(mini, from, count, (struct linear){0, 1}, out);
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = entries[out[i]];
 }
 
 static void
@@ -318,7 +393,8 @@ decode_rle(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint32_t run = lower_bound(mini->bits, mini->count2, from);
     uint32_t i = 0;
     while (i < count) {
-        uint64_t v = mini->base + field(mini->bits2, run, mini->width2);
+        uint64_t v = mini->scale *
+            (mini->base + field(mini->bits2, run, mini->width2));
         uint32_t end = (uint32_t)field(mini->bits, run, 10) + 1 - from;
         end = MIN(end, count);
         while (i < end)
@@ -331,30 +407,25 @@ static void
 decode_mini(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t *out)
 {
+    struct linear to = {mini->base * mini->scale, mini->scale};
     switch (mini->encoding) {
     case COL_CONST:
     case COL_FOR:
-        unpack(mini, from, count, mini->base, out);
+        unpack(mini, from, count, to, out);
         break;
     case COL_PFOR:
-        unpack_packing(mini, from, count, out);
+        unpack_packing(mini, from, count, to, out);
         break;
     case COL_DELTA:
         decode_delta(mini, from, count, out);
         break;
     case COL_LDICT:
-        unpack(mini, from, count, 0, out);
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = mini->base +
-                field(mini->bits2, (uint32_t)out[i], mini->width2);
+        decode_ldict(mini, from, count, out);
         break;
     default:
         decode_rle(mini, from, count, out);
         break;
     }
-    if (mini->scale != 1)
-        for (uint32_t i = 0; i < count; i++)
-            out[i] *= mini->scale;
 }
 
 void

@@ -261,6 +261,9 @@ int column_get(struct reading *r, uint32_t column, uint32_t count,
 /* Copies len bytes of the heap from off on. */
 int heap_read(struct reading *r, uint64_t off, uint64_t len, char *dst)
     WARN_UNUSED;
+/* The same bytes where they stand, or NULL when they are in two pages. */
+int heap_view(struct reading *r, uint64_t off, uint64_t len,
+    const char **out) WARN_UNUSED;
 /* Loads a chunk or page, verified (part_check). */
 int chunk_touch(struct reading *r, const struct part_vector *vector,
     uint32_t number) WARN_UNUSED;

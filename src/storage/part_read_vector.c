@@ -316,3 +316,21 @@ heap_read(struct reading *r, uint64_t off, uint64_t len, char *dst)
     }
     return 0;
 }
+
+int
+heap_view(struct reading *r, uint64_t off, uint64_t len, const char **out)
+{
+    uint64_t at = off % r->dir->page_bytes;
+    const char *page;
+
+    *out = NULL;
+    if (off > r->dir->heap_bytes || len > r->dir->heap_bytes - off)
+        return reading_corrupt(r, "string of %llu bytes at %llu of the heap",
+            (unsigned long long)len, (unsigned long long)off);
+    if (len == 0 || len > r->dir->page_bytes - at)
+        return 0;
+    if (page_get(r, (uint32_t)(off / r->dir->page_bytes), &page) != 0)
+        return -1;
+    *out = page + at;
+    return 0;
+}
