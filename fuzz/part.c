@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "storage/block.h"
 #include "storage/part_read.h"
 #include "storage/search.h"
 
@@ -298,6 +299,71 @@ ask(struct part *part)
     pool_free(pool);
 }
 
+/* Every text of a column must stand in memory. */
+static void
+use_column(const struct column *column, uint32_t rows)
+{
+    char buf[COLUMN_TEXT_MAX];
+    uint64_t sum = 0;
+
+    for (uint32_t row = 0; row < rows; row++) {
+        struct sv text = column_text(column, row, buf);
+
+        for (size_t i = 0; i < text.len; i += 100)
+            sum += (uint8_t)text.ptr[i];
+        if (text.len > 0)
+            sum += (uint8_t)text.ptr[text.len - 1];
+    }
+    check(sum != UINT64_MAX);
+}
+
+/* All columns of a block, of all rows or of one. */
+static void
+ask_columns(struct part *part, uint32_t index, const uint64_t *wanted)
+{
+    struct pool *pool = pool_new(16 * MIB);
+    struct err err = ERR_INIT;
+    struct block *block = NULL;
+    const struct sv *names = NULL;
+    uint64_t bits[BITMAP_WORDS(BLOCK_ROWS_MAX)];
+    uint32_t rows, count, n = 0;
+
+    if (block_open_part(&block, part, index, pool, &err) != 0) {
+        is_expected(&err);
+        pool_free(pool);
+        return;
+    }
+    rows = block_get_info(block)->rows;
+    if (block_select_tenant(block, &tenant0, bits, &count, &err) != 0)
+        is_expected(&err);
+    if (block_fields(block, &names, &n, &err) != 0)
+        is_expected(&err);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct column *column = NULL;
+
+        (void)block_may_have(block, names[i], SV("value-7"));
+        if (block_column(block, names[i], wanted, &column, &err) != 0)
+            is_expected(&err);
+        else if (wanted == NULL)
+            use_column(column, rows);
+    }
+    block_close(block);
+    pool_free(pool);
+}
+
+static void
+ask_blocks(struct part *part)
+{
+    static uint64_t one[BITMAP_WORDS(BLOCK_ROWS_MAX)];
+
+    one[0] = 2;
+    for (uint32_t i = 0; i < MIN(part_get_info(part)->nblocks, 2u); i++) {
+        ask_columns(part, i, NULL);
+        if (part->blocks[i].rows > 1)
+            ask_columns(part, i, one);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -319,10 +385,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= DAMAGE_BYTES;
     }
     write_file(seals_data);
-    if (part_open(&part, path, &err) == 0)
+    if (part_open(&part, path, &err) == 0) {
         ask(part);
-    else
+        ask_blocks(part);
+    } else {
         is_expected(&err);
+    }
     part_close(part);
     if (part_check(path, &err) != 0)
         is_expected(&err);

@@ -300,12 +300,10 @@ heap_equals(struct reading *r, uint64_t off, struct sv text)
 
     if (heap_view(r, off, text.len, &ptr) != 0)
         return true;
-    if (ptr != NULL) {
-        size_t at = text.len < 8 ? 0 : text.len - 8;
-
-        return memcmp(ptr + at, text.ptr + at, text.len - at) == 0 &&
-            memcmp(ptr, text.ptr, at) == 0;
-    }
+    if (ptr != NULL)
+        return (text.len < 8 || enc_get64(ptr + text.len - 8) ==
+            enc_get64(text.ptr + text.len - 8)) &&
+            memcmp(ptr, text.ptr, text.len) == 0;
     while (text.len > 0) {
         char piece[256];
         size_t n = MIN(text.len, sizeof(piece));
