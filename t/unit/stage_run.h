@@ -294,6 +294,7 @@ struct sink {
     char **lines;
     uint32_t n;
     uint64_t enough; /* asks for no more; 0: never */
+    bool is_broken;  /* fails */
 };
 
 static inline int
@@ -304,6 +305,8 @@ sink_write(struct stage *stage, UNUSED unsigned lane, struct rows *rows,
     const struct sv *names;
     uint32_t nnames;
 
+    if (sink->is_broken)
+        return err_set(err, ERR_BUSY, "sink is broken");
     if (rows_names(rows, &names, &nnames, err) != 0)
         return -1;
     pthread_mutex_lock(&sink->lock);
@@ -435,6 +438,7 @@ run_table(struct sink *sink, const char *query, const struct table *table,
     struct err err = ERR_INIT;
     int result = chain_make(&chain, query, sink, GIB, &err);
 
+    chain.run.nlanes = nlanes;
     if (result == 0)
         result = chain_feed(&chain, table, nlanes, &seed, &err);
     if (result == 0)
