@@ -208,8 +208,8 @@ task_post(struct task_pool *pool, task_fn run, task_fn done, void *arg,
     task->done = done;
     task->arg = arg;
     pthread_mutex_lock(&pool->mutex);
-    check(!pool->is_closing);
-    is_full = pool->nwaiting >= pool->queue_max;
+    /* A task may post when its pool is closing already. */
+    is_full = pool->nwaiting >= pool->queue_max || pool->is_closing;
     if (!is_full) {
         task_list_append(&pool->waiting, task);
         pool->nwaiting++;

@@ -8,120 +8,22 @@
 #include "core/base.h"
 #include "storage/store.h"
 
-#include "core/assert.h"
-#include "core/log.h"
 #include "core/metrics.h"
-#include "core/timefmt.h"
-#include "storage/catalog.h"
 #include "storage/memtable.h"
-#include "storage/part_cache.h"
-#include "storage/shared.h"
-
-/* A snapshot's items: 128 bytes each. */
-#define SNAPSHOT_BYTES_MAX (64 * MIB)
-
-struct reading {
-    struct pool *pool;
-    struct catalog_snapshot snapshot;
-    struct store_answer *answer;
-    int64_t start_ns;
-};
-
-static int
-reading_begin(struct reading *reading, int64_t min_end, int64_t max_end,
-    struct store_answer *answer, struct err *err)
-{
-    memset(answer, 0, sizeof(*answer));
-    reading->answer = answer;
-    reading->start_ns = clock_mono_ns();
-    reading->pool = pool_new(SNAPSHOT_BYTES_MAX);
-    if (catalog_snapshot_take(&reading->snapshot, reading->pool, min_end,
-        max_end, err) != 0) {
-        pool_free(reading->pool);
-        return -1;
-    }
-    return 0;
-}
-
-static void
-reading_end(struct reading *reading, enum metric_id seconds)
-{
-    catalog_snapshot_release(&reading->snapshot);
-    pool_free(reading->pool);
-    if (reading->answer->is_partial)
-        metric_add(METRIC_QUERY_PARTIAL, 1);
-    metric_observe_ns(seconds, clock_mono_ns() - reading->start_ns);
-}
-
-/*
- * What the item is read from.  0: go on with *mt or *part; 1: left out, the
- * answer is partial; -1: the query fails.
- */
-static int
-item_open(struct reading *reading, const struct catalog_item *item,
-    const struct memtable **mt, struct part **part, struct err *err)
-{
-    struct err open_err = ERR_INIT;
-
-    *mt = NULL;
-    *part = NULL;
-    if ((item->flags & CATALOG_BAD) != 0) {
-        reading->answer->is_partial = true;
-        return 1;
-    }
-    if (item->kind == CATALOG_MEMTABLE) {
-        *mt = shared_buffer(item->slot, item->buffer);
-        if ((item->flags & CATALOG_SUSPECT) != 0)
-            reading->answer->is_partial = true;
-        return 0;
-    }
-    if (part_cache_get(part, &item->part, &open_err) == 0)
-        return 0;
-    /* Files of a snapshot are not unlinked: a missing one is damage. */
-    if (open_err.code == ERR_CORRUPT || open_err.code == ERR_NOT_FOUND) {
-        log_error("part left out of answers: %s", open_err.text);
-        catalog_flag(item->entry, CATALOG_BAD);
-        reading->answer->is_partial = true;
-        return 1;
-    }
-    if (err != NULL)
-        *err = open_err;
-    return -1;
-}
-
-/*
- * Damage found while reading: the item is flagged, the answer is partial.
- * Anything else ends the query.
- */
-static int
-item_failed(struct reading *reading, const struct catalog_item *item,
-    const struct err *item_err, struct err *err)
-{
-    if (item_err->code != ERR_CORRUPT) {
-        if (err != NULL)
-            *err = *item_err;
-        return -1;
-    }
-    log_error("damage, answers are partial from here on: %s",
-        item_err->text);
-    catalog_flag(item->entry, item->kind == CATALOG_MEMTABLE ?
-        CATALOG_SUSPECT : CATALOG_BAD);
-    reading->answer->is_partial = true;
-    return 0;
-}
+#include "storage/scan.h"
 
 /* What a question does with one memtable or part (the other is NULL). */
 typedef int (*item_fn)(const struct memtable *mt, struct part *part,
     void *arg, struct err *err);
 
 static int
-item_read(struct reading *reading, const struct catalog_item *item,
-    item_fn fn, void *arg, struct err *err)
+item_read(struct scan *scan, uint32_t i, item_fn fn, void *arg,
+    struct err *err)
 {
     struct err item_err = ERR_INIT;
     const struct memtable *mt;
     struct part *part;
-    int got = item_open(reading, item, &mt, &part, err);
+    int got = scan_open_item(scan, i, &mt, &part, err);
 
     if (got != 0)
         return got < 0 ? -1 : 0;
@@ -129,19 +31,17 @@ item_read(struct reading *reading, const struct catalog_item *item,
         got = memtable_check(mt, &item_err);
     if (got == 0)
         got = fn(mt, part, arg, &item_err);
-    if (part != NULL)
-        part_cache_put(part);
+    scan_close_item(part);
     if (got != 0)
-        return item_failed(reading, item, &item_err, err);
+        return scan_item_failed(scan, i, &item_err, err);
     return 0;
 }
 
 static int
-items_read(struct reading *reading, item_fn fn, void *arg, struct err *err)
+items_read(struct scan *scan, item_fn fn, void *arg, struct err *err)
 {
-    for (uint32_t i = 0; i < reading->snapshot.n; i++) {
-        if (item_read(reading, &reading->snapshot.items[i], fn, arg,
-            err) != 0)
+    for (uint32_t i = 0; i < scan->snapshot.n; i++) {
+        if (item_read(scan, i, fn, arg, err) != 0)
             return -1;
     }
     return 0;
@@ -244,18 +144,19 @@ store_read_trace(const struct tenant *tenant, const struct trace_id *id,
 {
     struct trace_question question = {tenant, id, out, &answer->is_truncated,
         store_trace_spans_max()};
-    struct reading reading;
+    struct scan scan;
     int rc = -1;
 
-    if (reading_begin(&reading, INT64_MIN, INT64_MAX, answer, err) != 0)
+    memset(answer, 0, sizeof(*answer));
+    if (scan_begin(&scan, INT64_MIN, INT64_MAX, err) != 0)
         return -1;
-    if (items_read(&reading, trace_read, &question, err) == 0 &&
+    if (items_read(&scan, trace_read, &question, err) == 0 &&
         spans_dedupe(out, err) == 0) {
         if (out->nspans > 1)
             qsort(out->spans, out->nspans, sizeof(*out->spans), time_cmp);
         rc = 0;
     }
-    reading_end(&reading, METRIC_QUERY_SECONDS_TRACE);
+    scan_end(&scan, answer, METRIC_QUERY_SECONDS_TRACE);
     return rc;
 }
 
@@ -283,14 +184,14 @@ store_visit_streams(const struct tenant *tenant, struct stream_visit *visit,
     struct store_answer *answer, struct err *err)
 {
     struct stream_question question = {tenant, visit};
-    struct reading reading;
+    struct scan scan;
     int rc;
 
-    if (reading_begin(&reading, visit->start_ns, visit->end_ns, answer,
-        err) != 0)
+    memset(answer, 0, sizeof(*answer));
+    if (scan_begin(&scan, visit->start_ns, visit->end_ns, err) != 0)
         return -1;
-    rc = items_read(&reading, streams_read, &question, err);
-    reading_end(&reading, METRIC_QUERY_SECONDS_SERVICES);
+    rc = items_read(&scan, streams_read, &question, err);
+    scan_end(&scan, answer, METRIC_QUERY_SECONDS_SERVICES);
     return rc;
 }
 
@@ -326,17 +227,17 @@ int
 store_search(struct search *search, struct store_answer *answer,
     struct err *err)
 {
-    struct reading reading;
+    struct scan scan;
     int rc;
 
-    if (reading_begin(&reading, search->start_ns, search->end_ns, answer,
-        err) != 0)
+    memset(answer, 0, sizeof(*answer));
+    if (scan_begin(&scan, search->start_ns, search->end_ns, err) != 0)
         return -1;
-    qsort(reading.snapshot.items, reading.snapshot.n,
-        sizeof(*reading.snapshot.items), newest_first);
-    rc = items_read(&reading, search_read, search, err);
+    qsort(scan.snapshot.items, scan.snapshot.n,
+        sizeof(*scan.snapshot.items), newest_first);
+    rc = items_read(&scan, search_read, search, err);
     if (rc == 0)
         search_finish(search);
-    reading_end(&reading, METRIC_QUERY_SECONDS_SEARCH);
+    scan_end(&scan, answer, METRIC_QUERY_SECONDS_SEARCH);
     return rc;
 }
