@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Evaluating filters.
+ *
+ *   filter.c          the tree: AND, OR, NOT over bitmaps of rows
+ *   filter_column.c   one predicate over a column, by its form
+ *   filter_match.c    one predicate over the text of a value
+ *   filter_stream.c   {...} over the text of a stream
+ *   filter_prepare.c  before the first row: cheap predicates first, lists
+ *                     sorted; and which blocks need not be read
+ */
+
+#ifndef SPOOR_QUERY_FILTER_H
+#define SPOOR_QUERY_FILTER_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "query/ast.h"
+#include "query/rows.h"
+
+/*
+ * Once per query, before any row and by one thread: sorts the items of ANDs
+ * and ORs by cost and the values of lists.  Fails for what cannot be run.
+ */
+int filter_prepare(struct filter *filter, struct err *err) WARN_UNUSED;
+/* All filters of a query, those of pipes included. */
+int query_prepare(struct query *query, struct err *err) WARN_UNUSED;
+
+/*
+ * False when no row of the block passes, as far as the block's index and time
+ * range tell without reading columns.
+ */
+bool filter_may_match(const struct filter *filter, struct block *block);
+
+/* --- private to the files above --- */
+
+/*
+ * 1 if the text of the filter's field passes, 0 if not, -1 with err (limit of
+ * a regular expression).  Not for AND, OR, NOT and the filters that compare
+ * two fields.
+ */
+int filter_match_text(const struct filter *filter, struct sv text,
+    struct err *err) WARN_UNUSED;
+/* The same of a row's time. */
+bool filter_match_time(const struct filter *filter, int64_t time_ns);
+/* {...} and the text of a stream. */
+int filter_match_stream(const struct filter *filter, struct sv stream,
+    struct err *err) WARN_UNUSED;
+/* One label's condition and its value ("": the label is missing). */
+int stream_tag_matches(const struct stream_tag *tag, struct sv value,
+    struct err *err) WARN_UNUSED;
+
+/* What one predicate does to rows. */
+struct predicate {
+    const struct filter *filter; /* or, NULL, */
+    const struct stream_tag *tag;
+    struct sv field;
+};
+/*
+ * out = rows of `in` whose text passes; both have BITMAP_WORDS(rows->n)
+ * words and may not be the same.
+ */
+struct column_rows {
+    const struct column *column;
+    const uint64_t *in;
+    uint32_t n;
+    struct pool *pool;
+};
+int predicate_run(const struct predicate *predicate,
+    const struct column_rows *rows, uint64_t *out, struct err *err)
+    WARN_UNUSED;
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * One predicate over a column: a constant is asked once, a dictionary once
+ * per value that occurs, numbers are compared as numbers where that means
+ * the same, and only the rest is asked row by row.
+ */
+
+#include "core/base.h"
+#include "query/filter.h"
+
+#include <math.h>
+
+#include "core/assert.h"
+#include "core/enc.h"
+#include "core/num.h"
+
+static int
+ask(const struct predicate *predicate, struct sv text, struct err *err)
+{
+    return predicate->tag != NULL
+        ? stream_tag_matches(predicate->tag, text, err)
+        : filter_match_text(predicate->filter, text, err);
+}
+
+static void
+copy_bits(const struct column_rows *rows, uint64_t *out)
+{
+    memcpy(out, rows->in, BITMAP_WORDS(rows->n) * sizeof(*out));
+}
+
+static void
+clear_bits(const struct column_rows *rows, uint64_t *out)
+{
+    memset(out, 0, BITMAP_WORDS(rows->n) * sizeof(*out));
+}
+
+static int
+run_const(const struct predicate *predicate, const struct column_rows *rows,
+    struct sv text, uint64_t *out, struct err *err)
+{
+    int matches = ask(predicate, text, err);
+
+    if (matches < 0)
+        return -1;
+    if (matches > 0)
+        copy_bits(rows, out);
+    else
+        clear_bits(rows, out);
+    return 0;
+}
+
+/* --- dictionaries --- */
+
+enum { UNKNOWN = 0, NO, YES };
+
+/* Asks for the values of the rows of one word that are not known yet. */
+static int
+ask_word(const struct predicate *predicate, const struct column_rows *rows,
+    uint32_t word, uint8_t *known, struct err *err)
+{
+    const struct column *column = rows->column;
+
+    for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+        uint32_t code =
+            column->codes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+        int matches;
+
+        check(code < column->nvalues);
+        if (known[code] != UNKNOWN)
+            continue;
+        matches = ask(predicate, column->values[code], err);
+        if (matches < 0)
+            return -1;
+        known[code] = matches > 0 ? YES : NO;
+    }
+    return 0;
+}
+
+static int
+run_codes(const struct predicate *predicate, const struct column_rows *rows,
+    uint64_t *out, struct err *err)
+{
+    const struct column *column = rows->column;
+    uint8_t *known = pool_zalloc(rows->pool, column->nvalues + 1);
+
+    if (known == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        const uint32_t *codes = column->codes + (size_t)word * 64;
+        uint64_t hits = 0;
+
+        if (ask_word(predicate, rows, word, known, err) != 0)
+            return -1;
+        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(bits);
+
+            hits |= (uint64_t)(known[codes[i]] == YES) << i;
+        }
+        out[word] = hits;
+    }
+    return 0;
+}
+
+/* --- numbers --- */
+
+struct bounds {
+    int64_t min, max; /* of UINTS: as uint64_t */
+    bool is_unsigned;
+    bool is_empty;
+};
+
+/* Rows within the bounds, of those that have a number. */
+static void
+run_bounds(const struct column_rows *rows, const struct bounds *bounds,
+    uint64_t *out)
+{
+    const struct column *column = rows->column;
+    uint64_t low = (uint64_t)bounds->min;
+    uint64_t width = (uint64_t)bounds->max - low;
+
+    if (bounds->is_empty) {
+        clear_bits(rows, out);
+        return;
+    }
+    /* min <= v <= max is one comparison modulo 2^64, signed or not. */
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        uint64_t in = rows->in[word], hits = 0;
+        uint32_t from = word * 64, n = MIN(64u, rows->n - from);
+
+        if (column->present != NULL)
+            in &= column->present[word];
+        if (in == 0) {
+            out[word] = 0;
+            continue;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            hits |= (uint64_t)((uint64_t)column->ints[from + i] - low <=
+                width) << i;
+        out[word] = hits & in;
+    }
+}
+
+/* Integers within [min, max]. */
+static struct bounds
+bounds_of_range(double min, double max, bool is_unsigned)
+{
+    double top = is_unsigned ? 18446744073709551616.0 : 9223372036854775808.0;
+    double bottom = is_unsigned ? 0 : -9223372036854775808.0;
+    struct bounds bounds = {.is_unsigned = is_unsigned};
+
+    if (!(min <= max) || !(min < top) || !(max >= bottom)) {
+        bounds.is_empty = true;
+        return bounds;
+    }
+    min = ceil(MAX(min, bottom));
+    max = floor(max);
+    if (min > max) {
+        bounds.is_empty = true;
+    } else if (is_unsigned) {
+        bounds.min = (int64_t)(uint64_t)min;
+        bounds.max = max >= top ? -1 : (int64_t)(uint64_t)max;
+    } else {
+        bounds.min = (int64_t)min;
+        bounds.max = max >= top ? INT64_MAX : (int64_t)max;
+    }
+    return bounds;
+}
+
+/* The number that prints as exactly this text. */
+static bool
+exact_number(struct sv text, bool is_unsigned, int64_t *out)
+{
+    char buf[24];
+    uint64_t u;
+    size_t len;
+
+    if (is_unsigned ? !num_parse_u64(text, &u) : !num_parse_i64(text, out))
+        return false;
+    if (is_unsigned)
+        *out = (int64_t)u;
+    len = is_unsigned ? num_print_u64(buf, u) : num_print_i64(buf, *out);
+    return sv_eq(text, sv_make(buf, len));
+}
+
+/* True when the filter is one of numbers: *bounds is set. */
+static bool
+number_bounds(const struct predicate *predicate, const struct column *column,
+    struct bounds *bounds)
+{
+    const struct filter *filter = predicate->filter;
+    bool is_unsigned = column->kind == COLUMN_UINTS;
+
+    if (filter == NULL)
+        return false;
+    if (filter->kind == FILTER_NUMBER_RANGE) {
+        *bounds = bounds_of_range(filter->min, filter->max, is_unsigned);
+        return true;
+    }
+    /* An empty text is that of a row without a number. */
+    if (filter->kind != FILTER_EXACT || filter->text.len == 0)
+        return false;
+    memset(bounds, 0, sizeof(*bounds));
+    bounds->is_unsigned = is_unsigned;
+    bounds->is_empty = !exact_number(filter->text, is_unsigned, &bounds->min);
+    bounds->max = bounds->min;
+    return true;
+}
+
+/* --- ids --- */
+
+static int
+hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f'
+        ? c - 'a' + 10 : -1;
+}
+
+static bool
+exact_id(struct sv text, uint32_t width, uint8_t id[16])
+{
+    bool is_zero = true;
+
+    if (text.len != 2 * (size_t)width || width > 16)
+        return false;
+    for (uint32_t i = 0; i < width; i++) {
+        int high = hex_digit(text.ptr[2 * i]);
+        int low = hex_digit(text.ptr[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        id[i] = (uint8_t)(high << 4 | low);
+        is_zero = is_zero && id[i] == 0;
+    }
+    return !is_zero;
+}
+
+static bool
+is_exact_id(const struct predicate *predicate)
+{
+    return predicate->filter != NULL &&
+        predicate->filter->kind == FILTER_EXACT &&
+        predicate->filter->text.len > 0;
+}
+
+static void
+run_id(const struct column_rows *rows, struct sv text, uint64_t *out)
+{
+    uint32_t width = rows->column->width;
+    uint8_t id[16];
+
+    clear_bits(rows, out);
+    if (!exact_id(text, width, id))
+        return;
+    for (uint32_t row = 0; row < rows->n; row++) {
+        if (memcmp(rows->column->ids + (size_t)row * width, id, width) == 0)
+            bitmap_set(out, row);
+    }
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++)
+        out[word] &= rows->in[word];
+}
+
+/* --- row by row --- */
+
+static int
+run_texts(const struct predicate *predicate, const struct column_rows *rows,
+    uint64_t *out, struct err *err)
+{
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        uint64_t hits = 0;
+
+        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(bits);
+            char buf[COLUMN_TEXT_MAX];
+            int matches = ask(predicate, column_text(rows->column,
+                word * 64 + i, buf), err);
+
+            if (matches < 0)
+                return -1;
+            hits |= (uint64_t)matches << i;
+        }
+        out[word] = hits;
+    }
+    return 0;
+}
+
+static void
+run_times(const struct filter *filter, const struct column_rows *rows,
+    uint64_t *out)
+{
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        uint64_t hits = 0;
+
+        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(bits);
+
+            hits |= (uint64_t)filter_match_time(filter,
+                rows->column->ints[word * 64 + i]) << i;
+        }
+        out[word] = hits;
+    }
+}
+
+/* const, dict, string, uint8 ...: how the column happens to be kept. */
+static struct sv
+column_type(const struct column *column)
+{
+    switch (column->kind) {
+    case COLUMN_CONST:
+        return SV("const");
+    case COLUMN_CODES:
+        return column->nvalues <= 8 ? SV("dict") : SV("string");
+    case COLUMN_INTS:
+        return SV("int64");
+    case COLUMN_UINTS:
+        return SV("uint64");
+    case COLUMN_TIMES:
+        return SV("time");
+    case COLUMN_EMPTY:
+        return SV_EMPTY;
+    default:
+        return SV("string");
+    }
+}
+
+static bool
+is_time_filter(const struct predicate *predicate)
+{
+    const struct filter *filter = predicate->filter;
+
+    return filter != NULL && (filter->kind == FILTER_TIME ||
+        filter->kind == FILTER_DAY_RANGE ||
+        filter->kind == FILTER_WEEK_RANGE);
+}
+
+static int
+run_type(const struct predicate *predicate, const struct column_rows *rows,
+    uint64_t *out)
+{
+    if (sv_eq(column_type(rows->column), predicate->filter->text))
+        copy_bits(rows, out);
+    else
+        clear_bits(rows, out);
+    return 0;
+}
+
+int
+predicate_run(const struct predicate *predicate,
+    const struct column_rows *rows, uint64_t *out, struct err *err)
+{
+    const struct column *column = rows->column;
+    struct bounds bounds;
+
+    if (predicate->filter != NULL &&
+        predicate->filter->kind == FILTER_VALUE_TYPE)
+        return run_type(predicate, rows, out);
+    switch (column->kind) {
+    case COLUMN_EMPTY:
+        return run_const(predicate, rows, SV_EMPTY, out, err);
+    case COLUMN_CONST:
+        return run_const(predicate, rows, column->values[0], out, err);
+    case COLUMN_CODES:
+        return run_codes(predicate, rows, out, err);
+    case COLUMN_INTS:
+    case COLUMN_UINTS:
+        if (!number_bounds(predicate, column, &bounds))
+            break;
+        run_bounds(rows, &bounds, out);
+        return 0;
+    case COLUMN_TIMES:
+        if (!is_time_filter(predicate))
+            break;
+        run_times(predicate->filter, rows, out);
+        return 0;
+    case COLUMN_IDS:
+        if (!is_exact_id(predicate))
+            break;
+        run_id(rows, predicate->filter->text, out);
+        return 0;
+    default:
+        break;
+    }
+    return run_texts(predicate, rows, out, err);
+}

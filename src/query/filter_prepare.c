@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "query/filter.h"
+
+#include "storage/block.h"
+
+/* Values of a list that are looked up in a block's index one by one. */
+#define LOOKUPS_MAX 64u
+
+/* --- order --- */
+
+/* Roughly what a row costs; the least first. */
+static unsigned
+filter_cost(const struct filter *filter)
+{
+    unsigned cost = 0;
+
+    switch (filter->kind) {
+    case FILTER_ALL:
+    case FILTER_NONE:
+        return 0;
+    case FILTER_TIME:
+        return 1;
+    case FILTER_STREAM:
+        return 2;
+    case FILTER_EXACT:
+        return sv_eq(filter->field, SV("resource_attr:service.name")) ||
+            sv_eq(filter->field, SV("name")) ? 2 : 3;
+    case FILTER_STREAM_ID:
+    case FILTER_NUMBER_RANGE:
+        return 4;
+    case FILTER_IN:
+    case FILTER_EXACT_PREFIX:
+        return 5;
+    case FILTER_REGEXP:
+        return 20;
+    case FILTER_EQ_FIELD:
+    case FILTER_LE_FIELD:
+    case FILTER_LT_FIELD:
+        return 15;
+    case FILTER_AND:
+    case FILTER_OR:
+    case FILTER_NOT:
+        for (uint32_t i = 0; i < filter->nitems; i++)
+            cost += filter_cost(filter->items[i]);
+        return cost + 1;
+    default:
+        return 10;
+    }
+}
+
+static int
+cost_cmp(const void *left, const void *right)
+{
+    const struct filter *a = *(struct filter *const *)left;
+    const struct filter *b = *(struct filter *const *)right;
+    unsigned x = filter_cost(a), y = filter_cost(b);
+
+    return x != y ? (x > y) - (x < y) : (a->pos > b->pos) - (a->pos < b->pos);
+}
+
+static int
+value_cmp(const void *left, const void *right)
+{
+    return sv_cmp(*(const struct sv *)left, *(const struct sv *)right);
+}
+
+int
+filter_prepare(struct filter *filter, struct err *err)
+{
+    if (filter->subquery != NULL)
+        return err_set(err, ERR_UNSUPPORTED, "position %u: a query inside "
+            "a filter is not supported yet", filter->pos + 1);
+    for (uint32_t i = 0; i < filter->nitems; i++) {
+        if (filter_prepare(filter->items[i], err) != 0)
+            return -1;
+    }
+    if ((filter->kind == FILTER_AND || filter->kind == FILTER_OR) &&
+        filter->nitems > 1)
+        qsort(filter->items, filter->nitems, sizeof(*filter->items),
+            cost_cmp);
+    if ((filter->kind == FILTER_IN || filter->kind == FILTER_STREAM_ID) &&
+        filter->nvalues > 1)
+        qsort(filter->values, filter->nvalues, sizeof(*filter->values),
+            value_cmp);
+    return 0;
+}
+
+int
+query_prepare(struct query *query, struct err *err)
+{
+    if (filter_prepare(query->filter, err) != 0)
+        return -1;
+    for (struct pipe *pipe = query->pipes; pipe != NULL; pipe = pipe->next) {
+        if (pipe->filter != NULL && filter_prepare(pipe->filter, err) != 0)
+            return -1;
+        for (uint32_t i = 0; pipe->stats != NULL && i < pipe->stats->nfns;
+            i++) {
+            struct filter *filter = pipe->stats->fns[i].filter;
+
+            if (filter != NULL && filter_prepare(filter, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* --- blocks that need not be read --- */
+
+static bool
+any_value(struct block *block, struct sv field, const struct sv *values,
+    uint32_t n)
+{
+    if (n > LOOKUPS_MAX)
+        return true;
+    for (uint32_t i = 0; i < n; i++) {
+        if (values[i].len == 0 || block_may_have(block, field, values[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool
+tag_may_match(const struct stream_tag *tag, struct block *block)
+{
+    if (tag->is_any || (tag->op != STREAM_EQ && tag->op != STREAM_IN) ||
+        !(sv_eq(tag->label, SV("name")) ||
+        sv_eq(tag->label, SV("resource_attr:service.name"))))
+        return true;
+    return any_value(block, tag->label, tag->values, tag->nvalues);
+}
+
+static bool
+stream_may_match(const struct filter *filter, struct block *block)
+{
+    for (uint32_t i = 0; i < filter->nstream; i++) {
+        bool may = true;
+
+        for (uint32_t k = 0; may && k < filter->stream[i].ntags; k++)
+            may = tag_may_match(&filter->stream[i].tags[k], block);
+        if (may)
+            return true;
+    }
+    return filter->nstream == 0;
+}
+
+static bool
+items_may_match(const struct filter *filter, struct block *block)
+{
+    for (uint32_t i = 0; i < filter->nitems; i++) {
+        bool may = filter_may_match(filter->items[i], block);
+
+        if (may == (filter->kind == FILTER_OR))
+            return may;
+    }
+    return filter->kind == FILTER_AND;
+}
+
+bool
+filter_may_match(const struct filter *filter, struct block *block)
+{
+    const struct block_info *info = block_get_info(block);
+
+    switch (filter->kind) {
+    case FILTER_NONE:
+        return false;
+    case FILTER_AND:
+    case FILTER_OR:
+        return items_may_match(filter, block);
+    case FILTER_TIME:
+        return filter->time_min <= info->max_end_ns &&
+            filter->time_max >= info->min_end_ns;
+    case FILTER_STREAM:
+        return stream_may_match(filter, block);
+    case FILTER_EXACT:
+        return any_value(block, filter->field, &filter->text, 1);
+    case FILTER_IN:
+        return any_value(block, filter->field, filter->values,
+            filter->nvalues);
+    default:
+        return true;
+    }
+}

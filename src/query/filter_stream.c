@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The text of a stream is {label="value",label="value"}: labels sorted,
+ * values with the escapes of a Go string (src/span/flat.h writes it).
+ */
+
+#include "core/base.h"
+#include "query/filter.h"
+
+#include "core/assert.h"
+#include "query/regexp.h"
+
+/* Longest label value that is looked at; streams are far shorter. */
+#define VALUE_MAX (4 * KIB)
+
+static bool
+tag_has(const struct stream_tag *tag, struct sv value)
+{
+    for (uint32_t i = 0; i < tag->nvalues; i++) {
+        if (sv_eq(tag->values[i], value))
+            return true;
+    }
+    return false;
+}
+
+int
+stream_tag_matches(const struct stream_tag *tag, struct sv value,
+    struct err *err)
+{
+    int matches;
+
+    switch (tag->op) {
+    case STREAM_EQ:
+    case STREAM_IN:
+        return tag->is_any || tag_has(tag, value);
+    case STREAM_NE:
+    case STREAM_NOT_IN:
+        return !tag->is_any && !tag_has(tag, value);
+    default:
+        matches = regexp_match(tag->regexp, value, err);
+        return matches < 0 ? -1 : matches == (tag->op == STREAM_RE);
+    }
+}
+
+static char
+unescaped(char c)
+{
+    return c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
+}
+
+/*
+ * Cuts one label off *rest; its value is decoded into buf[VALUE_MAX].  False
+ * at the end or when the text is no stream.
+ */
+static bool
+label_next(struct sv *rest, struct sv *label, struct sv *value, char *buf)
+{
+    size_t at = sv_find_byte(*rest, '=');
+    size_t n = 0;
+
+    if (at + 1 >= rest->len || rest->ptr[at + 1] != '"')
+        return false;
+    *label = sv_sub(*rest, 0, at);
+    for (at += 2; at < rest->len && rest->ptr[at] != '"'; at++) {
+        char c = rest->ptr[at];
+
+        if (c == '\\' && at + 1 < rest->len)
+            c = unescaped(rest->ptr[++at]);
+        if (n < VALUE_MAX)
+            buf[n++] = c;
+    }
+    if (at >= rest->len)
+        return false;
+    at++;
+    if (at < rest->len && rest->ptr[at] == ',')
+        at++;
+    *rest = sv_sub(*rest, at, rest->len - at);
+    *value = sv_make(buf, n);
+    return true;
+}
+
+static struct sv
+label_find(struct sv stream, struct sv wanted, char *buf)
+{
+    struct sv rest = SV_EMPTY, label, value;
+
+    if (stream.len >= 2 && stream.ptr[0] == '{')
+        rest = sv_sub(stream, 1, stream.len - 2);
+    while (label_next(&rest, &label, &value, buf)) {
+        if (sv_eq(label, wanted))
+            return value;
+    }
+    return SV_EMPTY;
+}
+
+static int
+all_match(const struct stream_all *all, struct sv stream, struct err *err)
+{
+    char buf[VALUE_MAX];
+
+    for (uint32_t i = 0; i < all->ntags; i++) {
+        const struct stream_tag *tag = &all->tags[i];
+        int matches = stream_tag_matches(tag,
+            label_find(stream, tag->label, buf), err);
+
+        if (matches <= 0)
+            return matches;
+    }
+    return 1;
+}
+
+int
+filter_match_stream(const struct filter *filter, struct sv stream,
+    struct err *err)
+{
+    /* A row whose _stream was dropped by a pipe is in no stream. */
+    if (stream.len == 0)
+        return 0;
+    if (filter->nstream == 0)
+        return 1;
+    for (uint32_t i = 0; i < filter->nstream; i++) {
+        int matches = all_match(&filter->stream[i], stream, err);
+
+        if (matches != 0)
+            return matches;
+    }
+    return 0;
+}
