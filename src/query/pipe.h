@@ -51,6 +51,11 @@ struct query_run {
     unsigned nlanes;
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
+    /*
+     * A stage that wants the newest rows only says so here: rows that end
+     * before this cannot matter any more.  It only rises.
+     */
+    _Atomic int64_t time_bound;
 };
 /* ERR_CANCELLED or ERR_TIMEOUT; cheap enough for every few thousand rows. */
 int run_poll(const struct query_run *run, struct err *err) WARN_UNUSED;

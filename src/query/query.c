@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "core/base.h"
+#include "query/query.h"
+
+#include "query/filter.h"
+#include "query/source.h"
+
+/* Makes the stages from the last pipe to the first; *first is the first. */
+static int
+stages_make(const struct pipe *pipe, struct query_run *run,
+    struct stage **first, struct err *err)
+{
+    const struct pipe **pipes;
+    uint32_t n = 0;
+
+    pipes = pool_alloc(run->query->pool,
+        (run->query->npipes + 1) * sizeof(*pipes));
+    if (pipes == NULL)
+        return err_set(err, ERR_LIMIT, "query has too many pipes");
+    for (; pipe != NULL && n < run->query->npipes; pipe = pipe->next)
+        pipes[n++] = pipe;
+    while (n-- > 0) {
+        struct stage *stage;
+
+        if (stage_new(&stage, pipes[n], run, *first, err) != 0)
+            return -1;
+        *first = stage;
+    }
+    return 0;
+}
+
+int
+query_execute(struct query *query, const struct query_env *env,
+    struct stage *sink, struct store_answer *answer, struct err *err)
+{
+    struct query_run run = {.query = query, .budget = {0, env->memory_max},
+        .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
+        .cancel = env->cancel, .deadline_ns = env->deadline_ns,
+        .time_bound = INT64_MIN};
+    struct source_plan plan = {.tenant = env->tenant,
+        .filter = query->filter, .min_time = query->min_time,
+        .max_time = query->max_time, .run = &run, .tasks = env->tasks,
+        .answer = answer};
+    struct stage *first = sink;
+
+    memset(answer, 0, sizeof(*answer));
+    sink->run = &run;
+    if (query->concurrency > 0)
+        run.nlanes = MIN(run.nlanes, query->concurrency);
+    if (query_prepare(query, err) != 0 ||
+        stages_make(query->pipes, &run, &first, err) != 0)
+        goto out;
+    plan.first = first;
+    if (source_local(&plan, err) != 0)
+        goto out;
+    return stages_flush(first, err);
+out:
+    stages_free(first);
+    return -1;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Running a parsed query: the front door of query/.
+ */
+
+#ifndef SPOOR_QUERY_QUERY_H
+#define SPOOR_QUERY_QUERY_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "query/ast.h"
+#include "query/pipe.h"
+#include "span/span.h"
+#include "storage/store.h"
+
+struct task_pool;
+
+struct query_env {
+    struct tenant tenant;
+    struct task_pool *tasks;    /* helpers of the scan; may be NULL */
+    unsigned lanes_max;         /* threads at a time, 1 .. QUERY_LANES_MAX */
+    size_t memory_max;          /* over all stages */
+    const _Atomic bool *cancel; /* may be NULL */
+    int64_t deadline_ns;        /* monotonic; 0: none */
+};
+
+/*
+ * Prepares and runs the query; the rows that come out of its last pipe go to
+ * the sink, which is freed in any case.  Called on a task thread.  ERR_LIMIT,
+ * ERR_TIMEOUT, ERR_CANCELLED, ERR_UNSUPPORTED.
+ */
+int query_execute(struct query *query, const struct query_env *env,
+    struct stage *sink, struct store_answer *answer, struct err *err)
+    WARN_UNUSED;
+
+#endif
