@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The Jaeger cases of the conformance suite.  Services, operations and traces
-# by id must pass; of the search cases, those that ask for tags and durations
-# are counted only, until the server can answer them.
+# The recorded cases of the conformance suite, with each way of ingest, from
+# memory and from parts.  What this version promises must pass; the rest is
+# counted, so that the numbers can be followed.
 
 use strict;
 use warnings;
@@ -18,45 +18,49 @@ plan skip_all => "no conformance suite ($suite)" unless -f "$suite/run.py";
 plan skip_all => 'no python3'
     if run_command(['python3', '--version'])->{status} != 0;
 
-my $spoor = Test::Spoor->new(conf => { 'storage.retention' => '100y' });
-$spoor->start;
+# Groups that must pass as a whole, but for the cases below.
+my %must = map { $_ => 1 } qw(datamodel jaeger logsql/filters);
+# Cases that ask for a query inside a filter, which is not there yet.
+my %later = map { $_ => 1 } ((map { "in-contains-0$_" } 51, 52, 54, 55,
+    57 .. 63, 65, 67, 72, 73), qw(options-020 options-021 stream-060
+    stream-061));
 
-# The runner waits for the spans with a query of a language that is not there
-# yet, so its parts are called one by one.
-my $ingest = run_command(['python3', '-c', <<'END', $suite, $spoor->url],
-import sys
-sys.path.insert(0, sys.argv[1])
-import suite
-suite.ingest(suite.Client(sys.argv[2]),
-    [sys.argv[1] + "/spans.json", sys.argv[1] + "/spans_events.json"], "pb", 1)
-END
-    env => { PYTHONDONTWRITEBYTECODE => 1 });
-is $ingest->{status}, 0, 'ingest' or diag $ingest->{err};
-is $spoor->metric('vt_rows_ingested_total'), 449, 'all spans are stored';
+for my $ingest (qw(pb json pb-gzip)) {
+    my $spoor = Test::Spoor->new(conf => { 'storage.retention' => '100y' });
 
-my %must = map { $_ => 1 } qw(services trace);
-
-for my $where ('memory', 'parts') {
-    my $run = run_command(['python3', "$suite/run.py", '--url', $spoor->url,
-        '--ingest', 'none', '--only', 'jaeger/*', '--tap', '--jobs', '2'],
-        env => { PYTHONDONTWRITEBYTECODE => 1 }, seconds => 120);
-    my (%passed, %failed, @wrong);
-    for my $line (split /\n/, $run->{out}) {
-        my ($not, $name, $group) =
-            $line =~ m{^(not )?ok \d+ - (jaeger/(\w+)/\S+)} or next;
-        $not ? $failed{$group}++ : $passed{$group}++;
-        push @wrong, $name if $not && $must{$group};
+    $spoor->start;
+    for my $where ('memory', 'parts') {
+        run_suite($spoor, $where eq 'memory' ? $ingest : 'none',
+            "$ingest, $where");
+        ok flush($spoor), 'flushed' if $where eq 'memory';
     }
-    my %groups = (%passed, %failed);
-    diag(join ', ', "from $where", map {
-        sprintf '%s: %d of %d', $_, $passed{$_} || 0,
-            ($passed{$_} || 0) + ($failed{$_} || 0)
-    } sort keys %groups);
-    cmp_ok $passed{$_} || 0, '>', 0, "$where: $_ cases ran"
+    $spoor->stop;
+}
+done_testing;
+
+sub run_suite {
+    my ($spoor, $ingest, $name) = @_;
+    my $run = run_command(['python3', "$suite/run.py", '--url', $spoor->url,
+        '--ingest', $ingest, '--tap', '--jobs', '2'],
+        env => { PYTHONDONTWRITEBYTECODE => 1 }, seconds => 300);
+    my (%passed, %all, @wrong);
+
+    for my $line (split /\n/, $run->{out}) {
+        my ($not, $case, $group) =
+            $line =~ m{^(not )?ok \d+ - ((logsql/\w+|\w+)/\S+)} or next;
+        $all{$group}++;
+        $passed{$group}++ unless $not;
+        push @wrong, $case if $not && $must{$group} && !is_later($case);
+    }
+    diag(join ', ', $name, map { "$_: " . ($passed{$_} || 0) . "/$all{$_}" }
+        sort keys %all);
+    cmp_ok $passed{$_} || 0, '>', 0, "$name: $_ cases ran"
         for sort keys %must;
-    is_deeply \@wrong, [], "$where: services, operations, traces by id"
-        or diag $run->{out};
-    ok flush($spoor), 'flushed' if $where eq 'memory';
+    is_deeply \@wrong, [], "$name: what must pass"
+        or diag substr $run->{out} . $run->{err}, 0, 100_000;
 }
 
-done_testing;
+sub is_later {
+    my ($case) = @_;
+    return $later{$case =~ s{.*/}{}r} || $later{$case};
+}

@@ -8,13 +8,10 @@
 #include "api/jaeger_json.h"
 #include "api/job.h"
 #include "core/enc.h"
-#include "core/num.h"
-#include "core/timefmt.h"
 #include "storage/store.h"
 
 /* Names shown by services and operations (VictoriaTraces' default). */
 #define NAMES_MAX 1000u
-#define LIMIT_DEFAULT 20u
 /* Traces asked for by repeated traceID arguments. */
 #define IDS_MAX 100u
 
@@ -39,8 +36,8 @@ reply_error(struct sb *sb, int code, const char *text)
 }
 
 /* The end of an answer that may lack what damaged data held. */
-static void
-end_answer(struct json_out *out, uint64_t total,
+void
+jaeger_end_answer(struct json_out *out, uint64_t total,
     const struct store_answer *answer)
 {
     struct jaeger_error error = {206, sv_from(partial_text), SV_EMPTY};
@@ -48,8 +45,8 @@ end_answer(struct json_out *out, uint64_t total,
     jaeger_end(out, total, &error, answer->is_partial ? 1 : 0);
 }
 
-static void
-job_error(struct job *job, const struct err *err)
+void
+jaeger_job_error(struct job *job, const struct err *err)
 {
     switch (err->code) {
     case ERR_BUSY:
@@ -66,8 +63,8 @@ job_error(struct job *job, const struct err *err)
 }
 
 /* An argument is wrong: 400 in Jaeger's envelope. */
-static void
-refuse(struct http_req *req, struct job *job, const char *text)
+void
+jaeger_refuse(struct http_req *req, struct job *job, const char *text)
 {
     struct sb sb;
 
@@ -145,7 +142,7 @@ names_run(struct job *job)
     struct json_out out;
 
     if (store_visit_streams(&job->tenant, &visit, &answer, &err) != 0) {
-        job_error(job, &err);
+        jaeger_job_error(job, &err);
         return;
     }
     if (names->n == 0 && names->twice.ptr != NULL) {
@@ -160,7 +157,7 @@ names_run(struct job *job)
     for (uint32_t i = 0; i < names->n; i++)
         json_string(&out, names->v[i]);
     json_array_end(&out);
-    end_answer(&out, names->n, &answer);
+    jaeger_end_answer(&out, names->n, &answer);
 }
 
 static void
@@ -176,7 +173,7 @@ names_start(struct http_req *req, struct sv service, struct sv twice)
         names->v = pool_alloc(job->pool, (NAMES_MAX + 1) *
             sizeof(*names->v));
     if (names == NULL || names->v == NULL) {
-        refuse(req, job, "no memory");
+        jaeger_refuse(req, job, "no memory");
         return;
     }
     names->job = job;
@@ -201,7 +198,7 @@ jaeger_operations(struct http_req *req)
 
     service = http_unescape(req->pool, req->path_arg, false, &ok);
     if (!ok || service.len == 0) {
-        refuse(req, NULL, "the service name is not well-formed");
+        jaeger_refuse(req, NULL, "the service name is not well-formed");
         return;
     }
     /* Some clients escape twice (Jaeger undoes both levels). */
@@ -227,12 +224,9 @@ parse_trace_id(struct sv text, struct trace_id *id)
     return enc_unhex(sv_make(padded, sizeof(padded)), id->b, sizeof(id->b));
 }
 
-enum found { FOUND_NONE, FOUND_TRACE, FOUND_DAMAGE /* and no span */ };
-
-/* Writes one trace, if there is one; -1: the answer is an error already. */
-static int
-trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
-    enum found *found)
+int
+jaeger_trace_write(struct job *job, struct json_out *out,
+    const struct trace_id *id, enum found *found)
 {
     struct pool *pool = pool_new(job->bytes_max);
     struct err err = ERR_INIT;
@@ -244,7 +238,7 @@ trace_write(struct job *job, struct json_out *out, const struct trace_id *id,
 
     batch_init(&batch, pool);
     if (store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
-        job_error(job, &err);
+        jaeger_job_error(job, &err);
         rc = -1;
     } else {
         if (batch.nspans == 0 && answer.is_partial)
@@ -276,7 +270,7 @@ trace_run(struct job *job)
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
-    if (trace_write(job, &out, id, &found) != 0)
+    if (jaeger_trace_write(job, &out, id, &found) != 0)
         return;
     if (found != FOUND_TRACE) {
         job->status = found == FOUND_NONE ? 404 : 500;
@@ -297,7 +291,7 @@ jaeger_trace_by_id(struct http_req *req)
         return;
     id = pool_zalloc(job->pool, sizeof(*id));
     if (id == NULL || !parse_trace_id(req->path_arg, id)) {
-        refuse(req, job, "a trace id has 1 to 32 hex digits");
+        jaeger_refuse(req, job, "a trace id has 1 to 32 hex digits");
         return;
     }
     job->arg = id;
@@ -326,7 +320,7 @@ multi_run(struct job *job)
     json_array(&out);
     for (unsigned i = 0; i < multi->n; i++) {
         if (atomic_load(&job->cancel) ||
-            trace_write(job, &out, &multi->ids[i], &found) != 0)
+            jaeger_trace_write(job, &out, &multi->ids[i], &found) != 0)
             return;
         if (found != FOUND_TRACE)
             errors[nerrors++] = (struct jaeger_error){
@@ -345,16 +339,16 @@ multi_start(struct http_req *req, struct job *job)
     struct sv text;
 
     if (multi == NULL) {
-        refuse(req, job, "no memory");
+        jaeger_refuse(req, job, "no memory");
         return;
     }
     while ((text = http_arg_n(req, "traceID", multi->n)).ptr != NULL) {
         if (multi->n == IDS_MAX) {
-            refuse(req, job, "more than 100 traceID arguments");
+            jaeger_refuse(req, job, "more than 100 traceID arguments");
             return;
         }
         if (!parse_trace_id(text, &multi->ids[multi->n])) {
-            refuse(req, job, "traceID: a trace id has 1 to 32 hex digits");
+            jaeger_refuse(req, job, "traceID: a trace id has 1 to 32 hex digits");
             return;
         }
         multi->n++;
@@ -365,117 +359,15 @@ multi_start(struct http_req *req, struct job *job)
 
 /* --- search --- */
 
-static void
-search_write(struct job *job, const struct search *search,
-    const struct store_answer *answer)
-{
-    struct json_out out;
-    uint32_t total = 0;
-
-    json_out_init(&out, &job->reply);
-    jaeger_begin(&out);
-    json_array(&out);
-    for (uint32_t i = 0; i < search->nhits; i++) {
-        struct err err = ERR_INIT;
-        enum found found;
-
-        if (search_poll(search, &err) != 0) {
-            job_error(job, &err);
-            return;
-        }
-        if (trace_write(job, &out, &search->hits[i].id, &found) != 0)
-            return;
-        total += found == FOUND_TRACE;
-    }
-    json_array_end(&out);
-    end_answer(&out, total, answer);
-}
-
-static void
-search_run(struct job *job)
-{
-    struct search *search = job->arg;
-    struct store_answer answer;
-    struct err err = ERR_INIT;
-
-    if (search_init(search, &err) != 0 ||
-        store_search(search, &answer, &err) != 0)
-        job_error(job, &err);
-    else
-        search_write(job, search, &answer);
-}
-
-/* Unix microseconds; absent or empty: *ns stays. */
-static bool
-arg_time(struct http_req *req, const char *name, int64_t *ns)
-{
-    struct sv text = http_arg(req, name);
-    int64_t us;
-
-    if (text.len == 0)
-        return true;
-    return num_parse_i64(text, &us) &&
-        !__builtin_mul_overflow(us, (int64_t)1000, ns);
-}
-
-static const char *
-search_args(struct http_req *req, struct search *search)
-{
-    static const char *const later[] = {"tag", "tags", "minDuration",
-        "maxDuration"};
-    struct sv limit = http_arg(req, "limit");
-    uint64_t n = LIMIT_DEFAULT;
-
-    for (size_t i = 0; i < ARRAY_LEN(later); i++) {
-        struct sv value = http_arg(req, later[i]);
-
-        if (value.len != 0 && !sv_eq(value, SV("{}")))
-            return "search by tags and duration is not there yet";
-    }
-    search->service = http_arg(req, "service");
-    if (search->service.len == 0)
-        return "parameter 'service' is required";
-    search->name = http_arg(req, "operation");
-    if (search->name.len == 0)
-        search->name = (struct sv){NULL, 0};
-    search->start_ns = 0;
-    search->end_ns = clock_wall_ns();
-    if (!arg_time(req, "start", &search->start_ns))
-        return "start: unix microseconds expected";
-    if (!arg_time(req, "end", &search->end_ns))
-        return "end: unix microseconds expected";
-    if (limit.len != 0 && !num_parse_u64(limit, &n))
-        return "limit: a number expected";
-    if (n > req->process->conf->search_max_traces)
-        return "limit: above search.max_traces";
-    /* 0 means the default, as for Jaeger UI. */
-    search->limit = n == 0 ? LIMIT_DEFAULT : (uint32_t)n;
-    return NULL;
-}
-
 void IMPL(route_fn)
 jaeger_traces(struct http_req *req)
 {
     struct job *job = job_new(req);
-    struct search *search;
-    const char *wrong;
 
     if (job == NULL)
         return;
-    if (http_arg(req, "traceID").len != 0) {
+    if (http_arg(req, "traceID").len != 0)
         multi_start(req, job);
-        return;
-    }
-    search = pool_zalloc(job->pool, sizeof(*search));
-    wrong = search != NULL ? search_args(req, search) : "no memory";
-    if (wrong != NULL) {
-        refuse(req, job, wrong);
-        return;
-    }
-    search->tenant = job->tenant;
-    search->pool = job->pool;
-    search->cancel = &job->cancel;
-    search->deadline_ns = job->deadline_ns;
-    job->arg = search;
-    job_start(job, search_run);
+    else
+        jaeger_search_start(job);
 }

@@ -6,12 +6,35 @@
 #define SPOOR_API_JAEGER_H
 
 #include "core/base.h"
+#include "core/err.h"
+#include "core/json_out.h"
 #include "http/http.h"
+#include "span/span.h"
+#include "storage/store.h"
 
 void jaeger_services(struct http_req *req);
 void jaeger_operations(struct http_req *req);
 /* Search by service and operation, or several traces by traceID. */
 void jaeger_traces(struct http_req *req);
 void jaeger_trace_by_id(struct http_req *req);
+
+/* --- between jaeger.c and jaeger_search.c --- */
+
+struct job;
+
+void jaeger_search_start(struct job *job);
+
+/* The end of an answer that may lack what damaged data held. */
+void jaeger_end_answer(struct json_out *out, uint64_t total,
+    const struct store_answer *answer);
+/* The error as the whole reply. */
+void jaeger_job_error(struct job *job, const struct err *err);
+/* An argument is wrong: 400 in Jaeger's envelope; frees the job. */
+void jaeger_refuse(struct http_req *req, struct job *job, const char *text);
+
+enum found { FOUND_NONE, FOUND_TRACE, FOUND_DAMAGE /* and no span */ };
+/* Writes one trace, if there is one; -1: the answer is an error already. */
+int jaeger_trace_write(struct job *job, struct json_out *out,
+    const struct trace_id *id, enum found *found) WARN_UNUSED;
 
 #endif

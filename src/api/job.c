@@ -3,10 +3,163 @@
 #include "core/base.h"
 #include "api/job.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "api/admission.h"
+#include "core/assert.h"
 #include "core/conf_budget.h"
 #include "core/mem.h"
+#include "core/metrics.h"
 #include "core/timefmt.h"
+#include "event/loop.h"
 #include "event/task.h"
+
+/* What the task's thread and the loop share of a streamed answer. */
+struct job_stream {
+    pthread_mutex_t mutex;
+    pthread_cond_t has_room;
+    struct sb pending;
+    bool is_posted; /* job_pump() is to run */
+    bool is_used;   /* something was written */
+    bool has_begun; /* loop thread only, as is the next */
+    bool is_full;   /* the client takes no more for now */
+    bool is_over;   /* run() has returned */
+};
+
+/* --- streaming --- */
+
+static void
+stream_free(struct job_stream *stream)
+{
+    sb_release(&stream->pending);
+    pthread_mutex_destroy(&stream->mutex);
+    pthread_cond_destroy(&stream->has_room);
+    xfree(stream);
+}
+
+static struct job_stream *
+stream_new(size_t bytes_max)
+{
+    struct job_stream *stream = xcalloc(1, sizeof(*stream));
+    pthread_condattr_t attr;
+
+    check(pthread_mutex_init(&stream->mutex, NULL) == 0);
+    check(pthread_condattr_init(&attr) == 0);
+    check(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    check(pthread_cond_init(&stream->has_room, &attr) == 0);
+    pthread_condattr_destroy(&attr);
+    /* One part may be as large as a whole answer. */
+    sb_init(&stream->pending, JOB_STREAM_BYTES_MAX + bytes_max);
+    return stream;
+}
+
+static void job_end(struct job *job);
+static void job_pump(void *arg);
+
+static void IMPL(http_drain_fn)
+job_drained(struct http_req *req, void *arg)
+{
+    struct job *job = arg;
+
+    (void)req;
+    job->stream->is_full = false;
+    job_pump(job);
+}
+
+/* On the loop: gives the reply what is pending. */
+static void IMPL(loop_post_fn)
+job_pump(void *arg)
+{
+    struct job *job = arg;
+    struct job_stream *stream = job->stream;
+    char *ptr = NULL;
+    size_t len = 0;
+
+    pthread_mutex_lock(&stream->mutex);
+    stream->is_posted = false;
+    if (!stream->is_full && stream->pending.len > 0) {
+        ptr = sb_detach(&stream->pending, &len);
+        pthread_cond_signal(&stream->has_room);
+    }
+    pthread_mutex_unlock(&stream->mutex);
+    if (ptr != NULL && !atomic_load(&job->cancel)) {
+        if (!stream->has_begun)
+            http_reply_begin(job->req, job->status, job->content_type);
+        stream->has_begun = true;
+        stream->is_full = !http_reply_write(job->req, ptr, len);
+        if (stream->is_full)
+            http_on_drain(job->req, job_drained, job);
+    }
+    xfree(ptr);
+    if (stream->is_over && (!stream->is_full || atomic_load(&job->cancel)))
+        job_end(job);
+}
+
+bool
+job_is_streaming(const struct job *job)
+{
+    return job->stream->is_used;
+}
+
+static void
+deadline_timespec(int64_t mono_ns, struct timespec *ts)
+{
+    ts->tv_sec = mono_ns / NS_PER_SEC;
+    ts->tv_nsec = mono_ns % NS_PER_SEC;
+}
+
+/* Under the mutex. */
+static int
+wait_for_room(struct job *job, struct err *err)
+{
+    struct job_stream *stream = job->stream;
+    struct timespec until;
+
+    deadline_timespec(job->deadline_ns, &until);
+    while (stream->pending.len >= JOB_STREAM_BYTES_MAX &&
+        !atomic_load(&job->cancel)) {
+        if (pthread_cond_timedwait(&stream->has_room, &stream->mutex,
+                &until) == ETIMEDOUT)
+            return err_set(err, ERR_TIMEOUT,
+                "the client takes the answer too slowly");
+    }
+    if (atomic_load(&job->cancel))
+        return err_set(err, ERR_CANCELLED, "the client is gone");
+    return 0;
+}
+
+int
+job_write(struct job *job, struct sb *part, struct err *err)
+{
+    bool is_posted;
+    int rc;
+
+    if (sb_failed(part))
+        return err_set(err, ERR_LIMIT, "the answer is too large");
+    pthread_mutex_lock(&job->stream->mutex);
+    job->stream->is_used = true;
+    rc = wait_for_room(job, err);
+    if (rc == 0)
+        sb_add(&job->stream->pending, part->ptr, part->len);
+    is_posted = job->stream->is_posted;
+    job->stream->is_posted = is_posted || rc == 0;
+    pthread_mutex_unlock(&job->stream->mutex);
+    sb_reset(part);
+    if (rc == 0 && !is_posted)
+        loop_post(job->process->loop, job_pump, job);
+    return rc;
+}
+
+/* --- jobs --- */
+
+/* Queries of one worker that wait for a place. */
+#define QUEUE_MAX 1000u
+/* Places that another worker gives back are seen that soon. */
+#define QUEUE_POLL_NS (5 * NS_PER_MS)
+
+static void queue_wake(void);
 
 struct job *
 job_new(struct http_req *req)
@@ -21,6 +174,7 @@ job_new(struct http_req *req)
     }
     job = xcalloc(1, sizeof(*job));
     job->req = req;
+    job->process = req->process;
     job->tenant = tenant;
     job->bytes_max = (size_t)conf_budget(req->process->conf)->query;
     job->pool = pool_new(job->bytes_max);
@@ -28,6 +182,7 @@ job_new(struct http_req *req)
     job->content_type = "application/json";
     job->deadline_ns = clock_mono_ns() + req->process->conf->query_timeout;
     sb_init(&job->reply, job->bytes_max);
+    job->stream = stream_new(job->bytes_max);
     return job;
 }
 
@@ -36,6 +191,11 @@ job_free(struct job *job)
 {
     if (job == NULL)
         return;
+    if (job->has_place) {
+        admission_leave(job->process);
+        queue_wake();
+    }
+    stream_free(job->stream);
     sb_release(&job->reply);
     pool_free(job->pool);
     xfree(job);
@@ -48,6 +208,12 @@ job_aborted(struct http_req *req, void *arg)
 
     (void)req;
     atomic_store(&job->cancel, true);
+    pthread_mutex_lock(&job->stream->mutex);
+    pthread_cond_signal(&job->stream->has_room);
+    pthread_mutex_unlock(&job->stream->mutex);
+    /* run() has returned and the rest waited for the client. */
+    if (job->stream->is_over)
+        job_end(job);
 }
 
 static void IMPL(task_fn)
@@ -59,11 +225,41 @@ job_run(void *arg)
         job->run(job);
 }
 
+/* The last bytes have been given to the reply, or nobody wants them. */
+static void
+job_end(struct job *job)
+{
+    if (atomic_load(&job->cancel))
+        http_abandon(job->req);
+    else if (job->is_broken)
+        http_reply_break(job->req);
+    else
+        http_reply_end(job->req);
+    job_free(job);
+}
+
+static void
+stream_done(struct job *job)
+{
+    struct job_stream *stream = job->stream;
+
+    loop_post_cancel(job->process->loop, job_pump, job);
+    sb_add(&stream->pending, job->reply.ptr, job->reply.len);
+    if (sb_failed(&stream->pending) || sb_failed(&job->reply))
+        job->is_broken = true;
+    stream->is_over = true;
+    job_pump(job);
+}
+
 static void IMPL(task_fn)
 job_done(void *arg)
 {
     struct job *job = arg;
 
+    if (job->stream->is_used) {
+        stream_done(job);
+        return;
+    }
     if (atomic_load(&job->cancel))
         http_abandon(job->req);
     else if (sb_failed(&job->reply))
@@ -74,17 +270,118 @@ job_done(void *arg)
     job_free(job);
 }
 
-void
-job_start(struct job *job, void (*run)(struct job *job))
+/* --- a place to run --- */
+
+/* Those that wait for a place, in their order; loop thread only. */
+static struct {
+    struct job *first, **end;
+    unsigned n;
+    struct loop_timer *timer;
+} queue;
+
+static void
+queue_append(struct job *job)
+{
+    if (queue.first == NULL)
+        queue.end = &queue.first;
+    job->next = NULL;
+    *queue.end = job;
+    queue.end = &job->next;
+    queue.n++;
+}
+
+static void
+queue_remove(struct job **link)
+{
+    struct job *job = *link;
+
+    *link = job->next;
+    if (queue.end == &job->next)
+        queue.end = link;
+    queue.n--;
+}
+
+static void
+job_refuse(struct job *job, const char *why)
+{
+    http_reply_header(job->req, "Retry-After", "1");
+    http_reply_error(job->req, 503, "%s", why);
+    job_free(job);
+}
+
+static void
+job_post(struct job *job)
 {
     struct err err = ERR_INIT;
 
+    job->has_place = true;
+    if (task_post(job->process->tasks, job_run, job_done, job,
+        &err) != 0)
+        job_refuse(job, err.text);
+}
+
+/* Places may have become free, here or in another worker. */
+static void IMPL(loop_timer_fn)
+queue_run(void *arg)
+{
+    int64_t now_ns = clock_mono_ns();
+    struct job **link = &queue.first;
+
+    (void)arg;
+    while (*link != NULL) {
+        struct job *job = *link;
+
+        if (atomic_load(&job->cancel)) {
+            queue_remove(link);
+            http_abandon(job->req);
+            job_free(job);
+        } else if (now_ns >= job->queue_until_ns) {
+            queue_remove(link);
+            job_refuse(job, "too many queries run already "
+                "(search.max_concurrent_requests)");
+        } else if (admission_enter(job->process)) {
+            queue_remove(link);
+            job_post(job);
+        } else {
+            link = &job->next;
+        }
+    }
+    if (queue.n > 0)
+        loop_timer_set(queue.timer, QUEUE_POLL_NS);
+}
+
+static void
+queue_wake(void)
+{
+    if (queue.n > 0)
+        loop_timer_set(queue.timer, 0);
+}
+
+static void
+queue_add(struct job *job)
+{
+    const struct process *process = job->process;
+
+    if (queue.n >= QUEUE_MAX) {
+        job_refuse(job, "too many queries wait already");
+        return;
+    }
+    job->queue_until_ns = MIN(job->deadline_ns,
+        clock_mono_ns() + process->conf->query_queue_time);
+    metric_add(METRIC_QUERY_QUEUED, 1);
+    queue_append(job);
+    if (queue.timer == NULL)
+        queue.timer = loop_timer_new(process->loop, queue_run, NULL);
+    loop_timer_set(queue.timer, QUEUE_POLL_NS);
+}
+
+void
+job_start(struct job *job, void (*run)(struct job *job))
+{
     job->run = run;
     http_on_abort(job->req, job_aborted, job);
-    if (task_post(job->req->process->tasks, job_run, job_done, job,
-        &err) == 0)
-        return;
-    http_reply_header(job->req, "Retry-After", "1");
-    http_reply_error(job->req, 503, "%s", err.text);
-    job_free(job);
+    if (queue.n == 0 && admission_enter(job->process))
+        job_post(job);
+    else
+        queue_add(job);
 }

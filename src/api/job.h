@@ -10,13 +10,20 @@
 #define SPOOR_API_JOB_H
 
 #include "core/base.h"
+#include "core/err.h"
 #include "core/pool.h"
 #include "core/sb.h"
 #include "http/http.h"
 #include "span/span.h"
 
+/* A streamed answer waits for its client when it holds this much. */
+#define JOB_STREAM_BYTES_MAX (1 * MIB)
+
+struct job_stream; /* private to job.c */
+
 struct job {
     struct http_req *req;  /* loop thread only */
+    struct process *process;
     struct pool *pool;     /* arguments and working memory */
     struct tenant tenant;
     size_t bytes_max;      /* of a region, and of the answer */
@@ -27,6 +34,12 @@ struct job {
     const char *content_type;
     void *arg;             /* of the handler, in the pool */
     void (*run)(struct job *job); /* private */
+    struct job_stream *stream;    /* private, as are the next three */
+    struct job *next;
+    int64_t queue_until_ns;
+    bool has_place;
+    bool is_partial;       /* damaged data was left out of the answer */
+    bool is_broken;        /* what was streamed is not the whole answer */
 };
 
 /*
@@ -34,8 +47,21 @@ struct job {
  * with an error already.
  */
 struct job *job_new(struct http_req *req);
-/* Queues it; answers 503 by itself when too many wait. */
+/*
+ * Runs it as soon as there is a place (api/admission.h); answers 503 by
+ * itself when there is none for too long.
+ */
 void job_start(struct job *job, void (*run)(struct job *job));
+/*
+ * On the task's thread: sends what is in `part` before the answer is
+ * complete and empties it; status and content type are settled by the first
+ * call.  Waits while the client is slow.  What is in job->reply when run()
+ * returns goes out last.  -1: the client is gone or the time is up.
+ */
+int job_write(struct job *job, struct sb *part, struct err *err) WARN_UNUSED;
+/* True when job_write() was called: it is too late for another status. */
+bool job_is_streaming(const struct job *job);
+
 /* For argument errors: answers nothing, the caller does. */
 void job_free(struct job *job);
 

@@ -5,6 +5,7 @@
 
 #include "api/admin.h"
 #include "api/jaeger.h"
+#include "api/logsql.h"
 #include "otlp/otlp.h"
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
@@ -22,6 +23,24 @@ const struct route api_routes[] = {
         NULL, "The same over gRPC (HTTP/2)"},
     {"/insert/ready", HTTP_GET | HTTP_POST, 0, admin_insert_ready, NULL,
         "Always {\"status\":\"ok\"} while the process runs"},
+
+    /* LogsQL */
+    {"/select/logsql/query", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_query, NULL, "Rows of a LogsQL query as JSON lines: query, "
+        "start, end, limit, timeout, extra_filters"},
+    {"/select/logsql/hits", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_hits, NULL, "Matching rows over time: step, offset, field, "
+        "fields_limit"},
+    {"/select/logsql/field_names", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_field_names, NULL,
+        "Names of fields, with the rows that have them"},
+    {"/select/logsql/field_values", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_field_values, NULL,
+        "Values of a field, with their rows: field, limit"},
+    {"/select/logsql/streams", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_streams, NULL, "Streams, with their rows: limit"},
+    {"/select/logsql/stream_ids", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_stream_ids, NULL, "Ids of streams, with their rows: limit"},
 
     /* Jaeger */
     {"/select/jaeger/api/services", HTTP_GET, SELECT, jaeger_services, NULL,

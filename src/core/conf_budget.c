@@ -80,7 +80,8 @@ conf_budget_make(struct conf_budget *out, const struct conf *conf,
     out->body_max = MIN(conf->max_request_size,
         MAX(out->decode / DECODE_PER_BODY, 1 * MIB));
     out->bodies = MAX(clamp(share / 8, 8 * MIB, 1 * GIB), out->body_max);
-    out->query = clamp(share / 4, 16 * MIB, 256 * MIB);
+    out->query = conf->query_memory > 0 ? conf->query_memory
+        : clamp(share / 4, 16 * MIB, 256 * MIB);
     out->replies = clamp(share / 8, 8 * MIB, 256 * MIB);
     out->cache = clamp(share / 16, 4 * MIB, 128 * MIB);
     out->heap_keep = clamp(share / 32, 1 * MIB, 64 * MIB);

@@ -232,6 +232,13 @@ json_bool(struct json_out *out, bool v)
 }
 
 void
+json_raw(struct json_out *out, struct sv text)
+{
+    before_value(out);
+    sb_add_sv(out->sb, text);
+}
+
+void
 json_null(struct json_out *out)
 {
     before_value(out);

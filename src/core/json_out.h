@@ -37,6 +37,8 @@ void json_u64(struct json_out *out, uint64_t v);
 void json_double(struct json_out *out, double v); /* NaN, Inf as strings */
 void json_bool(struct json_out *out, bool v);
 void json_null(struct json_out *out);
+/* A value that is JSON text already. */
+void json_raw(struct json_out *out, struct sv text);
 void json_hex(struct json_out *out, const uint8_t *bytes, size_t len);
 void json_base64(struct json_out *out, const uint8_t *bytes, size_t len);
 

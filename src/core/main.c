@@ -18,6 +18,7 @@
 
 #include <errno.h>
 
+#include "api/admission.h"
 #include "api/routes.h"
 #include "core/conf.h"
 #include "core/conf_budget.h"
@@ -53,6 +54,7 @@
 
 static const struct module *const module_table[] = {
     &store_module,
+    &admission_module,
     &http_module,
     NULL,
 };

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How many queries run at a time, counted over all workers in shared memory.
+ * A worker that dies gives back its share.
+ */
+
+#ifndef SPOOR_API_ADMISSION_H
+#define SPOOR_API_ADMISSION_H
+
+#include "core/base.h"
+#include "core/conf.h"
+#include "event/module.h"
+
+extern const struct module admission_module;
+
+/* search.max_concurrent_requests, or what 0 stands for on this machine. */
+unsigned admission_max(const struct conf *conf);
+
+/* False when as many run already.  Loop thread. */
+bool admission_enter(const struct process *process);
+void admission_leave(const struct process *process);
+
+#endif

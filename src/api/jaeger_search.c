@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Search: the newest traces with a span that has all that is asked for, as a
+ * filter over the query engine and a sink that keeps the newest.
+ */
+
+#include "core/base.h"
+#include "api/jaeger.h"
+
+#include "api/jaeger_filter.h"
+#include "api/jaeger_json.h"
+#include "api/job.h"
+#include "api/search_sink.h"
+#include "core/num.h"
+#include "core/timefmt.h"
+#include "query/query.h"
+#include "storage/search.h"
+
+#define LIMIT_DEFAULT 20u
+/* Heaps of the lanes; the rows' columns have memory of their own. */
+#define SEARCH_MEMORY_MAX (64 * MIB)
+
+struct jaeger_search {
+    struct search search;
+    struct query query;
+};
+
+static void
+search_write(struct job *job, const struct search *search,
+    const struct store_answer *answer)
+{
+    struct json_out out;
+    uint32_t total = 0;
+
+    json_out_init(&out, &job->reply);
+    jaeger_begin(&out);
+    json_array(&out);
+    for (uint32_t i = 0; i < search->nhits; i++) {
+        struct err err = ERR_INIT;
+        enum found found;
+
+        if (search_poll(search, &err) != 0) {
+            jaeger_job_error(job, &err);
+            return;
+        }
+        if (jaeger_trace_write(job, &out, &search->hits[i].id, &found) != 0)
+            return;
+        total += found == FOUND_TRACE;
+    }
+    json_array_end(&out);
+    jaeger_end_answer(&out, total, answer);
+}
+
+static void
+search_run(struct job *job)
+{
+    struct jaeger_search *jaeger = job->arg;
+    const struct conf *conf = job->process->conf;
+    struct query_env env = {.tenant = job->tenant,
+        .tasks = job->process->tasks,
+        .lanes_max = (unsigned)conf->threads,
+        .memory_max = SEARCH_MEMORY_MAX, .cancel = &job->cancel,
+        .deadline_ns = job->deadline_ns};
+    struct store_answer answer;
+    struct err err = ERR_INIT;
+
+    if (search_init(&jaeger->search, &err) != 0 ||
+        query_execute(&jaeger->query, &env,
+            search_sink_new(&jaeger->search), &answer, &err) != 0)
+        jaeger_job_error(job, &err);
+    else
+        search_write(job, &jaeger->search, &answer);
+}
+
+/* Unix microseconds; absent or empty: *ns stays. */
+static bool
+arg_time(struct http_req *req, const char *name, int64_t *ns)
+{
+    struct sv text = http_arg(req, name);
+    int64_t us;
+
+    if (text.len == 0)
+        return true;
+    return num_parse_i64(text, &us) &&
+        !__builtin_mul_overflow(us, (int64_t)1000, ns);
+}
+
+static const char *
+search_args(struct http_req *req, struct search *search)
+{
+    struct sv limit = http_arg(req, "limit");
+    uint64_t n = LIMIT_DEFAULT;
+
+    search->start_ns = 0;
+    search->end_ns = clock_wall_ns();
+    if (!arg_time(req, "start", &search->start_ns))
+        return "start: unix microseconds expected";
+    if (!arg_time(req, "end", &search->end_ns))
+        return "end: unix microseconds expected";
+    if (limit.len != 0 && !num_parse_u64(limit, &n))
+        return "limit: a number expected";
+    if (n > req->process->conf->search_max_traces)
+        return "limit: above search.max_traces";
+    /* 0 means the default, as for Jaeger UI. */
+    search->limit = n == 0 ? LIMIT_DEFAULT : (uint32_t)n;
+    return NULL;
+}
+
+void
+jaeger_search_start(struct job *job)
+{
+    struct jaeger_search *jaeger = pool_zalloc(job->pool, sizeof(*jaeger));
+    struct err err = ERR_INIT;
+    const char *wrong;
+
+    if (jaeger == NULL) {
+        jaeger_refuse(job->req, job, "no memory");
+        return;
+    }
+    wrong = search_args(job->req, &jaeger->search);
+    if (wrong == NULL) {
+        jaeger->query = (struct query){.pool = job->pool,
+            .min_time = jaeger->search.start_ns,
+            .max_time = jaeger->search.end_ns};
+        if (jaeger_filter(job->req, &jaeger->query, &err) != 0)
+            wrong = err.text;
+    }
+    if (wrong != NULL) {
+        jaeger_refuse(job->req, job, wrong);
+        return;
+    }
+    jaeger->search.tenant = job->tenant;
+    jaeger->search.pool = job->pool;
+    jaeger->search.cancel = &job->cancel;
+    jaeger->search.deadline_ns = job->deadline_ns;
+    job->arg = jaeger;
+    job_start(job, search_run);
+}

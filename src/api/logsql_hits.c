@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* /select/logsql/hits: rows over time, in series by fields. */
+
+#include "core/base.h"
+#include "api/logsql.h"
+
+#include "api/job.h"
+#include "api/logsql_args.h"
+#include "api/logsql_sinks.h"
+#include "core/json_out.h"
+#include "core/num.h"
+#include "core/timefmt.h"
+#include "query/parse.h"
+#include "query/text.h"
+
+/* Points of all series: a picture has far fewer. */
+#define POINTS_MAX 1000000u
+/* A field, its brackets and quotes. */
+#define PIPE_BYTES_MAX (256 * KIB)
+
+struct hits {
+    struct query *query;
+    struct table table; /* _time, fields ..., hits */
+    uint64_t fields_limit;
+};
+
+struct point {
+    struct sv key; /* JSON text of the series' fields */
+    int64_t time_ns;
+    uint64_t hits;
+};
+
+struct series {
+    const struct point *points;
+    uint32_t n;
+    uint64_t total;
+};
+
+static int
+point_cmp(const void *left, const void *right)
+{
+    const struct point *a = left, *b = right;
+    int order = sv_cmp(a->key, b->key);
+
+    return order != 0 ? order
+        : (a->time_ns > b->time_ns) - (a->time_ns < b->time_ns);
+}
+
+static int
+total_cmp(const void *left, const void *right)
+{
+    const struct series *a = left, *b = right;
+
+    if (a->total != b->total)
+        return a->total > b->total ? -1 : 1;
+    return sv_cmp(a->points[0].key, b->points[0].key);
+}
+
+static int
+key_cmp(const void *left, const void *right)
+{
+    const struct series *a = left, *b = right;
+
+    return sv_cmp(a->points[0].key, b->points[0].key);
+}
+
+static struct sv
+series_key(struct job *job, const struct table *table, uint32_t row)
+{
+    const struct sv *texts = &table->texts[(size_t)row * table->nfields];
+    struct json_out out;
+    struct sv key;
+    struct sb sb;
+
+    sb_init(&sb, 16 * MIB);
+    json_out_init(&out, &sb);
+    json_object(&out);
+    for (uint32_t i = 1; i + 1 < table->nfields; i++) {
+        json_key_sv(&out, table->fields[i]);
+        json_string(&out, texts[i]);
+    }
+    json_object_end(&out);
+    key = sv_make(pool_dup(job->pool, sb.ptr, sb.len), sb.len);
+    sb_release(&sb);
+    return key;
+}
+
+/* Sorts the points and unites equal ones. */
+static uint32_t
+points_sort(struct point *points, uint32_t n)
+{
+    uint32_t kept = 0;
+
+    if (n == 0)
+        return 0;
+    qsort(points, n, sizeof(*points), point_cmp);
+    for (uint32_t i = 1; i < n; i++) {
+        if (point_cmp(&points[kept], &points[i]) == 0)
+            points[kept].hits += points[i].hits;
+        else
+            points[++kept] = points[i];
+    }
+    return kept + 1;
+}
+
+static uint32_t
+series_split(const struct point *points, uint32_t n, struct series *series)
+{
+    uint32_t nseries = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (i == 0 || !sv_eq(points[i].key, points[i - 1].key))
+            series[nseries++] = (struct series){&points[i], 0, 0};
+        series[nseries - 1].n++;
+        series[nseries - 1].total += points[i].hits;
+    }
+    return nseries;
+}
+
+/* Series beyond the limit lose their fields and become one. */
+static void
+series_limit(struct point *points, uint32_t n, struct series *series,
+    uint32_t nseries, uint64_t limit)
+{
+    qsort(series, nseries, sizeof(*series), total_cmp);
+    for (uint32_t s = (uint32_t)limit; s < nseries; s++) {
+        uint32_t first = (uint32_t)(series[s].points - points);
+
+        for (uint32_t i = first; i < first + series[s].n && i < n; i++)
+            points[i].key = SV("{}");
+    }
+}
+
+static void
+series_print(struct json_out *out, const struct series *series)
+{
+    char time[TIME_TEXT_MAX];
+
+    json_object(out);
+    json_key(out, "fields");
+    json_raw(out, series->points[0].key);
+    json_key(out, "timestamps");
+    json_array(out);
+    for (uint32_t i = 0; i < series->n; i++)
+        json_string(out, sv_make(time,
+            time_print_short(time, series->points[i].time_ns)));
+    json_array_end(out);
+    json_key(out, "values");
+    json_array(out);
+    for (uint32_t i = 0; i < series->n; i++)
+        json_u64(out, series->points[i].hits);
+    json_array_end(out);
+    json_key(out, "total");
+    json_u64(out, series->total);
+    json_object_end(out);
+}
+
+static int
+hits_print(struct job *job, const struct hits *hits)
+{
+    const struct table *table = &hits->table;
+    uint32_t n = table->n, nseries;
+    struct point *points = pool_alloc(job->pool, (n + 1) * sizeof(*points));
+    struct series *series = pool_alloc(job->pool, (n + 1) * sizeof(*series));
+    struct json_out out;
+
+    if (points == NULL || series == NULL)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sv *texts = &table->texts[(size_t)i * table->nfields];
+
+        points[i] = (struct point){series_key(job, table, i), 0, 0};
+        if (points[i].key.ptr == NULL)
+            return -1;
+        (void)time_parse_value(texts[0], &points[i].time_ns);
+        (void)num_parse_u64(texts[table->nfields - 1], &points[i].hits);
+    }
+    n = points_sort(points, n);
+    nseries = series_split(points, n, series);
+    if (hits->fields_limit > 0 && nseries > hits->fields_limit) {
+        series_limit(points, n, series, nseries, hits->fields_limit);
+        n = points_sort(points, n);
+        nseries = series_split(points, n, series);
+    }
+    if (nseries > 1)
+        qsort(series, nseries, sizeof(*series), key_cmp);
+    json_out_init(&out, &job->reply);
+    json_object(&out);
+    json_key(&out, "hits");
+    json_array(&out);
+    for (uint32_t i = 0; i < nseries; i++)
+        series_print(&out, &series[i]);
+    json_array_end(&out);
+    json_object_end(&out);
+    return 0;
+}
+
+static void
+hits_run(struct job *job)
+{
+    struct hits *hits = job->arg;
+    struct err err = ERR_INIT;
+
+    if (logsql_execute(job, hits->query,
+            sink_table_new(job, &hits->table)) != 0)
+        return;
+    if (hits_print(job, hits) != 0) {
+        (void)err_set(&err, ERR_LIMIT, "query needs too much memory");
+        logsql_job_error(job, &err);
+    }
+}
+
+/* --- arguments --- */
+
+/* "* | stats by (_time:STEP offset O, "a", "b") count() as N". */
+static int
+hits_pipe(struct job *job, struct sb *pipe, struct sv counter,
+    struct err *err)
+{
+    struct sv step = http_arg(job->req, "step");
+    struct sv offset = http_arg(job->req, "offset");
+    int64_t step_ns = NS_PER_DAY, offset_ns = 0;
+
+    if ((step.len > 0 && !logsql_parse_duration(step, &step_ns)) ||
+        step_ns <= 0)
+        return err_set(err, ERR_INVALID, "argument step is no duration "
+            "above 0");
+    if (offset.len > 0 && !logsql_parse_duration(offset, &offset_ns))
+        return err_set(err, ERR_INVALID, "argument offset is no duration");
+    sb_addf(pipe, "* | stats by (_time:%lldms offset %lldms",
+        (long long)(step_ns / NS_PER_MS), (long long)(offset_ns / NS_PER_MS));
+    for (unsigned i = 0; i < LOGSQL_REPEATS_MAX; i++) {
+        struct sv field = http_arg_n(job->req, "field", i);
+
+        if (field.ptr == NULL)
+            break;
+        sb_add_char(pipe, ',');
+        logsql_quote(pipe, field);
+    }
+    sb_add_str(pipe, ") count() as ");
+    logsql_quote(pipe, counter);
+    return 0;
+}
+
+/* Fields of the table: _time, those asked for, the counter. */
+static int
+hits_fields(struct job *job, struct hits *hits, struct sv counter,
+    struct err *err)
+{
+    struct sv *fields = pool_alloc(job->pool,
+        (LOGSQL_REPEATS_MAX + 2) * sizeof(*fields));
+    uint32_t n = 0;
+
+    if (fields == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    fields[n++] = SV("_time");
+    for (unsigned i = 0; i < LOGSQL_REPEATS_MAX; i++) {
+        struct sv field = http_arg_n(job->req, "field", i);
+
+        if (field.ptr == NULL)
+            break;
+        fields[n++] = field;
+    }
+    fields[n++] = counter;
+    hits->table = (struct table){.fields = fields, .nfields = n,
+        .max = POINTS_MAX};
+    return 0;
+}
+
+static int
+hits_args(struct job *job, struct hits *hits, struct err *err)
+{
+    /* No field of a span has this name. */
+    struct sv counter = SV("hits of the bucket"), text;
+    struct sv limit = http_arg(job->req, "fields_limit");
+    struct sb pipe;
+    int rc;
+
+    if (limit.len > 0 && !num_parse_u64(limit, &hits->fields_limit))
+        return err_set(err, ERR_INVALID, "argument fields_limit is no "
+            "number");
+    if (logsql_query_arg(job, &hits->query, err) != 0 ||
+        hits_fields(job, hits, counter, err) != 0)
+        return -1;
+    query_drop_pipes(hits->query);
+    sb_init(&pipe, PIPE_BYTES_MAX);
+    rc = hits_pipe(job, &pipe, counter, err);
+    if (rc == 0) {
+        text = sv_make(pool_dup(job->pool, pipe.ptr, pipe.len), pipe.len);
+        rc = text.ptr == NULL || sb_failed(&pipe)
+            ? err_set(err, ERR_INVALID, "too many fields")
+            : logsql_add_pipes(hits->query, text, err);
+    }
+    sb_release(&pipe);
+    return rc;
+}
+
+void
+logsql_hits(struct http_req *req)
+{
+    struct job *job = job_new(req);
+    struct err err = ERR_INIT;
+    struct hits *hits;
+
+    if (job == NULL)
+        return;
+    hits = pool_zalloc(job->pool, sizeof(*hits));
+    if (hits == NULL)
+        (void)err_set(&err, ERR_LIMIT, "query needs too much memory");
+    if (hits == NULL || hits_args(job, hits, &err) != 0) {
+        logsql_refuse(job, &err);
+        return;
+    }
+    job->arg = hits;
+    job_start(job, hits_run);
+}

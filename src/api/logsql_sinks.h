@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Last stages of LogsQL endpoints: rows as JSON lines, or collected.  A sink
+ * is freed by query_execute().
+ */
+
+#ifndef SPOOR_API_LOGSQL_SINKS_H
+#define SPOOR_API_LOGSQL_SINKS_H
+
+#include "core/base.h"
+#include "api/job.h"
+#include "query/pipe.h"
+
+/* One JSON object a line, streamed to the job. */
+struct stage *sink_lines_new(struct job *job);
+
+/*
+ * Collects all rows as texts of the given fields, at most `max` rows (then
+ * ERR_LIMIT); they live in the job's pool.
+ */
+struct table {
+    const struct sv *fields;
+    uint32_t nfields;
+    uint32_t n;
+    uint32_t cap;         /* private */
+    struct sv *texts;     /* n * nfields */
+    uint32_t max;
+};
+struct stage *sink_table_new(struct job *job, struct table *table);
+
+#endif
