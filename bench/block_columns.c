@@ -19,6 +19,7 @@
 #include "../t/unit/span_gen.h"
 
 #define POOL_MAX (2 * GIB)
+#define POOL_KEEP (16 * MIB)
 #define ROUNDS 15
 #define CACHE_BYTES (256 * MIB)
 
@@ -103,8 +104,10 @@ bench_column(bool is_part, struct sv field, const uint64_t *wanted,
     static struct pool *pool;
     int64_t ns[ROUNDS];
 
-    if (pool == NULL)
+    if (pool == NULL) {
         pool = pool_new(POOL_MAX);
+        pool_keep(pool, POOL_KEEP);
+    }
     for (unsigned i = 0; i < ROUNDS; i++) {
         const struct column *column = NULL;
         struct err err = ERR_INIT;

@@ -81,27 +81,89 @@ pool_run_cleanups(struct pool *pool)
     }
 }
 
-void
-pool_reset(struct pool *pool)
+/* Frees the chunks down to the given one, which becomes empty and open. */
+static void
+pool_free_chunks(struct pool *pool, struct pool_chunk *last)
 {
-    struct pool_chunk *chunk;
+    struct pool_chunk *chunk = pool->chunks;
 
-    OBJ_CHECK(pool, POOL_MAGIC);
-    pool_run_cleanups(pool);
-    chunk = pool->chunks;
-    while (chunk->next != NULL) {
+    while (chunk != last) {
         struct pool_chunk *next = chunk->next;
 
         POOL_UNPOISON(chunk->data, chunk->size);
+        pool->held -= chunk->size;
         xfree(chunk);
         chunk = next;
     }
-    pool->chunks = chunk;
-    pool->held = chunk->size;
-    pool->unused = 0;
+    pool->chunks = last;
+    pool->unused = pool->held - last->size;
     pool->chunk_next = 2 * POOL_CHUNK_FIRST;
-    pool_open_chunk(pool, chunk);
-    POOL_POISON(chunk->data, chunk->size);
+    pool_open_chunk(pool, last);
+    POOL_POISON(last->data, last->size);
+}
+
+static struct pool_chunk *
+pool_first_chunk(struct pool *pool)
+{
+    return &((struct pool_head *)pool)->first;
+}
+
+/* The chunk that the last reset kept, or NULL. */
+static struct pool_chunk *
+pool_kept_chunk(struct pool *pool)
+{
+    struct pool_chunk *chunk = pool->chunks;
+
+    if (!pool->has_kept)
+        return NULL;
+    while (chunk->next != pool_first_chunk(pool))
+        chunk = chunk->next;
+    return chunk;
+}
+
+/* A power of two, so that regions that grow slowly rarely move. */
+static size_t
+pool_size_to_keep(const struct pool *pool)
+{
+    size_t size = POOL_CHUNK_FIRST;
+
+    while (size < pool_used(pool) && size < pool->keep)
+        size *= 2;
+    return MIN(size, pool->keep);
+}
+
+static struct pool_chunk *pool_add_chunk(struct pool *pool, size_t size);
+
+void
+pool_reset(struct pool *pool)
+{
+    struct pool_chunk *kept;
+    size_t size;
+
+    OBJ_CHECK(pool, POOL_MAGIC);
+    pool_run_cleanups(pool);
+    size = pool_size_to_keep(pool);
+    kept = pool_kept_chunk(pool);
+    if (kept != NULL && kept->size >= size && kept->size <= pool->keep) {
+        pool_free_chunks(pool, kept);
+        return;
+    }
+    pool_free_chunks(pool, pool_first_chunk(pool));
+    pool->has_kept = false;
+    if (size <= POOL_CHUNK_FIRST)
+        return;
+    kept = pool_add_chunk(pool, size);
+    if (kept == NULL)
+        return;
+    pool->has_kept = true;
+    pool_free_chunks(pool, kept);
+}
+
+void
+pool_keep(struct pool *pool, size_t bytes)
+{
+    OBJ_CHECK(pool, POOL_MAGIC);
+    pool->keep = ALIGN_UP(MIN(bytes, pool->bytes_max / 2), POOL_ALIGN);
 }
 
 void
@@ -109,13 +171,15 @@ pool_free(struct pool *pool)
 {
     if (pool == NULL)
         return;
-    pool_reset(pool);
+    OBJ_CHECK(pool, POOL_MAGIC);
+    pool_run_cleanups(pool);
+    pool_free_chunks(pool, pool_first_chunk(pool));
     POOL_UNPOISON(pool->chunks->data, pool->chunks->size);
     pool->magic = 0;
     xfree(pool);
 }
 
-/* A chunk of size bytes behind the newest, or NULL. */
+/* A chunk of size bytes before the newest, or NULL. */
 static struct pool_chunk *
 pool_add_chunk(struct pool *pool, size_t size)
 {

@@ -38,6 +38,8 @@ struct pool {
     size_t unused;                /* of these, in chunks that are closed */
     size_t bytes_max;
     size_t chunk_next;            /* size of the next ordinary chunk */
+    size_t keep;                  /* what pool_keep() said */
+    bool has_kept;                /* the chunk before the first is kept */
 };
 
 /*
@@ -47,8 +49,16 @@ struct pool {
 struct pool *pool_new(size_t bytes_max);
 void pool_free(struct pool *pool); /* accepts NULL */
 
-/* Frees all but the first chunk. */
+/* Frees all but the first chunk, and what pool_keep() allows. */
 void pool_reset(struct pool *pool);
+
+/*
+ * From now on a reset keeps about as much memory as was used, in one piece of
+ * at most so many bytes (0, as at first: none; at most half of bytes_max).
+ * For regions that are filled again at once: the kernel zeroes pages anew
+ * that went back to it, which costs more than most of what is put there.
+ */
+void pool_keep(struct pool *pool, size_t bytes);
 
 /* Private: the case that needs a new chunk. */
 void *pool_alloc_slow(struct pool *pool, size_t size) WARN_UNUSED;

@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "core/pool.h"
 
+#include "core/assert.h"
 #include "core/mem.h"
 #include "tap.h"
 
@@ -101,6 +102,82 @@ test_helpers(void)
     pool_free(pool);
 }
 
+/* As a query does with the columns of block after block. */
+static char *
+fill(struct pool *pool, unsigned n)
+{
+    char *first = pool_alloc(pool, 10);
+
+    for (unsigned i = 0; i < n; i++) {
+        char *piece = pool_alloc(pool, 200 * KIB);
+
+        check(piece != NULL);
+        memset(piece, 'x', 200 * KIB);
+        check(pool_zalloc(pool, 100) != NULL);
+    }
+    return first;
+}
+
+static void
+test_keep(void)
+{
+    struct pool *pool = pool_new(16 * MIB);
+    const char *first;
+
+    fill(pool, 10);
+    pool_reset(pool);
+    is_int(pool->held, 8 * KIB, "nothing is kept unless wanted");
+    pool_keep(pool, 4 * MIB);
+    pool_reset(pool);
+    is_int(pool->held, 8 * KIB, "nothing was used, nothing is kept");
+    fill(pool, 10);
+    pool_reset(pool);
+    is_int(pool->held, 2 * MIB + 8 * KIB, "one piece is kept");
+    is_int(pool_used(pool), 0, "it is free");
+    first = fill(pool, 10);
+    ok(pool_used(pool) > 2000 * KIB, "%zu bytes used", pool_used(pool));
+    is_int(pool->held, 2 * MIB + 8 * KIB, "what was kept is enough");
+    pool_reset(pool);
+    ok(fill(pool, 10) == first, "the same bytes again");
+    pool_reset(pool);
+    fill(pool, 50);
+    ok(pool->held > 10000 * KIB, "more than what was kept");
+    pool_reset(pool);
+    is_int(pool->held, 4 * MIB + 8 * KIB, "no more than allowed is kept");
+    ok(pool_alloc(pool, 13 * MIB) == NULL && pool_alloc(pool, 11 * MIB) !=
+        NULL, "what is kept counts");
+    pool_reset(pool);
+    fill(pool, 1);
+    pool_reset(pool);
+    is_int(pool->held, 4 * MIB + 8 * KIB, "little use takes nothing away");
+    pool_keep(pool, 0);
+    pool_reset(pool);
+    is_int(pool->held, 8 * KIB, "nothing may be kept any more");
+    pool_free(pool);
+}
+
+static void
+test_keep_without_memory(void)
+{
+    struct pool *pool = pool_new(16 * MIB);
+
+    pool_keep(pool, 4 * MIB);
+    fill(pool, 10);
+    mem_fail_at(1);
+    pool_reset(pool);
+    is_int(pool->held, 8 * KIB, "no memory to keep");
+    ok(fill(pool, 10) != NULL, "it still works");
+    pool_reset(pool);
+    is_int(pool->held, 2 * MIB + 8 * KIB, "and keeps again");
+    pool_free(pool);
+    pool = pool_new(1000);
+    pool_keep(pool, MIB);
+    ok(pool_alloc(pool, 900) != NULL, "a small one");
+    pool_reset(pool);
+    ok(pool_alloc(pool, 1000) != NULL, "has all of it again");
+    pool_free(pool);
+}
+
 static char order[8];
 
 static void
@@ -138,6 +215,8 @@ main(void)
     test_content();
     test_limits();
     test_helpers();
+    test_keep();
+    test_keep_without_memory();
     test_cleanups();
     return tap_done();
 }
