@@ -7,11 +7,14 @@
  *   load ingest --url U --seconds N --clients C --traces T --acked FILE
  *               [--gzip] [--pause-ms P]   P: after 429, 503 and failures
  *   load query  --url U --seconds N --clients C [--pause-ms P] TARGET...
+ *   load lookup --url U --seconds N --clients C [--pause-ms P] --traces T
+ *               --acked FILE              T of the run that writes FILE
  *   load verify --url U --clients C --traces T --acked FILE
  *
  * ingest makes a new request of T traces each time and never sends one
  * again; FILE gets the seed and number of each one that was answered 200.
- * query goes through the targets.  verify reads every trace of FILE back by
+ * query goes through the targets.  lookup gets one random trace by its id at
+ * a time, while FILE grows.  verify reads every trace of FILE back by
  * its id and counts its spans.  Each prints name=value pairs.
  */
 
@@ -84,7 +87,8 @@ count_answer(struct client *client, int status, int64_t took_ns)
         counts->failed++;
     else
         counts->other++;
-    if (status == 200 && client->nlatencies < LATENCIES_MAX)
+    if ((status == 200 || status == 404) &&
+        client->nlatencies < LATENCIES_MAX)
         client->latency_us[client->nlatencies++] =
             (uint32_t)MIN(took_ns / 1000, (int64_t)UINT32_MAX);
 }
@@ -186,8 +190,6 @@ query_main(void *arg)
     return NULL;
 }
 
-/* --- verify --- */
-
 static unsigned
 count_spans(struct sv json)
 {
@@ -198,6 +200,64 @@ count_spans(struct sv json)
         n++;
     return n;
 }
+
+static void
+print_target(char *out, size_t size, const struct entry *entry, uint32_t nth)
+{
+    struct trace_id id = gen_trace_id(entry->seed * 1000003 + entry->batch,
+        nth);
+    struct sb text;
+
+    sb_init(&text, 64);
+    sb_add_hex(&text, id.b, 16);
+    snprintf(out, size, "/select/jaeger/api/traces/%s", text.ptr);
+    sb_release(&text);
+}
+
+/* --- lookup --- */
+
+static bool
+pick_entry(struct entry *out, unsigned *random)
+{
+    off_t n = lseek(args.fd, 0, SEEK_END) / (off_t)sizeof(*out);
+
+    return n > 0 && pread(args.fd, out, sizeof(*out),
+        (off_t)rand_r(random) % n * (off_t)sizeof(*out)) ==
+        (ssize_t)sizeof(*out);
+}
+
+static void *
+lookup_main(void *arg)
+{
+    struct client *client = arg;
+    struct http_client_reply reply = {0};
+    struct http_client *http;
+    struct err err = ERR_INIT;
+    unsigned random = client->number + 1;
+
+    sb_init(&reply.body, POOL_BYTES);
+    check(http_client_new(&http, args.url, TIMEOUT_NS, &err) == 0);
+    while (clock_mono_ns() < args.until_ns) {
+        struct http_client_req req = {.method = "GET"};
+        struct entry entry;
+        char target[128];
+
+        if (pick_entry(&entry, &random)) {
+            print_target(target, sizeof(target), &entry,
+                (uint32_t)rand_r(&random) % (uint32_t)args.traces);
+            req.target = target;
+            if (do_request(client, http, &req, &reply) == 200)
+                client->counts.spans += count_spans(sb_sv(&reply.body));
+            else if (reply.status == 404)
+                client->counts.missing++;
+        }
+        usleep((useconds_t)(args.pause_ms * 1000));
+    }
+    http_client_free(http);
+    return NULL;
+}
+
+/* --- verify --- */
 
 static void
 verify_entry(struct client *client, struct http_client *http,
@@ -211,15 +271,10 @@ verify_entry(struct client *client, struct http_client *http,
         unsigned want = 0, got = 0;
         char target[128];
         int status = -1;
-        struct sb text;
 
         for (uint32_t i = 0; i < batch->nspans; i++)
             want += memcmp(&batch->spans[i].trace_id, &id, 16) == 0;
-        sb_init(&text, 64);
-        sb_add_hex(&text, id.b, 16);
-        snprintf(target, sizeof(target), "/select/jaeger/api/traces/%s",
-            text.ptr);
-        sb_release(&text);
+        print_target(target, sizeof(target), entry, t);
         req.target = target;
         for (unsigned tries = 0; tries < 100 && status != 200 &&
             status != 404; tries++)
@@ -368,6 +423,10 @@ main(int argc, char **argv)
         run = ingest_main;
         args.fd = open(args.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
             0644);
+        check(args.fd >= 0);
+    } else if (strcmp(argv[optind], "lookup") == 0 && args.path != NULL) {
+        run = lookup_main;
+        args.fd = open(args.path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
         check(args.fd >= 0);
     } else if (strcmp(argv[optind], "verify") == 0 && args.path != NULL) {
         run = verify_main;

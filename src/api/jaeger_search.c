@@ -58,7 +58,7 @@ search_run(struct job *job)
     struct jaeger_search *jaeger = job->arg;
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
-        .tasks = job->process->tasks,
+        .tasks = job->process->queries,
         .lanes_max = (unsigned)conf->threads,
         .memory_max = SEARCH_MEMORY_MAX, .cancel = &job->cancel,
         .deadline_ns = job->deadline_ns};

@@ -315,7 +315,7 @@ job_post(struct job *job)
     struct err err = ERR_INIT;
 
     job->has_place = true;
-    if (task_post(job->process->tasks, job_run, job_done, job,
+    if (task_post(job->process->queries, job_run, job_done, job,
         &err) != 0)
         job_refuse(job, err.text);
 }

@@ -56,7 +56,7 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
 {
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
-        .tasks = job->process->tasks,
+        .tasks = job->process->queries,
         .lanes_max = (unsigned)conf->threads,
         .memory_max = job->bytes_max,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};

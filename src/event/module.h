@@ -41,6 +41,11 @@ struct process {
     const struct conf *conf; /* valid for the life of the process */
     struct loop *loop;
     struct task_pool *tasks; /* NULL in processes without a pool */
+    /*
+     * The same for queries and their answers, so that what is ingested never
+     * waits for a thread behind them.
+     */
+    struct task_pool *queries;
 };
 
 struct module {

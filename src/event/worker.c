@@ -276,9 +276,12 @@ worker_init(struct worker *self, const struct worker_start *start,
     /* A change of user has reset it, so this comes after. */
     if (worker_tie_to_master(self, err) != 0)
         return -1;
-    if (process->role == ROLE_WORKER)
+    if (process->role == ROLE_WORKER) {
         process->tasks = task_pool_new(process->loop, "tasks",
             (unsigned)process->conf->threads, WORKER_TASKS_MAX);
+        process->queries = task_pool_new(process->loop, "queries",
+            (unsigned)process->conf->threads, WORKER_TASKS_MAX);
+    }
     if (worker_init_modules(self, err) != 0)
         return -1;
     return channel_send(self->channel, CHANNEL_READY, &ready, err);
@@ -308,6 +311,7 @@ worker_exit(struct worker *self, int status)
     if (self->is_hurried || self->is_late)
         _exit(status);
     task_pool_free(self->process.tasks);
+    task_pool_free(self->process.queries);
     loop_timer_free(self->poll);
     loop_timer_free(self->bound);
     channel_free(self->channel);

@@ -341,7 +341,7 @@ static bool
 gzip_later(struct stream *stream, int status, const char *content_type,
     struct sb *body)
 {
-    struct task_pool *tasks = stream->req.process->tasks;
+    struct task_pool *tasks = stream->req.process->queries;
     struct gzip_job *job;
 
     if (tasks == NULL)

@@ -328,6 +328,7 @@ main(UNUSED int argc, char **argv)
     process.conf = conf;
     process.loop = loop_new();
     process.tasks = task_pool_new(process.loop, "test", 1, 64);
+    process.queries = task_pool_new(process.loop, "queries", 1, 64);
     if (http_module.init_process(&process, &err) != 0)
         fail(err.text);
     loop_signal(process.loop, SIGTERM, on_term, NULL);
@@ -335,6 +336,7 @@ main(UNUSED int argc, char **argv)
     fflush(stdout);
     loop_run(process.loop);
     task_pool_free(process.tasks);
+    task_pool_free(process.queries);
     http_module.exit_process(&process);
     listen_stop();
     listen_close_all();

@@ -97,6 +97,10 @@ sub _new_v1 {
         return 0
             unless $self->_make($kind, "$mount$own->{$kind}/$self->{name}");
     }
+    # Counts CPU time; of its own or mounted together with cpu.
+    my $count = '/sys/fs/cgroup/cpuacct';
+    $self->_make('cpuacct', "$count$own->{cpuacct}/$self->{name}")
+        if -d $count && !-l $count && defined $own->{cpuacct};
     $self->{version} = 1;
     return 1;
 }
@@ -154,6 +158,16 @@ sub memory {
         held => $self->{version} == 2 ? $stat{anon} + $stat{shmem}
             : $stat{total_rss} + $stat{total_shmem},
     };
+}
+
+# Of all CPUs, of all processes that ever were in the group.
+sub cpu_seconds {
+    my ($self) = @_;
+
+    return _read("$self->{dirs}{''}/cpu.stat") =~ /^usage_usec (\d+)/m
+        ? $1 / 1e6 : 0 if $self->{version} == 2;
+    my $dir = $self->{dirs}{cpuacct} || $self->{dirs}{cpu};
+    return (_read("$dir/cpuacct.usage") || 0) / 1e9;
 }
 
 # How often the kernel killed a process of the group for memory.
