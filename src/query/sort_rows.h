@@ -56,6 +56,7 @@ struct stage_sort {
     struct pool *pool;
     struct needed needed; /* of the pipes behind */
     uint32_t keep;        /* rows of a heap; 0: all */
+    bool is_newest;       /* of the source's rows: see run->time_bound */
     /*
      * Rows with a first key beyond this cannot be among the first, because
      * one lane alone has as many that are before it; times and numbers.

@@ -213,6 +213,19 @@ share_bound(_Atomic int64_t *shared, int64_t bound)
         continue;
 }
 
+/* Sources need not give rows that are older than all that are kept. */
+static void
+tell_source(struct query_run *run, int64_t time_ns)
+{
+    int64_t old = atomic_load_explicit(&run->time_bound,
+        memory_order_relaxed);
+
+    while (time_ns > old && !atomic_compare_exchange_weak_explicit(
+        &run->time_bound, &old, time_ns, memory_order_relaxed,
+        memory_order_relaxed))
+        continue;
+}
+
 /* With one key a row as good as the worst changes nothing. */
 static int64_t
 last_wanted(int64_t bound, bool is_strict)
@@ -252,6 +265,8 @@ add_numbers(struct intake *in, struct sort_heap *heap, struct err *err)
             share_bound(shared, own);
         }
     }
+    if (in->mine->is_newest && bound != INT64_MAX)
+        tell_source(in->mine->stage.run, bound ^ flip);
     return 0;
 }
 
@@ -391,9 +406,51 @@ static const struct stage_ops sort_ops = {
     sort_write, sort_flush, sort_free
 };
 
+static bool
+may_be_time(const struct field_pattern *name)
+{
+    return name->is_prefix ? sv_starts_with(SV("_time"), name->name)
+        : sv_eq(name->name, SV("_time"));
+}
+
+/* A row's _time is what the source gave, or it has none. */
+static bool
+leaves_time(const struct pipe *pipe)
+{
+    switch (pipe->kind) {
+    case PIPE_FIELDS:
+    case PIPE_DELETE:
+    case PIPE_FILTER:
+        return true;
+    case PIPE_COPY:
+    case PIPE_RENAME:
+        for (uint32_t i = 0; i < pipe->npairs; i++) {
+            if (may_be_time(&pipe->pairs[i].dst))
+                return false;
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Does the pipe keep the newest rows of the source and no others? */
+static bool
+is_newest(const struct pipe *sort, const struct pipe *first)
+{
+    const struct sort_spec *spec = sort->sort;
+
+    for (; first != sort; first = first->next) {
+        if (!leaves_time(first))
+            return false;
+    }
+    return spec->npartition == 0 && spec->nfields > 0 &&
+        spec->fields[0].is_desc && sv_eq(spec->fields[0].name, SV("_time"));
+}
+
 int
 stage_new_sort(struct stage **out, const struct pipe *pipe,
-    UNUSED struct query_run *run, struct err *err)
+    struct query_run *run, struct err *err)
 {
     const struct sort_spec *spec = pipe->sort;
     struct stage_sort *mine = xcalloc(1, sizeof(*mine));
@@ -404,6 +461,7 @@ stage_new_sort(struct stage **out, const struct pipe *pipe,
     if (spec->limit != 0 && spec->limit <= SORT_KEEP_MAX &&
         spec->offset <= SORT_KEEP_MAX)
         mine->keep = (uint32_t)(spec->limit + spec->offset);
+    mine->is_newest = is_newest(pipe, run->query->pipes);
     atomic_init(&mine->bound[0], INT64_MAX);
     atomic_init(&mine->bound[1], INT64_MAX);
     if (needed_find(&mine->needed, pipe->next, mine->pool, err) != 0) {

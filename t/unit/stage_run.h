@@ -17,6 +17,7 @@
 #include "core/sb.h"
 #include "core/sv.h"
 #include "query/atom.h"
+#include "query/filter.h"
 #include "query/parse.h"
 #include "query/pipe.h"
 #include "query/rows.h"
@@ -230,60 +231,6 @@ chunk_make(struct rows *rows, const struct table *table, uint32_t first,
     rows_select(rows, bits);
 }
 
-/* --- filters --- */
-
-/*
- * Until the real one is there: whole values, and their negations.  An object
- * that has a real rows_filter() wins over this.
- */
-int rows_filter(struct rows *rows, const struct filter *filter,
-    struct err *err) __attribute__((weak));
-
-static inline bool
-row_passes(struct rows *rows, const struct filter *filter, uint32_t row)
-{
-    const struct column *column;
-    struct err err = ERR_INIT;
-    char buf[COLUMN_TEXT_MAX];
-    bool is_and = filter->kind == FILTER_AND;
-
-    switch (filter->kind) {
-    case FILTER_ALL:
-    case FILTER_NONE:
-        return filter->kind == FILTER_ALL;
-    case FILTER_NOT:
-        return !row_passes(rows, filter->items[0], row);
-    case FILTER_AND:
-    case FILTER_OR:
-        for (uint32_t i = 0; i < filter->nitems; i++) {
-            if (row_passes(rows, filter->items[i], row) != is_and)
-                return !is_and;
-        }
-        return is_and;
-    case FILTER_EXACT:
-        if (rows_column(rows, filter->field, &column, &err) != 0)
-            abort();
-        return sv_eq(column_text(column, row, buf), filter->text);
-    default:
-        abort();
-    }
-}
-
-int
-rows_filter(struct rows *rows, const struct filter *filter,
-    UNUSED struct err *err)
-{
-    uint64_t *bits = pool_zalloc(rows->pool, BITMAP_WORDS(rows->n) * 8);
-
-    for (uint32_t row = rows_first(rows); row < rows->n;
-        row = rows_next(rows, row)) {
-        if (row_passes(rows, filter, row))
-            bitmap_set(bits, row);
-    }
-    rows_select(rows, bits);
-    return 0;
-}
-
 /* --- the sink: rows as lines "a=1 b=2" --- */
 
 #define SINK_LINES_MAX 100000
@@ -389,7 +336,9 @@ chain_make(struct chain *chain, const char *text, struct sink *sink,
     chain->run.budget.max = memory;
     chain->run.nlanes = 4;
     sink->stage.ops = &sink_ops;
-    if (query_parse(&chain->query, sv_from(text), 0, chain->pool, err) != 0)
+    chain->run.time_bound = INT64_MIN;
+    if (query_parse(&chain->query, sv_from(text), 0, chain->pool, err) != 0 ||
+        query_prepare(chain->query, err) != 0)
         return -1;
     chain->run.query = chain->query;
     for (const struct pipe *p = chain->query->pipes; p != NULL; p = p->next)

@@ -221,6 +221,137 @@ test_stop(void)
         "stats needs all");
 }
 
+/* --- the newest rows --- */
+
+#define BLOCKS 40u
+#define BLOCK_ROWS 25u
+
+/* Blocks of a source, newest first; their times overlap. */
+static void
+make_blocks(struct table *blocks, uint64_t *random, struct pool *pool)
+{
+    char buf[ATOM_TEXT_MAX];
+
+    *blocks = (struct table){.names = {"_time", "n", "ts"}, .ncolumns = 3,
+        .nrows = BLOCKS * BLOCK_ROWS};
+    blocks->cells = pool_alloc(pool, blocks->nrows * 3 * sizeof(struct sv));
+    for (uint32_t i = 0; i < blocks->nrows; i++) {
+        struct sv *cells = &blocks->cells[3 * i];
+        struct atom atom = {ATOM_TIME, INT64_C(1772359200000000000) +
+            (BLOCKS - i / BLOCK_ROWS) * NS_PER_SEC +
+            stage_random(random) % (3 * NS_PER_SEC), {NULL, 0}};
+        struct sv time = atom_text(&atom, buf);
+
+        cells[0] = sv_make(pool_dup(pool, time.ptr, time.len), time.len);
+        atom = (struct atom){ATOM_INT, i, {NULL, 0}};
+        time = atom_text(&atom, buf);
+        cells[1] = sv_make(pool_dup(pool, time.ptr, time.len), time.len);
+        cells[2] = SV("2030-01-01T00:00:00Z");
+    }
+}
+
+static int64_t
+block_max(const struct table *blocks, uint32_t block)
+{
+    int64_t max = INT64_MIN;
+
+    for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
+        struct atom atom = atom_from_text(
+            blocks->cells[(block * BLOCK_ROWS + i) * 3]);
+
+        max = MAX(max, atom.v);
+    }
+    return max;
+}
+
+/* As a source does it; blocks that were given, or -1. */
+static int
+give_blocks(const char *query, const struct table *blocks, unsigned nlanes)
+{
+    struct err err = ERR_INIT;
+    struct chain chain;
+    int given = 0, result = chain_make(&chain, query, &sink, GIB, &err);
+
+    for (uint32_t i = 0; i < BLOCKS && result == 0; i++) {
+        struct rows rows = {.pool = pool_new(16 * MIB)};
+        uint64_t random = i;
+
+        if (block_max(blocks, i) >= chain.run.time_bound) {
+            chunk_make(&rows, blocks, i * BLOCK_ROWS, BLOCK_ROWS, &random);
+            result = stage_write(chain.first, i % nlanes, &rows, &err);
+            given++;
+        }
+        pool_free(rows.pool);
+    }
+    if (result < 0 || stages_flush(chain.first, &err) != 0) {
+        diag("%s: %s", query, err.text);
+        given = -1;
+    }
+    pool_free(chain.pool);
+    return given;
+}
+
+/* The answer is that of all blocks; most are skipped, or none. */
+static void
+skips(const char *query, bool is_skipping)
+{
+    uint64_t random = 3;
+    uint32_t wrong = 0, nfew = 0;
+
+    for (uint32_t round = 0; round < 20; round++) {
+        struct sink all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        struct pool *pool = pool_new(16 * MIB);
+        struct table blocks;
+        int given;
+
+        make_blocks(&blocks, &random, pool);
+        given = give_blocks(query, &blocks, 1 + round % 3);
+        nfew += given > 0 && given < (int)BLOCKS / 2;
+        wrong += is_skipping ? given <= 0 : given != (int)BLOCKS;
+        wrong += run_table(&all, query, &blocks, 1, round) != 0;
+        wrong += all.n != sink.n;
+        for (uint32_t i = 0; i < MIN(all.n, sink.n); i++)
+            wrong += strcmp(all.lines[i], sink.lines[i]) != 0;
+        sink_reset(&all);
+        sink_reset(&sink);
+        pool_free(pool);
+    }
+    is_int(wrong, 0, "%s", query);
+    is_int(nfew, is_skipping ? 20 : 0, "it reads few blocks: %s",
+        is_skipping ? "yes" : "no");
+}
+
+static void
+test_newest(void)
+{
+    skips("* | sort by (_time desc) limit 10", true);
+    skips("* | sort by (_time) desc limit 5 offset 20 rank | fields n", true);
+    skips("* | sort by (_time desc, n) limit 100 | sort by (_time)", true);
+    skips("* | fields _*, n | delete nosuch | copy n as m, _time as t "
+        "| rename ts as u | sort by (_time desc) limit 30 | fields m", true);
+    skips("* | delete nosuch | filter !n:=3 | sort by (_time desc) limit 9",
+        true);
+    skips("* | sort by (_time desc) limit 10 | stats count() n", true);
+    skips("* | sort by (_time) limit 10", false);
+    skips("* | sort by (_time desc)", false);
+    skips("* | sort by (n, _time desc) limit 10", false);
+    skips("* | sort by (n desc) limit 10", false);
+    skips("* | fields n | sort by (_time desc, n) limit 10", false);
+    skips("* | copy ts as _time | sort by (_time desc, n) limit 10", false);
+    skips("* | rename t* as _t*, n as _time "
+        "| sort by (_time desc) limit 10", false);
+    skips("* | copy t* as _t* | sort by (_time desc) limit 10", false);
+    skips("* | limit 10K | sort by (_time desc) limit 10", false);
+    skips("* | offset 1 | sort by (_time desc) limit 10 | stats count() n",
+        false);
+    skips("* | uniq by (_time) | sort by (_time desc) limit 10", false);
+    skips("* | stats by (_time) count() n | sort by (_time desc) limit 10",
+        false);
+    skips("* | sort by (n) limit 1000 | sort by (_time desc) limit 10", false);
+    skips("* | sort by (_time desc) limit 1 partition by (n) "
+        "| stats count() n", false);
+}
+
 /* --- many values --- */
 
 static void
@@ -335,6 +466,7 @@ main(void)
     test_poll();
     test_trouble();
     test_stop();
+    test_newest();
     test_many();
     test_needed();
     pool_free(pool);
