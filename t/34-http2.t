@@ -179,6 +179,16 @@ ok wait_for(sub { $http->stats->{aborted} == $aborted + 3 }, 5),
 $conn->frame(WINDOW_UPDATE, 0, 0, pack 'N', 100000);
 is $conn->get('/health')->{body}, 'OK', 'when the window is open again';
 
+# The reply is complete here, and all but its last byte is taken.
+$conn = dial(window => 0, settings => { 4 => 0x7fffffff });
+$conn->frame(WINDOW_UPDATE, 0, 0, pack 'N', 17 * 65536 - 1 - 65535);
+$id = $conn->request('GET', '/big?bytes=' . 17 * 65536);
+$conn->until(sub { length($conn->{streams}{$id}{body} || '')
+    == 17 * 65536 - 1 }, 5);
+is dial()->get('/health')->{body}, 'OK', 'a window one byte short harms nobody';
+$conn->frame(WINDOW_UPDATE, 0, 0, pack 'N', 1);
+is length $conn->reply($id)->{body}, 17 * 65536, 'nor the reply';
+
 # --- clocks ------------------------------------------------------------------------
 
 $conn = dial();

@@ -207,7 +207,8 @@ h2_drain_writers(struct h2_conn *h2)
         size_t before = s->out_bytes;
 
         next = TAILQ_NEXT(s, link);
-        if (!s->stream.is_above || s->out_bytes > H2_STREAM_OUT_BYTES / 2)
+        if (s->is_ended || !s->stream.is_above ||
+            s->out_bytes > H2_STREAM_OUT_BYTES / 2)
             continue;
         stream_drained(&s->stream);
         wrote |= s->out_bytes != before || s->is_ended;
