@@ -69,6 +69,12 @@ step_of(const struct stats_by *by)
 }
 
 int64_t
+bucket_width(const struct stats_by *by)
+{
+    return bucket_is_whole(by) ? step_of(by) : 0;
+}
+
+int64_t
 bucket_int(const struct stats_by *by, int64_t v)
 {
     return floor_to(v, step_of(by), by->offset_ns);

@@ -27,6 +27,9 @@ bool bucket_is_whole(const struct stats_by *by);
 int64_t bucket_int(const struct stats_by *by, int64_t v);
 int64_t bucket_time(const struct stats_by *by, int64_t ns);
 
+/* How wide each bucket is; 0: months, years, and what is no whole number. */
+int64_t bucket_width(const struct stats_by *by);
+
 /* Bytes of a bucket's text: a double without an exponent is the longest. */
 #define BUCKET_TEXT_MAX 400
 /* The text of the bucket; text itself or a view into buf. */

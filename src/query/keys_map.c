@@ -10,6 +10,7 @@
 #include "core/assert.h"
 #include "core/num.h"
 #include "query/bucket.h"
+#include "query/steps.h"
 #include "query/text.h"
 
 /* Pairs of codes are codes themselves as long as there are no more. */
@@ -166,6 +167,45 @@ map_numbers(struct keys *keys, const struct keys_input *input,
     return 0;
 }
 
+/*
+ * Codes by buckets of one width: all from the first to the last bucket, used
+ * or not.  1: it has to be done row by row.
+ */
+static int
+code_steps(struct keys *keys, uint32_t k, const struct keys_input *input,
+    struct codes *out, struct err *err)
+{
+    const struct column *column = &input->columns[k];
+    struct sv *texts;
+    uint32_t *codes = NULL;
+    struct steps steps;
+    char buf[BUCKET_TEXT_MAX];
+
+    if (!has_bucket(keys, k) ||
+        !steps_make(&steps, &keys->by[k], column, input->picks))
+        return 1;
+    texts = pool_alloc(input->pool, steps.n * sizeof(*texts));
+    if (texts == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    for (uint32_t code = 0; code < steps.n; code++) {
+        struct key128 key = {(uint64_t)steps_start(&steps, code),
+            column->kind == COLUMN_TIMES ? NUMBER_TIME : NUMBER_INT};
+        struct sv text = {buf, 0};
+
+        number_text(keys, k, column, key, &text);
+        texts[code].len = text.len;
+        texts[code].ptr = pool_dup(input->pool, text.ptr, text.len);
+        if (texts[code].ptr == NULL)
+            return err_set(err, ERR_LIMIT, "no memory for groups");
+    }
+    if (steps.n > 1) {
+        codes = keys->columns[k].codes.items;
+        steps_codes(&steps, column, input->picks, codes);
+    }
+    *out = (struct codes){steps.n, codes, texts};
+    return 0;
+}
+
 /* The same with codes of this chunk. */
 static int
 code_numbers(struct keys *keys, uint32_t k, const struct keys_input *input,
@@ -281,6 +321,7 @@ column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
     struct codes *out, struct err *err)
 {
     const struct column *column = &input->columns[k];
+    int got;
 
     if (column->kind <= COLUMN_CODES)
         return code_values(keys, k, input, out, err);
@@ -289,7 +330,8 @@ column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
         return -1;
     if (column->kind == COLUMN_TEXTS)
         return code_texts(keys, k, input, out, err);
-    return code_numbers(keys, k, input, out, err);
+    got = code_steps(keys, k, input, out, err);
+    return got <= 0 ? got : code_numbers(keys, k, input, out, err);
 }
 
 /* --- tuples --- */
@@ -437,7 +479,8 @@ keys_map(struct keys *keys, const struct keys_input *input,
             sizeof(uint32_t), err) != 0)
         return -1;
     out->ids = keys->row_ids.items;
-    if (keys->ncolumns == 1 && column_is_numbers(column))
+    if (keys->ncolumns == 1 && column_is_numbers(column) &&
+        !has_bucket(keys, 0))
         return map_numbers(keys, input, keys->row_ids.items, err);
     if (keys->ncolumns == 1 && column->kind == COLUMN_TEXTS)
         return map_texts(keys, input, keys->row_ids.items, err);
