@@ -15,6 +15,7 @@
 #define SPOOR_QUERY_FILTER_H
 
 #include "core/base.h"
+#include "core/enc.h"
 #include "core/err.h"
 #include "query/ast.h"
 #include "query/rows.h"
@@ -70,5 +71,26 @@ struct column_rows {
 int predicate_run(const struct predicate *predicate,
     const struct column_rows *rows, uint64_t *out, struct err *err)
     WARN_UNUSED;
+/* Its parts: one text (1, 0, -1 with err), and COLUMN_CODES. */
+int predicate_ask(const struct predicate *predicate, struct sv text,
+    struct err *err) WARN_UNUSED;
+int predicate_run_codes(const struct predicate *predicate,
+    const struct column_rows *rows, uint64_t *out, struct err *err)
+    WARN_UNUSED;
+
+/*
+ * Bit i is flags[i], which is 0 or 1: the compiler makes bytes out of many
+ * comparisons at a time, and one multiplication makes bits out of eight.
+ */
+static inline uint64_t
+word_of_flags(const uint8_t flags[64])
+{
+    uint64_t word = 0;
+
+    for (unsigned i = 0; i < 64; i += 8)
+        word |= (enc_get64(flags + i) * UINT64_C(0x0102040810204080) >> 56)
+            << i;
+    return word;
+}
 
 #endif

@@ -11,12 +11,12 @@
 
 #include <math.h>
 
-#include "core/assert.h"
 #include "core/enc.h"
 #include "core/num.h"
 
-static int
-ask(const struct predicate *predicate, struct sv text, struct err *err)
+int
+predicate_ask(const struct predicate *predicate, struct sv text,
+    struct err *err)
 {
     return predicate->tag != NULL
         ? stream_tag_matches(predicate->tag, text, err)
@@ -39,7 +39,7 @@ static int
 run_const(const struct predicate *predicate, const struct column_rows *rows,
     struct sv text, uint64_t *out, struct err *err)
 {
-    int matches = ask(predicate, text, err);
+    int matches = predicate_ask(predicate, text, err);
 
     if (matches < 0)
         return -1;
@@ -47,58 +47,6 @@ run_const(const struct predicate *predicate, const struct column_rows *rows,
         copy_bits(rows, out);
     else
         clear_bits(rows, out);
-    return 0;
-}
-
-/* --- dictionaries --- */
-
-enum { UNKNOWN = 0, NO, YES };
-
-/* Asks for the values of the rows of one word that are not known yet. */
-static int
-ask_word(const struct predicate *predicate, const struct column_rows *rows,
-    uint32_t word, uint8_t *known, struct err *err)
-{
-    const struct column *column = rows->column;
-
-    for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
-        uint32_t code =
-            column->codes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
-        int matches;
-
-        check(code < column->nvalues);
-        if (known[code] != UNKNOWN)
-            continue;
-        matches = ask(predicate, column->values[code], err);
-        if (matches < 0)
-            return -1;
-        known[code] = matches > 0 ? YES : NO;
-    }
-    return 0;
-}
-
-static int
-run_codes(const struct predicate *predicate, const struct column_rows *rows,
-    uint64_t *out, struct err *err)
-{
-    const struct column *column = rows->column;
-    uint8_t *known = pool_zalloc(rows->pool, column->nvalues + 1);
-
-    if (known == NULL)
-        return err_set(err, ERR_LIMIT, "query needs too much memory");
-    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
-        const uint32_t *codes = column->codes + (size_t)word * 64;
-        uint64_t hits = 0;
-
-        if (ask_word(predicate, rows, word, known, err) != 0)
-            return -1;
-        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
-            uint32_t i = (uint32_t)__builtin_ctzll(bits);
-
-            hits |= (uint64_t)(known[codes[i]] == YES) << i;
-        }
-        out[word] = hits;
-    }
     return 0;
 }
 
@@ -118,6 +66,7 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
     const struct column *column = rows->column;
     uint64_t low = (uint64_t)bounds->min;
     uint64_t width = (uint64_t)bounds->max - low;
+    uint8_t flags[64] = {0};
 
     if (bounds->is_empty) {
         clear_bits(rows, out);
@@ -125,7 +74,7 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
     }
     /* min <= v <= max is one comparison modulo 2^64, signed or not. */
     for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
-        uint64_t in = rows->in[word], hits = 0;
+        uint64_t in = rows->in[word];
         uint32_t from = word * 64, n = MIN(64u, rows->n - from);
 
         if (column->present != NULL)
@@ -135,9 +84,8 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
             continue;
         }
         for (uint32_t i = 0; i < n; i++)
-            hits |= (uint64_t)((uint64_t)column->ints[from + i] - low <=
-                width) << i;
-        out[word] = hits & in;
+            flags[i] = (uint64_t)column->ints[from + i] - low <= width;
+        out[word] = word_of_flags(flags) & in;
     }
 }
 
@@ -272,7 +220,7 @@ run_texts(const struct predicate *predicate, const struct column_rows *rows,
         for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
             uint32_t i = (uint32_t)__builtin_ctzll(bits);
             char buf[COLUMN_TEXT_MAX];
-            int matches = ask(predicate, column_text(rows->column,
+            int matches = predicate_ask(predicate, column_text(rows->column,
                 word * 64 + i, buf), err);
 
             if (matches < 0)
@@ -299,6 +247,17 @@ run_times(const struct filter *filter, const struct column_rows *rows,
         }
         out[word] = hits;
     }
+}
+
+static void
+run_period(const struct filter *filter, const struct column_rows *rows,
+    uint64_t *out)
+{
+    struct bounds bounds = {.min = filter->time_min,
+        .max = filter->time_max,
+        .is_empty = filter->time_min > filter->time_max};
+
+    run_bounds(rows, &bounds, out);
 }
 
 /* const, dict, string, uint8 ...: how the column happens to be kept. */
@@ -360,7 +319,7 @@ predicate_run(const struct predicate *predicate,
     case COLUMN_CONST:
         return run_const(predicate, rows, column->values[0], out, err);
     case COLUMN_CODES:
-        return run_codes(predicate, rows, out, err);
+        return predicate_run_codes(predicate, rows, out, err);
     case COLUMN_INTS:
     case COLUMN_UINTS:
         if (!number_bounds(predicate, column, &bounds))
@@ -370,7 +329,10 @@ predicate_run(const struct predicate *predicate,
     case COLUMN_TIMES:
         if (!is_time_filter(predicate))
             break;
-        run_times(predicate->filter, rows, out);
+        if (predicate->filter->kind == FILTER_TIME)
+            run_period(predicate->filter, rows, out);
+        else
+            run_times(predicate->filter, rows, out);
         return 0;
     case COLUMN_IDS:
         if (!is_exact_id(predicate))

@@ -25,6 +25,7 @@ static const int64_t numbers[] = {0, 7, -3, 42, 1000000, 250, -9000000000,
 static struct sv texts[ROWS];
 static struct sv dictionary[NUMBERS];
 static uint32_t codes[ROWS];
+static uint32_t own_codes[ROWS]; /* a dictionary entry for each row */
 static int64_t ints[ROWS];
 static uint64_t present[BITMAP_WORDS(ROWS)];
 
@@ -44,6 +45,7 @@ columns_make(struct pool *pool)
         ints[row] = numbers[i];
         texts[row] = dictionary[i];
         codes[row] = i;
+        own_codes[row] = row;
         if (i != 0)
             bitmap_set(present, row);
     }
@@ -56,6 +58,8 @@ rows_make(struct pool *pool)
         {.name = {"texts", 5}, .kind = COLUMN_TEXTS, .texts = texts},
         {.name = {"codes", 5}, .kind = COLUMN_CODES, .codes = codes,
             .values = dictionary, .nvalues = NUMBERS},
+        {.name = {"many", 4}, .kind = COLUMN_CODES, .codes = own_codes,
+            .values = texts, .nvalues = ROWS},
         {.name = {"ints", 4}, .kind = COLUMN_INTS, .ints = ints,
             .present = present},
     };
@@ -102,7 +106,7 @@ static const char *const same[] = {
 static void
 test_forms(void)
 {
-    static const char *const columns[] = {"texts", "codes", "ints"};
+    static const char *const columns[] = {"texts", "codes", "ints", "many"};
 
     for (size_t i = 0; i < ARRAY_LEN(same); i++) {
         uint64_t bits[3][BITMAP_WORDS(ROWS)];

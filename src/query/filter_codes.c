@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * A predicate over codes.  A value is asked once, not once per row: all
+ * values first where they are few, and the codes are then only compared;
+ * else those of the rows that are still in question.
+ */
+
+#include "core/base.h"
+#include "query/filter.h"
+
+#include "core/assert.h"
+
+/* All values are asked when there are that many rows for each. */
+#define ROWS_PER_VALUE 4u
+
+enum { UNKNOWN = 0, NO, YES };
+
+/* --- few values --- */
+
+struct verdict {
+    uint8_t *passes; /* per code, 0 or 1 */
+    uint32_t count;  /* codes that pass */
+    uint32_t one;    /* one of them */
+};
+
+static int
+ask_all(const struct predicate *predicate, const struct column *column,
+    struct verdict *out, struct err *err)
+{
+    for (uint32_t code = 0; code < column->nvalues; code++) {
+        int matches = predicate_ask(predicate, column->values[code], err);
+
+        if (matches < 0)
+            return -1;
+        out->passes[code] = matches > 0;
+        if (matches > 0) {
+            out->count++;
+            out->one = code;
+        }
+    }
+    return 0;
+}
+
+static uint64_t
+word_of_one(const uint32_t *codes, uint32_t n, uint32_t one)
+{
+    uint8_t flags[64] = {0};
+
+    for (uint32_t i = 0; i < n; i++)
+        flags[i] = codes[i] == one;
+    return word_of_flags(flags);
+}
+
+static uint64_t
+word_of_many(const uint32_t *codes, uint32_t n, const struct verdict *verdict)
+{
+    uint8_t flags[64] = {0};
+
+    for (uint32_t i = 0; i < n; i++)
+        flags[i] = verdict->passes[codes[i]];
+    return word_of_flags(flags);
+}
+
+static int
+run_few(const struct predicate *predicate, const struct column_rows *rows,
+    uint64_t *out, struct err *err)
+{
+    const struct column *column = rows->column;
+    struct verdict verdict = {NULL, 0, 0};
+
+    verdict.passes = pool_alloc(rows->pool, column->nvalues + 1);
+    if (verdict.passes == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    if (ask_all(predicate, column, &verdict, err) != 0)
+        return -1;
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        const uint32_t *codes = column->codes + (size_t)word * 64;
+        uint32_t n = MIN(64u, rows->n - word * 64);
+
+        if (rows->in[word] == 0 || verdict.count == 0)
+            out[word] = 0;
+        else if (verdict.count == column->nvalues)
+            out[word] = rows->in[word];
+        else if (verdict.count == 1)
+            out[word] = rows->in[word] & word_of_one(codes, n, verdict.one);
+        else
+            out[word] = rows->in[word] & word_of_many(codes, n, &verdict);
+    }
+    return 0;
+}
+
+/* --- many values --- */
+
+/* Asks for the values of the rows of one word that are not known yet. */
+static int
+ask_word(const struct predicate *predicate, const struct column_rows *rows,
+    uint32_t word, uint8_t *known, struct err *err)
+{
+    const struct column *column = rows->column;
+
+    for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+        uint32_t code =
+            column->codes[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+        int matches;
+
+        check(code < column->nvalues);
+        if (known[code] != UNKNOWN)
+            continue;
+        matches = predicate_ask(predicate, column->values[code], err);
+        if (matches < 0)
+            return -1;
+        known[code] = matches > 0 ? YES : NO;
+    }
+    return 0;
+}
+
+static int
+run_many(const struct predicate *predicate, const struct column_rows *rows,
+    uint64_t *out, struct err *err)
+{
+    const struct column *column = rows->column;
+    uint8_t *known = pool_zalloc(rows->pool, column->nvalues + 1);
+
+    if (known == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        const uint32_t *codes = column->codes + (size_t)word * 64;
+        uint64_t hits = 0;
+
+        if (ask_word(predicate, rows, word, known, err) != 0)
+            return -1;
+        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(bits);
+
+            hits |= (uint64_t)(known[codes[i]] == YES) << i;
+        }
+        out[word] = hits;
+    }
+    return 0;
+}
+
+int
+predicate_run_codes(const struct predicate *predicate,
+    const struct column_rows *rows, uint64_t *out, struct err *err)
+{
+    uint64_t count = 0;
+
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++)
+        count += (uint64_t)__builtin_popcountll(rows->in[word]);
+    return count / ROWS_PER_VALUE >= rows->column->nvalues
+        ? run_few(predicate, rows, out, err)
+        : run_many(predicate, rows, out, err);
+}
