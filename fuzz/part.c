@@ -22,6 +22,7 @@
 #include "../t/unit/span_gen.h"
 
 #define ROWS 60
+#define REAL_ROWS 110 /* their texts are enough for a filter */
 #define DAMAGES_MAX 64
 #define DAMAGE_BYTES 4
 #define AREA_DATA 0
@@ -83,6 +84,7 @@ find_seals(struct part *part)
     struct err err = ERR_INIT;
 
     check(reading_open(&r, part, 0, &err) == 0);
+    check(directory_find(r.dir, PART_FILTER_BITS, PART_ROLE_VALUES) != NULL);
     for (uint32_t i = 0; i < r.dir->nvectors; i++) {
         const struct part_vector *vector = &r.dir->vectors[i];
 
@@ -141,9 +143,12 @@ make_pristine(struct part_gen *gen)
     batch_init(&batch, pool);
     span_gen_wild(&spans, &batch, ROWS);
     check(part_gen_add(gen, tenant0, &batch));
-    check(part_gen_encode(gen, &err) == 0);
     for (uint32_t i = 0; i < ROWS; i++)
         trace_ids[i] = batch.spans[i].trace_id;
+    batch_init(&batch, pool);
+    span_gen_real(&spans, &batch, 3, REAL_ROWS);
+    check(part_gen_add(gen, tenant0, &batch));
+    check(part_gen_encode(gen, &err) == 0);
     pool_free(pool);
 }
 
@@ -342,6 +347,7 @@ ask_columns(struct part *part, uint32_t index, const uint64_t *wanted)
         const struct column *column = NULL;
 
         (void)block_may_have(block, names[i], SV("value-7"));
+        (void)block_may_have(block, names[i], SV("4711"));
         if (block_column(block, names[i], wanted, &column, &err) != 0)
             is_expected(&err);
         else if (wanted == NULL)

@@ -2,8 +2,8 @@
 
 /*
  * What a block of a part cannot have, told by the index, the streams of its
- * runs and its dictionaries.  Whatever goes wrong here is a "may have": who
- * reads the column then meets the damage.
+ * runs, its filter and its dictionaries.  Whatever goes wrong here is a "may
+ * have": who reads the column then meets the damage.
  */
 
 #include "core/base.h"
@@ -146,6 +146,9 @@ source_has(struct reading *r, const struct part_source *source, bool is_attr,
 {
     bool is_dash = is_attr && sv_eq(text, SV("-"));
 
+    if ((source->type == VALUE_STRING || source->type == VALUE_INT) &&
+        !filter_may_have(r, source->key, text))
+        return false;
     switch (source->type) {
     case VALUE_STRING:
         return part_dict_has(r, source->column, text) ||

@@ -369,6 +369,8 @@ check_block(struct part *part, uint32_t block, struct extents *extents,
     if (rc == 0)
         rc = check_traces(&r);
     if (rc == 0)
+        rc = filter_check(&r);
+    if (rc == 0)
         rc = check_summary(&r, pool);
     reading_release(&r);
     return rc;

@@ -28,6 +28,28 @@ part_trace_hash(uint64_t seed, const struct tenant *tenant,
 }
 
 uint64_t
+part_filter_key(uint64_t seed, uint8_t head, struct sv name)
+{
+    uint64_t first = XXH3_64bits_withSeed(&head, sizeof(head), seed);
+
+    return XXH3_64bits_withSeed(name.ptr, name.len, first);
+}
+
+uint64_t
+part_filter_hash(uint64_t key, struct sv text)
+{
+    if (text.len == 0)
+        text = SV("-");
+    return XXH3_64bits_withSeed(text.ptr, text.len, key);
+}
+
+uint64_t
+part_filter_int_hash(uint64_t key, uint64_t v)
+{
+    return XXH3_64bits_withSeed(&v, sizeof(v), key);
+}
+
+uint64_t
 part_checksum(uint64_t part_id, const void *ptr, size_t len)
 {
     return XXH3_64bits_withSeed(ptr, len, part_id);

@@ -76,6 +76,24 @@
  * ROW_START = start - TRACE_START, ROW_DURATION = zigzag(end - start),
  * EVENT_TIME = zigzag(time - start of its row), all modulo 2^64.
  *
+ * FILTER.  A text that is in few blocks or in none is searched for without
+ * reading their dictionaries: a block has a Bloom filter of the texts of its
+ * columns of strings and integers that have more than PART_FILTER_MIN
+ * distinct ones.  FILTER_KEYS are the entries of KEYS that are in it, with
+ * all their values, ascending.  FILTER_BITS is the filter, 2^n bits, lowest
+ * bit of a byte first; the bits of a text are, for i = 0 .. 4,
+ *
+ *   k = XXH3-64 of the key (its first byte in KEYS, its name or the name of
+ *       its field), with the seed of TRACES
+ *   h = XXH3-64 of the string ("-" for an empty one, as in span/flat.h) or
+ *       of the eight bytes of the integer, with k as the seed
+ *   bit ((h & 0xffffffff) + i * (h >> 32 | 1)) mod 2^n
+ *
+ * so a filter laid end to end with itself is a filter of twice the size, and
+ * filters of many blocks can be turned into rows of bits.  Tenants share the
+ * filter of a block: a yes only means that the block is read.  A part of
+ * minor version 0 has no filter, and no block and no column needs one.
+ *
  * SECTIONS of the index; those that grow with the data may be zstd frames.
  * "string" is a varint number into STRINGS.
  *
@@ -111,7 +129,7 @@
 
 #define PART_MAGIC UINT64_C(0x315450524f4f5053) /* "SPOORPT1" */
 #define PART_MAJOR 1
-#define PART_MINOR 0
+#define PART_MINOR 1
 
 #define PART_FOOTER_BYTES 4096u
 #define PART_BLOCK_ALIGN 4096u
@@ -127,6 +145,9 @@
 #define PART_RAW_CHUNK (2 * KIB) /* rows of a trace are far apart */
 #define PART_RAW_WIDTH_MAX 64u
 #define PART_HEX_MAX (2 * PART_RAW_WIDTH_MAX)
+#define PART_FILTER_MIN 32u  /* so few are found in their dictionary */
+#define PART_FILTER_ROW 64u  /* bytes of one value of FILTER_BITS */
+#define PART_FILTER_PROBES 5u
 
 /*
  * Limits of what a reader accepts, so that a forged file cannot make it
@@ -196,6 +217,9 @@ enum part_column {
     PART_LINK_ROW = 34,
     PART_LINK_TRACE = 35, /* RAW 16 */
     PART_LINK_SPAN = 36,  /* RAW 8 */
+    /* of the block */
+    PART_FILTER_BITS = 40, /* RAW PART_FILTER_ROW */
+    PART_FILTER_KEYS = 41,
     PART_COLUMNS_CORE = 64,
 };
 
@@ -316,6 +340,18 @@ _Static_assert(sizeof(struct part_traces) == 16, "on disk");
 
 uint64_t part_trace_hash(uint64_t seed, const struct tenant *tenant,
     const struct trace_id *id);
+
+/* The k and h of the filter; head is the key's first byte in KEYS. */
+uint64_t part_filter_key(uint64_t seed, uint8_t head, struct sv name);
+uint64_t part_filter_hash(uint64_t key, struct sv text);
+uint64_t part_filter_int_hash(uint64_t key, uint64_t v);
+
+/* Bit i of a hash, in a filter of a power of two of bits. */
+static inline uint32_t
+part_filter_bit(uint64_t hash, uint32_t i, uint32_t nbits)
+{
+    return ((uint32_t)hash + i * ((uint32_t)(hash >> 32) | 1)) & (nbits - 1);
+}
 
 /* The checksum of len bytes of a part. */
 uint64_t part_checksum(uint64_t part_id, const void *ptr, size_t len);

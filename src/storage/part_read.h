@@ -9,6 +9,7 @@
  *   part_read_block.c    block directories
  *   part_read_vector.c   chunks, pages, single values
  *   part_read_dict.c     strings
+ *   part_read_filter.c   what texts a block cannot have
  *   part_read_runs.c     runs, rows of a trace, events of a row
  *   part_read_rows.c     rows as spans
  *   part_read.c          the questions of part.h
@@ -284,6 +285,16 @@ int reading_subs(struct reading *r, enum part_table table, uint32_t row,
     uint32_t *first, uint32_t *end) WARN_UNUSED;
 /* The run of a row. */
 uint32_t runs_find(const struct part_runs *runs, uint32_t row);
+
+/* --- the filter (part_read_filter.c) --- */
+
+/*
+ * False when no value of the entry of KEYS has this text ("-" stands for the
+ * empty one).  True may be wrong; it is, whenever there is no filter.
+ */
+bool filter_may_have(struct reading *r, uint32_t key, struct sv text);
+/* Are all texts of its keys in the filter? (part_check) */
+int filter_check(struct reading *r) WARN_UNUSED;
 
 /* --- spans (part_read_rows.c) --- */
 

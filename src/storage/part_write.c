@@ -207,8 +207,9 @@ part_encode(struct part_writer *w, const struct memtable *mt,
     start_footer(w, day, node_id);
     if (write_order(w) != 0 || write_rows(w) != 0 || write_subs(w) != 0 ||
         write_all_runs(w) != 0 || write_keys(w) != 0 ||
-        write_dicts(w) != 0 || write_directory(w) != 0 ||
-        write_index(w, lineage) != 0 || end_footer(w) != 0)
+        write_dicts(w) != 0 || write_filter(w) != 0 ||
+        write_directory(w) != 0 || write_index(w, lineage) != 0 ||
+        end_footer(w) != 0)
         return -1;
     *file = sb_sv(&w->out);
     fill_info(&w->footer, info);

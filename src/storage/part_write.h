@@ -11,6 +11,7 @@
  *   part_write_subs.c    events and links: order and core columns
  *   part_write_keys.c    attribute columns of all three tables
  *   part_write_dict.c    dictionaries
+ *   part_write_filter.c  the filter of texts
  *   part_write_block.c   vectors, heap pages and directory: the bytes
  *   part_write_index.c   index sections
  */
@@ -76,6 +77,9 @@ enum scratch_id {
     SCRATCH_FIXED,
     SCRATCH_VECTORS,
     SCRATCH_CHUNKS,
+    SCRATCH_FILTER_HASHES,
+    SCRATCH_FILTER_KEYS,
+    SCRATCH_FILTER_BITS,
     SCRATCH_COUNT,
 };
 
@@ -211,6 +215,11 @@ struct part_writer {
     uint32_t ndicts;
     uint32_t *dict_codes;
     uint32_t ndict_codes;
+    uint64_t *filter_hashes;
+    uint32_t nfilter_hashes;
+    uint32_t filter_texts; /* distinct hashes, about */
+    uint32_t *filter_keys; /* entries of KEYS */
+    uint32_t nfilter_keys;
     struct write_vector *vectors;
     uint32_t nvectors;
     struct write_chunk *chunks;
@@ -254,6 +263,7 @@ int write_subs(struct part_writer *w) WARN_UNUSED;
 int write_all_runs(struct part_writer *w) WARN_UNUSED;
 int write_keys(struct part_writer *w) WARN_UNUSED;
 int write_dicts(struct part_writer *w) WARN_UNUSED;
+int write_filter(struct part_writer *w) WARN_UNUSED;
 int write_directory(struct part_writer *w) WARN_UNUSED;
 int write_index(struct part_writer *w, const struct part_lineage *lineage)
     WARN_UNUSED;
@@ -272,6 +282,25 @@ int writer_shape(struct part_writer *w, enum key_scope scope, uint32_t code,
  */
 int writer_strings(struct part_writer *w, uint32_t column, uint32_t *codes,
     uint32_t n) WARN_UNUSED;
+
+/* --- the filter (part_write_filter.c) --- */
+
+/* Where the hashes of the strings of a dictionary go. */
+struct write_filter {
+    uint64_t key;
+    uint64_t *hashes; /* NULL: they are not in the filter */
+};
+
+int writer_filter(struct part_writer *w, const struct write_dict *dict,
+    struct write_filter *filter) WARN_UNUSED;
+
+/* String i of the dictionary; once or more often. */
+static inline void
+filter_put(struct write_filter *filter, uint32_t i, struct sv text)
+{
+    if (filter->hashes != NULL)
+        filter->hashes[i] = part_filter_hash(filter->key, text);
+}
 
 /* --- vectors (part_write_block.c); n == 0 writes nothing --- */
 

@@ -156,7 +156,7 @@ fixed_width(const struct part_writer *w, const struct write_dict *dict,
 
 static int
 write_fixed(struct part_writer *w, const struct write_dict *dict,
-    bool *is_done)
+    struct write_filter *filter, bool *is_done)
 {
     bool is_uuid;
     uint32_t width = fixed_width(w, dict, &is_uuid);
@@ -177,6 +177,7 @@ write_fixed(struct part_writer *w, const struct write_dict *dict,
         prefetch_string(w, dict, i);
         if (text.len != len)
             return 0;
+        filter_put(filter, i, text);
         if (!(is_uuid ? parse_uuid(text.ptr, dst) :
                         parse_hex(text.ptr, width, dst)))
             return 0;
@@ -221,7 +222,8 @@ add_to_heap(struct part_writer *w, uint32_t code)
 }
 
 static int
-write_text(struct part_writer *w, const struct write_dict *dict)
+write_text(struct part_writer *w, const struct write_dict *dict,
+    struct write_filter *filter)
 {
     uint64_t *lengths = writer_alloc(w, SCRATCH_WIDE,
         2 * (size_t)dict->n * sizeof(*lengths));
@@ -234,12 +236,14 @@ write_text(struct part_writer *w, const struct write_dict *dict)
     marks = lengths + dict->n;
     for (uint32_t i = 0; i < dict->n; i++) {
         uint32_t code = w->dict_codes[dict->first + i];
+        struct sv text = dict_string(w, dict, i);
         uint64_t offset;
 
         prefetch_string(w, dict, i);
+        filter_put(filter, i, text);
         offset = shared && w->heap_map[code] != NO_ORDINAL ?
             w->heap_map[code] : add_to_heap(w, code);
-        lengths[i] = dict_string(w, dict, i).len;
+        lengths[i] = text.len;
         if (shared || i % PART_MARK == 0)
             marks[nmarks++] = offset;
     }
@@ -275,11 +279,13 @@ write_dicts(struct part_writer *w)
     if (w->ndicts > 1)
         qsort(w->dicts, w->ndicts, sizeof(*w->dicts), compare_dicts);
     for (uint32_t i = 0; i < w->ndicts; i++) {
+        struct write_filter filter;
         bool is_done;
 
-        if (write_fixed(w, &w->dicts[i], &is_done) != 0)
+        if (writer_filter(w, &w->dicts[i], &filter) != 0 ||
+            write_fixed(w, &w->dicts[i], &filter, &is_done) != 0)
             return -1;
-        if (!is_done && write_text(w, &w->dicts[i]) != 0)
+        if (!is_done && write_text(w, &w->dicts[i], &filter) != 0)
             return -1;
     }
     return 0;
