@@ -5,7 +5,8 @@
  * bodies made in advance, so that it costs the machine as little as it can.
  *
  *   client ingest --port P --spans N --conns C --encoding E --traces T
- *                 [--json]        T traces in one request
+ *                 [--json] [--transport h1|h2|grpc]
+ *                                 T traces in one request
  *   client trace  --port P --spans N --n K         traces sent before
  *   client fresh  --port P --n K                   ack to searchable
  *
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../bench/h2_send.h"
 #include "cli/gen.h"
 #include "core/assert.h"
 #include "core/compress.h"
@@ -40,6 +42,8 @@ struct args {
     const char *encoding;
     uint64_t port, spans, conns, traces, n;
     bool json;
+    bool is_h2;
+    bool is_grpc;
 };
 
 struct body {
@@ -194,6 +198,7 @@ struct sender {
     char reply[8192];
     size_t reply_len;
     bool is_waiting;
+    struct h2_send h2;
 };
 
 static size_t next_body;
@@ -220,11 +225,38 @@ sender_next(struct sender *s, const struct args *args)
     return true;
 }
 
+/* The same over HTTP/2, and the first bytes are on their way. */
+static bool
+sender_next_h2(struct sender *s, const struct args *args)
+{
+    bool plain = strcmp(args->encoding, "identity") == 0;
+
+    if (next_body == nbodies)
+        return false;
+    s->body = next_body++;
+    s->start_ns = clock_mono_ns();
+    h2_send_request(&s->h2, args->is_grpc ? "application/grpc"
+        : args->json ? "application/json" : "application/x-protobuf",
+        plain ? NULL : args->encoding,
+        sv_make(bodies[s->body].ptr, bodies[s->body].len));
+    return true;
+}
+
+static bool
+sender_start(struct sender *s, const struct args *args)
+{
+    return args->is_h2 ? sender_next_h2(s, args) : sender_next(s, args);
+}
+
 static void
 sender_write(struct sender *s)
 {
     const struct body *body = &bodies[s->body];
 
+    if (s->h2.session != NULL) {
+        h2_send_write(&s->h2);
+        return;
+    }
     while (s->sent < s->head_len + body->len) {
         ssize_t n;
 
@@ -247,15 +279,50 @@ sender_write(struct sender *s)
 static bool
 sender_read(struct sender *s)
 {
-    ssize_t n = recv(s->fd, s->reply + s->reply_len,
-        sizeof(s->reply) - 1 - s->reply_len, MSG_DONTWAIT);
+    ssize_t n;
 
+    if (s->h2.session != NULL)
+        return h2_send_read(&s->h2);
+    n = recv(s->fd, s->reply + s->reply_len,
+        sizeof(s->reply) - 1 - s->reply_len, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
         return false;
     check(n > 0);
     s->reply_len += (size_t)n;
     s->reply[s->reply_len] = '\0';
     return strstr(s->reply, "\r\n\r\n") != NULL;
+}
+
+static short
+sender_events(const struct sender *s)
+{
+    if (s->h2.session == NULL)
+        return s->is_waiting ? POLLIN : POLLOUT;
+    return (short)(POLLIN | (s->h2.is_blocked ? POLLOUT : 0));
+}
+
+/* What poll() said; true when the reply is complete. */
+static bool
+sender_step(struct sender *s, short events)
+{
+    if (s->h2.session != NULL && (events & POLLOUT) != 0)
+        h2_send_write(&s->h2);
+    if (s->h2.session != NULL ? (events & POLLIN) != 0 : s->is_waiting)
+        return sender_read(s);
+    if (s->h2.session == NULL)
+        sender_write(s);
+    return false;
+}
+
+static void
+sender_check(const struct sender *s)
+{
+    if (s->h2.session != NULL ? s->h2.is_good
+        : strncmp(s->reply + 9, "200", 3) == 0)
+        return;
+    errors++;
+    fprintf(stderr, "%.60s %d %d\n", s->reply, s->h2.status,
+        s->h2.grpc_status);
 }
 
 static void
@@ -268,12 +335,15 @@ ingest(const struct args *args)
 
     bodies_make(args);
     latency = xcalloc(nbodies, sizeof(*latency));
-    for (unsigned i = 0; i < args->conns; i++)
+    for (unsigned i = 0; i < args->conns; i++) {
         senders[i].fd = dial(args->port);
+        if (args->is_h2)
+            h2_send_open(&senders[i].h2, senders[i].fd, args->is_grpc);
+    }
     usleep(100000);
     start = clock_mono_ns();
     for (unsigned i = 0; i < args->conns; i++) {
-        if (sender_next(&senders[i], args)) {
+        if (sender_start(&senders[i], args)) {
             live++;
             sender_write(&senders[i]);
         }
@@ -281,27 +351,20 @@ ingest(const struct args *args)
     while (live > 0) {
         for (unsigned i = 0; i < args->conns; i++)
             fds[i] = (struct pollfd){senders[i].fd,
-                senders[i].is_waiting ? POLLIN : POLLOUT, 0};
+                sender_events(&senders[i]), 0};
         check(poll(fds, args->conns, 30000) > 0);
         for (unsigned i = 0; i < args->conns; i++) {
             struct sender *s = &senders[i];
 
-            if (fds[i].revents == 0)
+            if (fds[i].revents == 0 || !sender_step(s, fds[i].revents))
                 continue;
-            if (!s->is_waiting) {
+            latency[done++] = clock_mono_ns() - s->start_ns;
+            sender_check(s);
+            if (sender_start(s, args)) {
                 sender_write(s);
-            } else if (sender_read(s)) {
-                latency[done++] = clock_mono_ns() - s->start_ns;
-                if (strncmp(s->reply + 9, "200", 3) != 0) {
-                    errors++;
-                    fprintf(stderr, "%.60s\n", s->reply);
-                }
-                if (sender_next(s, args)) {
-                    sender_write(s);
-                } else {
-                    s->fd = -1;
-                    live--;
-                }
+            } else {
+                s->fd = -1;
+                live--;
             }
         }
     }
@@ -462,6 +525,14 @@ fresh(const struct args *args)
     printf("polls_per_trace=%.2f\n", (double)polls / (double)args->n);
 }
 
+static void
+set_transport(struct args *args, const char *name)
+{
+    args->is_grpc = strcmp(name, "grpc") == 0;
+    args->is_h2 = args->is_grpc || strcmp(name, "h2") == 0;
+    check(args->is_h2 || strcmp(name, "h1") == 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -472,8 +543,10 @@ main(int argc, char **argv)
         {"traces", required_argument, NULL, 't'},
         {"encoding", required_argument, NULL, 'e'},
         {"n", required_argument, NULL, 'n'},
+        {"transport", required_argument, NULL, 'T'},
         {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    struct args args = {"identity", 10428, 100000, 4, 50, 1000, false};
+    struct args args = {"identity", 10428, 100000, 4, 50, 1000, false,
+        false, false};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -481,6 +554,8 @@ main(int argc, char **argv)
             args.encoding = optarg;
         else if (c == 'j')
             args.json = true;
+        else if (c == 'T')
+            set_transport(&args, optarg);
         else if (c == '?' || !num_parse_u64(sv_from(optarg), c == 'p'
             ? &args.port : c == 's' ? &args.spans : c == 'c' ? &args.conns
             : c == 't' ? &args.traces : &args.n))
