@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "api/job.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -23,6 +22,7 @@ struct job_stream {
     struct sb pending;
     bool is_posted; /* job_pump() is to run */
     bool is_used;   /* something was written */
+    int64_t stalled_ns; /* waited for the client, of the task's thread */
     bool has_begun; /* loop thread only, as is the next */
     bool is_full;   /* the client takes no more for now */
     bool is_over;   /* run() has returned */
@@ -103,11 +103,28 @@ job_is_streaming(const struct job *job)
     return job->stream->is_used;
 }
 
+/*
+ * How long, in all, a query may wait for its client while others have no
+ * place to run, and how often the waiting one looks.
+ */
+#define STALL_NS (5 * NS_PER_SEC)
+#define STALL_POLL_NS (500 * NS_PER_MS)
+
+/* Queries of this worker that wait for a place, as their threads see it. */
+static _Atomic unsigned nwaiting;
+
+/* Under the mutex.  A while, or until there may be room. */
 static void
-deadline_timespec(int64_t mono_ns, struct timespec *ts)
+wait_some(struct job *job)
 {
-    ts->tv_sec = mono_ns / NS_PER_SEC;
-    ts->tv_nsec = mono_ns % NS_PER_SEC;
+    int64_t now_ns = clock_mono_ns();
+    int64_t until_ns = MIN(job->deadline_ns, now_ns + STALL_POLL_NS);
+    struct timespec until = {.tv_sec = until_ns / NS_PER_SEC,
+        .tv_nsec = until_ns % NS_PER_SEC};
+
+    (void)pthread_cond_timedwait(&job->stream->has_room,
+        &job->stream->mutex, &until);
+    job->stream->stalled_ns += clock_mono_ns() - now_ns;
 }
 
 /* Under the mutex. */
@@ -115,15 +132,16 @@ static int
 wait_for_room(struct job *job, struct err *err)
 {
     struct job_stream *stream = job->stream;
-    struct timespec until;
 
-    deadline_timespec(job->deadline_ns, &until);
     while (stream->pending.len >= JOB_STREAM_BYTES_MAX &&
         !atomic_load(&job->cancel)) {
-        if (pthread_cond_timedwait(&stream->has_room, &stream->mutex,
-                &until) == ETIMEDOUT)
+        if (clock_mono_ns() >= job->deadline_ns)
             return err_set(err, ERR_TIMEOUT,
                 "the client takes the answer too slowly");
+        if (stream->stalled_ns >= STALL_NS && atomic_load(&nwaiting) > 0)
+            return err_set(err, ERR_TIMEOUT, "the client takes the answer "
+                "too slowly while other queries wait");
+        wait_some(job);
     }
     if (atomic_load(&job->cancel))
         return err_set(err, ERR_CANCELLED, "the client is gone");
@@ -186,15 +204,23 @@ job_new(struct http_req *req)
     return job;
 }
 
+/* The place is that of the thread: nobody keeps it by reading slowly. */
+static void
+place_leave(struct job *job)
+{
+    if (!job->has_place)
+        return;
+    job->has_place = false;
+    admission_leave(job->process);
+    queue_wake();
+}
+
 void
 job_free(struct job *job)
 {
     if (job == NULL)
         return;
-    if (job->has_place) {
-        admission_leave(job->process);
-        queue_wake();
-    }
+    place_leave(job);
     stream_free(job->stream);
     sb_release(&job->reply);
     pool_free(job->pool);
@@ -256,6 +282,7 @@ job_done(void *arg)
 {
     struct job *job = arg;
 
+    place_leave(job);
     if (job->stream->is_used) {
         stream_done(job);
         return;
@@ -288,6 +315,7 @@ queue_append(struct job *job)
     *queue.end = job;
     queue.end = &job->next;
     queue.n++;
+    atomic_store(&nwaiting, queue.n);
 }
 
 static void
@@ -299,6 +327,7 @@ queue_remove(struct job **link)
     if (queue.end == &job->next)
         queue.end = link;
     queue.n--;
+    atomic_store(&nwaiting, queue.n);
 }
 
 static void
@@ -320,6 +349,14 @@ job_post(struct job *job)
         job_refuse(job, err.text);
 }
 
+/* What it answers needs memory, too. */
+static bool
+place_enter(const struct job *job)
+{
+    return http_has_reply_room(job->process) &&
+        admission_enter(job->process);
+}
+
 /* Places may have become free, here or in another worker. */
 static void IMPL(loop_timer_fn)
 queue_run(void *arg)
@@ -337,9 +374,11 @@ queue_run(void *arg)
             job_free(job);
         } else if (now_ns >= job->queue_until_ns) {
             queue_remove(link);
-            job_refuse(job, "too many queries run already "
-                "(search.max_concurrent_requests)");
-        } else if (admission_enter(job->process)) {
+            job_refuse(job, http_has_reply_room(job->process)
+                    ? "too many queries run already "
+                      "(search.max_concurrent_requests)"
+                    : "too many replies wait to be read");
+        } else if (place_enter(job)) {
             queue_remove(link);
             job_post(job);
         } else {
@@ -380,7 +419,7 @@ job_start(struct job *job, void (*run)(struct job *job))
 {
     job->run = run;
     http_on_abort(job->req, job_aborted, job);
-    if (queue.n == 0 && admission_enter(job->process))
+    if (queue.n == 0 && place_enter(job))
         job_post(job);
     else
         queue_add(job);

@@ -509,11 +509,23 @@ IMPL(server_conn_ops.drain) h1_drain(struct server_conn *base)
                                             : 4 * DRAIN_IDLE_NS);
 }
 
+static size_t
+IMPL(server_conn_ops.unread) h1_unread(const struct server_conn *base,
+    int64_t *since_ns)
+{
+    const struct h1_conn *h1 = (const struct h1_conn *)(const void *)base;
+
+    OBJ_CHECK(h1, H1_MAGIC);
+    *since_ns = h1->reader.since_ns;
+    return conn_queued(h1->conn);
+}
+
 static const struct server_conn_ops h1_server_ops = {
     .drain = h1_drain,
     .kill = h1_kill_base,
     .reap = h1_reap,
     .check_reader = h1_check_reader,
+    .unread = h1_unread,
 };
 
 void

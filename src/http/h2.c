@@ -416,11 +416,31 @@ IMPL(server_conn_ops.check_reader) h2_check_reader(struct server_conn *base)
     }
 }
 
+static size_t
+IMPL(server_conn_ops.unread) h2_unread(const struct server_conn *base,
+    int64_t *since_ns)
+{
+    const struct h2_conn *h2 = (const struct h2_conn *)(const void *)base;
+    const struct h2_stream *s;
+    size_t sum = conn_queued(h2->conn);
+
+    OBJ_CHECK(h2, H2_MAGIC);
+    *since_ns = h2->reader.since_ns;
+    TAILQ_FOREACH(s, &h2->streams, link) {
+        sum += s->out_bytes;
+        if (*since_ns == 0 ||
+            (s->reader.since_ns != 0 && s->reader.since_ns < *since_ns))
+            *since_ns = s->reader.since_ns;
+    }
+    return sum;
+}
+
 static const struct server_conn_ops h2_server_ops = {
     .drain = h2_drain,
     .kill = h2_kill_base,
     .reap = h2_reap,
     .check_reader = h2_check_reader,
+    .unread = h2_unread,
 };
 
 void

@@ -10,6 +10,7 @@
 
 #include "core/assert.h"
 #include "core/conf_budget.h"
+#include "core/log.h"
 #include "core/metrics.h"
 #include "event/conn.h"
 #include "event/listen.h"
@@ -29,6 +30,12 @@ static struct loop_timer *reader_timer;
 
 /* How often slow readers are looked for. */
 #define READER_CHECK_NS (5 * NS_PER_SEC)
+/*
+ * When replies fill their memory: time that a reader has in any case, and
+ * between two that are cut.
+ */
+#define READER_GRACE_NS (10 * NS_PER_SEC)
+#define READER_CUT_NS (50 * NS_PER_MS)
 
 /*
  * Nearly full: connections that only end make room, then who has waited
@@ -77,6 +84,44 @@ IMPL(loop_timer_fn) http_check_readers(UNUSED void *arg)
     }
     loop_timer_set(reader_timer,
         MIN(server.process->conf->send_timeout, READER_CHECK_NS));
+}
+
+/* Whose replies are the largest of those that wait for long. */
+static void
+cut_reader(int64_t now_ns)
+{
+    struct server_conn *conn, *worst = NULL;
+    size_t most = CONN_LOW_WATER;
+
+    TAILQ_FOREACH(conn, &server.conns, link) {
+        int64_t since_ns;
+        size_t unread = conn->ops->unread(conn, &since_ns);
+
+        if (unread <= most || since_ns == 0 ||
+            now_ns - since_ns < READER_GRACE_NS)
+            continue;
+        most = unread;
+        worst = conn;
+    }
+    server.cut_ns = now_ns;
+    if (worst == NULL)
+        return;
+    metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
+    log_warn("a reply of which %zu bytes wait to be read is cut: it keeps "
+        "queries from running", most);
+    worst->ops->kill(worst);
+}
+
+bool
+http_has_reply_room(const struct process *process)
+{
+    int64_t now_ns = loop_now_ns(process->loop);
+
+    if (replies_queued_total() <= conf_budget(process->conf)->replies)
+        return true;
+    if (now_ns - server.cut_ns >= READER_CUT_NS)
+        cut_reader(now_ns);
+    return false;
 }
 
 static int

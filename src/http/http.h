@@ -129,6 +129,14 @@ void http_on_drain(struct http_req *req, http_drain_fn fn, void *arg);
 void http_on_abort(struct http_req *req, http_abort_fn fn, void *arg);
 void http_abandon(struct http_req *req);
 
+/*
+ * Whether the replies of this process that wait to be read leave memory for
+ * another query's.  When they do not, the connection that makes most of them
+ * wait is cut, if it had its time: nobody keeps others from asking by not
+ * reading.  Loop's thread.
+ */
+bool http_has_reply_room(const struct process *process);
+
 /* --- routes --- */
 
 typedef void (*route_fn)(struct http_req *req);

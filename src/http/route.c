@@ -190,7 +190,7 @@ dispatch_head(struct stream *stream, uint64_t *body_max)
         return false;
     }
     if ((req->route->flags & ROUTE_SELECT) != 0 &&
-        replies_queued_total() > conf_budget(req->process->conf)->replies) {
+        !http_has_reply_room(req->process)) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         http_reply_header(req, "Retry-After", "1");
         stream_refuse(stream, 503, "too many replies wait to be read");

@@ -78,9 +78,11 @@ reader_is_slow(struct reader *reader, size_t queued,
         (uint64_t)(conf->send_timeout / NS_PER_MS) / 1000;
 
     if (queued == 0) {
-        reader->mark_ns = 0;
+        reader->mark_ns = reader->since_ns = 0;
         return false;
     }
+    if (reader->since_ns == 0)
+        reader->since_ns = now_ns;
     if (reader->mark_ns != 0 &&
         now_ns - reader->mark_ns < conf->send_timeout)
         return false;

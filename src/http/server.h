@@ -37,6 +37,8 @@ struct server_conn_ops {
     void (*reap)(struct server_conn *conn);
     /* Closes if the client takes its replies too slowly. */
     void (*check_reader)(struct server_conn *conn);
+    /* Bytes of replies it has not taken, and since when there are any. */
+    size_t (*unread)(const struct server_conn *conn, int64_t *since_ns);
 };
 
 struct server_conn {
@@ -55,6 +57,7 @@ struct server {
     struct server_list waiting; /* for a whole request, longest first */
     unsigned nconns;
     unsigned nrequests;         /* with a handler, or their reply unsent */
+    int64_t cut_ns;             /* when a reader was last cut to make room */
     bool is_draining;
 };
 
@@ -76,6 +79,7 @@ struct reader {
     uint64_t written;    /* bytes given to it */
     uint64_t mark_taken; /* what it had taken of them ... */
     int64_t mark_ns;     /* ... at this time; 0: it has all */
+    int64_t since_ns;    /* it was first seen not to have all; 0: it has */
 };
 
 /*

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Clients that ask for much and read little: the memory of their replies is
+# bounded, and they keep neither queries nor ingest from running.
+
+use strict;
+use warnings;
+
+use Test::More;
+use IO::Socket::INET;
+use Test::Spoor qw(wait_for);
+use Time::HiRes qw(sleep time);
+
+# The least of every budget: 8 MiB of replies, 16 MiB a query.
+my $spoor = Test::Spoor->new(conf => { workers => 1,
+    'memory.allowed_bytes' => '32MiB', 'search.max_concurrent_requests' => 1 });
+
+$spoor->start;
+my $sent = $spoor->spoorctl('gen', '--traces', 4000);
+is $sent->{status}, 0, 'spans are there' or diag $sent->{err};
+
+# Reads nothing but a little window.
+sub reader {
+    my ($target) = @_;
+    my $socket = IO::Socket::INET->new(Proto => 'tcp') or die "$!\n";
+
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, pack 'i', 4096;
+    connect $socket, pack_sockaddr_in($spoor->port, inet_aton('127.0.0.1'))
+        or die "connect: $!\n";
+    syswrite $socket, "GET /select/$target HTTP/1.1\r\nHost: a\r\n\r\n";
+    return $socket;
+}
+
+# Seconds until a search is answered; undef: it is not.
+sub seconds_until_answer {
+    my $start = time;
+
+    return wait_for(sub {
+        $spoor->get('/select/jaeger/api/traces?service=checkout&limit=1')
+            ->{status} == 200;
+    }, 40) ? time - $start : undef;
+}
+
+# --- a reply that is sent while it is made ------------------------------------
+
+my @streams = map { reader('logsql/query?query=*') } 1 .. 3;
+sleep 1;
+my $ingest = time;
+is $spoor->spoorctl('gen', '--traces', 100)->{status}, 0,
+    'spans are taken meanwhile';
+cmp_ok time - $ingest, '<', 5, 'and soon';
+# Each is cut after 5 seconds when others wait.
+my $took = seconds_until_answer();
+ok defined $took, 'a query gets its turn';
+cmp_ok $took // 99, '<', 25, sprintf 'after %.1f s', $took // 99;
+unlike $spoor->read_raw($streams[0], seconds => 4), qr/\r\n0\r\n\r\n\z/,
+    'a reply that was cut does not look whole';
+@streams = ();
+
+# --- whole replies ------------------------------------------------------------
+
+my @readers = map {
+    reader('jaeger/api/traces?service=checkout&limit=200')
+} 1 .. 20;
+sleep 2;
+my ($most) = grep { defined } map { rss($_) } @{$spoor->pids->{worker}};
+cmp_ok $most, '<', 250e6, sprintf 'a worker holds %.0f MB', $most / 1e6;
+is $spoor->spoorctl('gen', '--traces', 100)->{status}, 0,
+    'spans are taken meanwhile';
+$took = seconds_until_answer();
+ok defined $took, 'a query gets its turn';
+cmp_ok $spoor->metric('spoor_http_refused_total{reason="slow_reader"}'), '>',
+    0, 'a reader was cut for it';
+
+sub rss {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/status" or return;
+    local $/;
+    return <$in> =~ /^RssAnon:\s+(\d+) kB/m ? $1 * 1024 : undef;
+}
+
+done_testing;
