@@ -21,8 +21,14 @@
 #include "storage/block.h"
 #include "storage/scan.h"
 
-/* Columns of one block: some 500 of 64 Ki rows. */
+/*
+ * Columns of one block: some 500 of 64 Ki rows.  Less where a query may have
+ * less, but what a block of the usual columns needs.
+ */
 #define LANE_POOL_MAX (512 * MIB)
+#define LANE_POOL_MIN (64 * MIB)
+/* What a lane keeps from block to block. */
+#define LANE_KEEP_MAX (32 * MIB)
 
 struct work {
     const struct source_plan *plan;
@@ -122,9 +128,12 @@ block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
 static void
 lane_run(struct work *work, unsigned lane)
 {
-    struct pool *pool = pool_new(LANE_POOL_MAX);
+    size_t allowed = work->plan->run->budget.max;
+    struct pool *pool = pool_new(MIN(MAX(allowed, LANE_POOL_MIN),
+        LANE_POOL_MAX));
     struct err err = ERR_INIT;
 
+    pool_keep(pool, MIN(allowed, LANE_KEEP_MAX));
     while (!atomic_load(&work->is_over)) {
         uint32_t i = atomic_fetch_add(&work->next, 1);
         int got;
