@@ -52,12 +52,27 @@ word_of_one(const uint32_t *codes, uint32_t n, uint32_t one)
     return word_of_flags(flags);
 }
 
+/* Codes of rows that are not in may be anything. */
 static uint64_t
-word_of_many(const uint32_t *codes, uint32_t n, const struct verdict *verdict)
+word_of_some(const uint32_t *codes, uint64_t in,
+    const struct verdict *verdict)
 {
-    uint8_t flags[64] = {0};
+    uint64_t hits = 0;
 
-    for (uint32_t i = 0; i < n; i++)
+    for (; in != 0; in &= in - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(in);
+
+        hits |= (uint64_t)verdict->passes[codes[i]] << i;
+    }
+    return hits;
+}
+
+static uint64_t
+word_of_all(const uint32_t *codes, const struct verdict *verdict)
+{
+    uint8_t flags[64];
+
+    for (uint32_t i = 0; i < 64; i++)
         flags[i] = verdict->passes[codes[i]];
     return word_of_flags(flags);
 }
@@ -84,8 +99,10 @@ run_few(const struct predicate *predicate, const struct column_rows *rows,
             out[word] = rows->in[word];
         else if (verdict.count == 1)
             out[word] = rows->in[word] & word_of_one(codes, n, verdict.one);
+        else if (rows->in[word] == UINT64_MAX)
+            out[word] = word_of_all(codes, &verdict);
         else
-            out[word] = rows->in[word] & word_of_many(codes, n, &verdict);
+            out[word] = word_of_some(codes, rows->in[word], &verdict);
     }
     return 0;
 }

@@ -28,6 +28,9 @@ block_alloc(struct block *block, size_t n, size_t size)
 
     if (ptr == NULL)
         (void)block_no_memory(block);
+    /* Values of rows that were not wanted are noticed when they are used. */
+    else if (POOL_ASAN)
+        memset(ptr, 0xa5, n * size);
     return ptr;
 }
 

@@ -97,9 +97,9 @@ int block_select_tenant(struct block *block, const struct tenant *tenant,
     uint64_t *bits, uint32_t *count, struct err *err) WARN_UNUSED;
 
 /*
- * The column of a field, also of _stream and _stream_id.  Values need to be
- * right only for the rows of `wanted` (NULL: all), so that few rows cost
- * little.  A field that no row has is COLUMN_EMPTY.  *out is in the pool.
+ * The column of a field, also of _stream and _stream_id.  Only the values of
+ * rows of `wanted` (NULL: all) may be looked at, others are anything, so that
+ * few rows cost little.  A field that no row has is COLUMN_EMPTY.  *out is in the pool.
  */
 int block_column(struct block *block, struct sv field,
     const uint64_t *wanted, const struct column **out, struct err *err)

@@ -340,13 +340,28 @@ stream_codes(struct block *block, const struct block_field *field,
     return 0;
 }
 
+/* Codes of runs (of equal streams) become codes of rows. */
+static void
+spread_runs(const struct part_runs *runs, const uint32_t *by_run,
+    const struct block_rows *few, uint32_t *codes)
+{
+    if (few->v != NULL) {
+        for (uint32_t i = 0; i < few->n; i++)
+            codes[few->v[i]] = by_run[runs_find(runs, few->v[i])];
+        return;
+    }
+    for (uint32_t run = 0; run < runs->nruns; run++)
+        fill(codes + runs->start[run],
+            runs->start[run + 1] - runs->start[run], by_run[run]);
+}
+
 static int
 stream_column(struct block *block, const struct block_field *field,
-    struct column *column)
+    const struct block_rows *few, struct column *column)
 {
     const struct part_runs *runs = NULL;
     struct block_values values;
-    uint32_t *by_stream, *codes = NULL;
+    uint32_t *by_stream, *by_run, *codes = NULL;
 
     block_values_init(&values, block);
     by_stream = block_alloc(block, block->reading.part->nstreams,
@@ -357,12 +372,12 @@ stream_column(struct block *block, const struct block_field *field,
         return -1;
     if (values.n > 1) {
         codes = block_alloc(block, block->info.rows, sizeof(*codes));
-        if (codes == NULL)
+        by_run = block_alloc(block, runs->nruns, sizeof(*by_run));
+        if (codes == NULL || by_run == NULL)
             return -1;
         for (uint32_t run = 0; run < runs->nruns; run++)
-            fill(codes + runs->start[run],
-                runs->start[run + 1] - runs->start[run],
-                by_stream[runs->stream[run]]);
+            by_run[run] = by_stream[runs->stream[run]];
+        spread_runs(runs, by_run, few, codes);
     }
     column_set_codes(column, &values, codes);
     return 0;
@@ -386,33 +401,35 @@ is_service(const struct part *part, const struct block_field *field,
 }
 
 static int
-service_column(struct block *block, struct column *column)
+service_column(struct block *block, const struct block_rows *few,
+    struct column *column)
 {
     const struct part *part = block->reading.part;
     const struct part_runs *runs = NULL;
     uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
     struct block_values values;
+    uint32_t *by_run;
 
     block_values_init(&values, block);
     if (codes == NULL ||
         reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0)
         return -1;
+    by_run = block_alloc(block, runs->nruns, sizeof(*by_run));
+    if (by_run == NULL)
+        return -1;
     for (uint32_t run = 0; run < runs->nruns; run++) {
-        uint32_t code;
-
         if (block_values_add(&values,
-                part->streams[runs->stream[run]].service, &code) != 0)
+                part->streams[runs->stream[run]].service, &by_run[run]) != 0)
             return -1;
-        fill(codes + runs->start[run],
-            runs->start[run + 1] - runs->start[run], code);
     }
+    spread_runs(runs, by_run, few, codes);
     column_set_codes(column, &values, codes);
     return 0;
 }
 
 static int
 few_resources(struct block *block, const struct block_rows *few,
-    uint32_t *ordinals)
+    const uint32_t *by_resource, uint32_t *codes)
 {
     struct reading *r = &block->reading;
 
@@ -425,7 +442,7 @@ few_resources(struct block *block, const struct block_rows *few,
         if (ordinal >= r->part->nresources)
             return reading_corrupt(r, "resource %llu",
                 (unsigned long long)ordinal);
-        ordinals[few->v[i]] = (uint32_t)ordinal;
+        codes[few->v[i]] = by_resource[ordinal];
     }
     return 0;
 }
@@ -437,20 +454,20 @@ gather_resources(struct block *block, const struct block_values *values,
     struct column *column)
 {
     uint32_t rows = block->info.rows;
-    uint32_t *codes = few->v != NULL ?
-        block_zalloc(block, rows, sizeof(*codes)) :
-        block_alloc(block, rows, sizeof(*codes));
-    int rc;
+    uint32_t *codes = block_alloc(block, rows, sizeof(*codes));
 
     if (codes == NULL)
         return -1;
-    rc = few->v != NULL ? few_resources(block, few, codes) :
-        part_decode_u32(&block->reading, PART_ROW_RESOURCE, rows,
-            block->reading.part->nresources, codes);
-    if (rc != 0)
-        return -1;
-    for (uint32_t row = 0; row < rows; row++)
-        codes[row] = by_resource[codes[row]];
+    if (few->v != NULL) {
+        if (few_resources(block, few, by_resource, codes) != 0)
+            return -1;
+    } else {
+        if (part_decode_u32(&block->reading, PART_ROW_RESOURCE, rows,
+                block->reading.part->nresources, codes) != 0)
+            return -1;
+        for (uint32_t row = 0; row < rows; row++)
+            codes[row] = by_resource[codes[row]];
+    }
     column_set_codes(column, values, codes);
     return 0;
 }
@@ -478,7 +495,7 @@ resource_column(struct block *block, const struct block_field *field,
         return 0;
     }
     if (is_service(part, field, texts))
-        return service_column(block, column);
+        return service_column(block, few, column);
     return gather_resources(block, &values, codes, few, column);
 }
 
@@ -487,15 +504,17 @@ resource_column(struct block *block, const struct block_field *field,
 /* Codes beyond 2 stand in for a status that is among the fields. */
 static int
 odd_status(struct block *block, struct block_values *values,
-    uint32_t *codes)
+    const struct block_rows *few, uint32_t *codes)
 {
     static const struct block_field field = {.what = BLOCK_NUMBER,
         .scope = KEY_SPAN, .field = FIELD_STATUS_CODE};
     const int64_t *numbers = NULL;
+    uint32_t n = few->v != NULL ? few->n : block->info.rows;
 
     if (part_row_numbers(block, &field, &numbers) != 0)
         return -1;
-    for (uint32_t row = 0; row < block->info.rows; row++) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = few->v != NULL ? few->v[i] : i;
         struct sv text;
 
         if (codes[row] <= 2)
@@ -543,8 +562,7 @@ status_column(struct block *block, const struct block_rows *few,
         column_set_const(column, &texts[vector->value]);
         return 0;
     }
-    codes = few->v != NULL ? block_zalloc(block, rows, sizeof(*codes)) :
-        block_alloc(block, rows, sizeof(*codes));
+    codes = block_alloc(block, rows, sizeof(*codes));
     if (codes == NULL || (few->v != NULL ?
             few_status(r, vector, few, codes, &largest) :
             decode_u32(r, vector, codes, &largest)) != 0)
@@ -556,7 +574,8 @@ status_column(struct block *block, const struct block_rows *few,
         if (block_values_add(&values, texts[i], &code) != 0)
             return -1;
     }
-    if (largest >= ARRAY_LEN(texts) && odd_status(block, &values, codes) != 0)
+    if (largest >= ARRAY_LEN(texts) && odd_status(block, &values, few,
+            codes) != 0)
         return -1;
     column_set_codes(column, &values, codes);
     return 0;
@@ -567,7 +586,7 @@ part_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column)
 {
     if (block_is_of_stream(field))
-        return stream_column(block, field, column);
+        return stream_column(block, field, few, column);
     if (field->scope == KEY_RESOURCE)
         return resource_column(block, field, few, column);
     if (field->scope != KEY_SPAN)

@@ -63,7 +63,7 @@ static int
 few_texts(struct part_lists *lists, const struct block_rows *few,
     struct column *column)
 {
-    uint32_t *codes = block_zalloc(lists->block, lists->block->info.rows,
+    uint32_t *codes = block_alloc(lists->block, lists->block->info.rows,
         sizeof(*codes));
 
     if (codes == NULL)

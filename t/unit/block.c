@@ -154,12 +154,13 @@ open_block(const struct source *source, struct pool *pool)
 
 /* CODES: every code names a text and no text is there twice. */
 static bool
-is_sound(const struct column *column, uint32_t rows)
+is_sound(const struct column *column, const uint64_t *wanted, uint32_t rows)
 {
     if (column->kind != COLUMN_CODES)
         return true;
     for (uint32_t row = 0; row < rows; row++) {
-        if (column->codes[row] >= column->nvalues)
+        if ((wanted == NULL || bitmap_has(wanted, row)) &&
+            column->codes[row] >= column->nvalues)
             return false;
     }
     if (column->nvalues > 300)
@@ -202,7 +203,7 @@ check_column(const struct wanted *want, struct block *block, struct sv name,
         return 1;
     }
     wrong += !sv_eq(column->name, name);
-    wrong += !is_sound(column, want->rows);
+    wrong += !is_sound(column, wanted, want->rows);
     for (uint32_t row = 0; row < want->rows; row++) {
         if (wanted == NULL || bitmap_has(wanted, row))
             wrong += !same_text(want, column, row);

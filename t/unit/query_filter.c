@@ -109,7 +109,7 @@ test_forms(void)
     static const char *const columns[] = {"texts", "codes", "ints", "many"};
 
     for (size_t i = 0; i < ARRAY_LEN(same); i++) {
-        uint64_t bits[3][BITMAP_WORDS(ROWS)];
+        uint64_t bits[ARRAY_LEN(columns)][BITMAP_WORDS(ROWS)];
         bool is_same = true;
         uint32_t n = 0;
 
