@@ -161,10 +161,8 @@ int
 predicate_run_codes(const struct predicate *predicate,
     const struct column_rows *rows, uint64_t *out, struct err *err)
 {
-    uint64_t count = 0;
+    uint32_t count = bitmap_count(rows->in, rows->n);
 
-    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++)
-        count += (uint64_t)__builtin_popcountll(rows->in[word]);
     return count / ROWS_PER_VALUE >= rows->column->nvalues
         ? run_few(predicate, rows, out, err)
         : run_many(predicate, rows, out, err);

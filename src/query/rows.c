@@ -218,12 +218,8 @@ rows_detach(struct rows *rows, struct err *err)
 void
 rows_select(struct rows *rows, const uint64_t *bits)
 {
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < BITMAP_WORDS(rows->n); i++)
-        n += (uint32_t)__builtin_popcountll(bits[i]);
     rows->selected = bits;
-    rows->nselected = n;
+    rows->nselected = bitmap_count(bits, rows->n);
 }
 
 /* First selected row at or behind `row`. */

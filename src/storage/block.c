@@ -135,9 +135,7 @@ block_select_tenant(struct block *block, const struct tenant *tenant,
         part_select_tenant(block, tenant, bits);
     if (rc != 0)
         return -1;
-    *count = 0;
-    for (uint32_t i = 0; i < BITMAP_WORDS(block->info.rows); i++)
-        *count += (uint32_t)__builtin_popcountll(bits[i]);
+    *count = bitmap_count(bits, block->info.rows);
     return 0;
 }
 
@@ -158,14 +156,12 @@ static int
 pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
 {
     uint32_t words = BITMAP_WORDS(block->info.rows);
-    uint32_t n = 0;
-    uint32_t *v;
+    uint32_t n, *v;
 
     *few = (struct block_rows){NULL, 0};
     if (wanted == NULL || block->mt != NULL)
         return 0;
-    for (uint32_t i = 0; i < words; i++)
-        n += (uint32_t)__builtin_popcountll(wanted[i]);
+    n = bitmap_count(wanted, block->info.rows);
     if (n >= block->info.rows / FEW_ROWS)
         return 0;
     v = block_alloc(block, n + 1, sizeof(*v));

@@ -70,6 +70,20 @@ bitmap_set(uint64_t *bits, uint32_t row)
     bits[row / 64] |= UINT64_C(1) << row % 64;
 }
 
+/* Without an instruction for it, counting a word is slow: most are 0 or full. */
+static inline uint32_t
+bitmap_count(const uint64_t *bits, uint32_t rows)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < BITMAP_WORDS(rows); i++) {
+        if (bits[i] != 0)
+            n += bits[i] == UINT64_MAX ? 64
+                : (uint32_t)__builtin_popcountll(bits[i]);
+    }
+    return n;
+}
+
 /* --- blocks --- */
 
 struct block_info {
