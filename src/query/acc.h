@@ -36,8 +36,16 @@ acc_group(const struct acc_rows *in, uint32_t row)
 
 struct acc;
 
+/* When add() may be called for each run of rows of one group. */
+enum acc_runs {
+    ACC_RUNS_NEVER = 0,
+    ACC_RUNS_PLAIN, /* no column is one of codes or texts */
+    ACC_RUNS_ALWAYS,
+};
+
 struct acc_ops {
     size_t size; /* of the accumulator's struct, which begins with acc */
+    enum acc_runs runs;
     int (*init)(struct acc *acc, struct err *err); /* NULL: nothing to do */
     /* Before any other call: makes room for so many groups. */
     int (*reserve)(struct acc *acc, uint32_t ngroups, struct err *err);

@@ -38,6 +38,8 @@ struct keys {
     struct keys_column *columns;
     struct hold_array row_ids;
     struct hold_array map;        /* code to number, in one chunk */
+    struct hold_array runs;       /* struct key_run */
+    struct sv *texts;             /* of one tuple */
 };
 
 /* by: ncolumns of them, or NULL. */
@@ -51,10 +53,20 @@ int keys_find(struct keys *keys, const struct sv *texts, uint32_t *id,
 /* The texts of a tuple; views into the hold. */
 void keys_texts(const struct keys *keys, uint32_t id, struct sv *texts);
 
-/* The tuple of each row: ids[row], or `one` for all when ids is NULL. */
+/* So many picked rows, one behind the other, are of one tuple. */
+struct key_run {
+    uint32_t n;
+    uint32_t id;
+};
+/*
+ * The tuple of each row: ids[row], or that of the runs in turn, or, without
+ * both, `one` for all.
+ */
 struct key_ids {
     const uint32_t *ids;
     uint32_t one;
+    uint32_t nruns; /* few for many rows; 0: there are none */
+    const struct key_run *runs;
 };
 struct keys_input {
     const struct column *columns; /* ncolumns */
@@ -62,9 +74,15 @@ struct keys_input {
     uint32_t nrows;               /* of the chunk */
     struct pool *pool;
 };
-/* Good until the next call. */
+/* Never gives runs alone.  Good until the next call. */
 int keys_map(struct keys *keys, const struct keys_input *input,
     struct key_ids *out, struct err *err) WARN_UNUSED;
+/* The same with runs, where rows with equal values stand together. */
+int keys_map_runs(struct keys *keys, const struct keys_input *input,
+    struct key_ids *out, struct err *err) WARN_UNUSED;
+/* Makes ids of runs, if there are none yet. */
+int keys_expand(struct keys *keys, const struct keys_input *input,
+    struct key_ids *ids, struct err *err) WARN_UNUSED;
 
 /*
  * Adds all tuples of another table: its number i is map[i] here; the map is

@@ -5,7 +5,7 @@
  */
 
 #include "core/base.h"
-#include "query/keys.h"
+#include "query/keys_runs.h"
 
 #include "core/assert.h"
 #include "core/num.h"
@@ -23,13 +23,6 @@ struct keys_column {
     struct hold_array texts; /* struct sv per code */
     struct keys distinct;    /* TEXTS: number is the code */
     bool has_distinct;
-};
-
-/* One column of a chunk: the text of a row is texts[codes[row]]. */
-struct codes {
-    uint32_t n;
-    const uint32_t *codes; /* NULL: all 0 */
-    const struct sv *texts;
 };
 
 void
@@ -56,6 +49,7 @@ keys_drop(struct keys *keys)
     hold_drop(hold, &keys->tuple_buf, 1);
     hold_drop(hold, &keys->row_ids, sizeof(uint32_t));
     hold_drop(hold, &keys->map, sizeof(uint32_t));
+    hold_drop(hold, &keys->runs, sizeof(struct key_run));
 }
 
 static bool
@@ -168,8 +162,8 @@ map_numbers(struct keys *keys, const struct keys_input *input,
 }
 
 /*
- * Codes by buckets of one width: all from the first to the last bucket, used
- * or not.  1: it has to be done row by row.
+ * Codes of numbers that are close together, or by buckets of one width: all
+ * from the first to the last, used or not.  1: it has to be done row by row.
  */
 static int
 code_steps(struct keys *keys, uint32_t k, const struct keys_input *input,
@@ -181,8 +175,8 @@ code_steps(struct keys *keys, uint32_t k, const struct keys_input *input,
     struct steps steps;
     char buf[BUCKET_TEXT_MAX];
 
-    if (!has_bucket(keys, k) ||
-        !steps_make(&steps, &keys->by[k], column, input->picks))
+    if (!steps_make(&steps, keys->by == NULL ? NULL : &keys->by[k], column,
+            input->picks))
         return 1;
     texts = pool_alloc(input->pool, steps.n * sizeof(*texts));
     if (texts == NULL)
@@ -192,7 +186,8 @@ code_steps(struct keys *keys, uint32_t k, const struct keys_input *input,
             column->kind == COLUMN_TIMES ? NUMBER_TIME : NUMBER_INT};
         struct sv text = {buf, 0};
 
-        number_text(keys, k, column, key, &text);
+        if (!steps.has_gaps || code < steps.n - 1)
+            number_text(keys, k, column, key, &text);
         texts[code].len = text.len;
         texts[code].ptr = pool_dup(input->pool, text.ptr, text.len);
         if (texts[code].ptr == NULL)
@@ -316,11 +311,13 @@ code_values(struct keys *keys, uint32_t k, const struct keys_input *input,
     return 0;
 }
 
+/* 1: as the only column, better without codes. */
 static int
 column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
     struct codes *out, struct err *err)
 {
     const struct column *column = &input->columns[k];
+    bool is_single = keys->ncolumns == 1;
     int got;
 
     if (column->kind <= COLUMN_CODES)
@@ -329,12 +326,28 @@ column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
             sizeof(uint32_t), err) != 0)
         return -1;
     if (column->kind == COLUMN_TEXTS)
-        return code_texts(keys, k, input, out, err);
+        return is_single ? 1 : code_texts(keys, k, input, out, err);
     got = code_steps(keys, k, input, out, err);
-    return got <= 0 ? got : code_numbers(keys, k, input, out, err);
+    if (got <= 0 || is_single)
+        return got;
+    return code_numbers(keys, k, input, out, err);
 }
 
 /* --- tuples --- */
+
+int
+keys_find_row(struct keys *keys, const struct codes *columns, uint32_t row,
+    uint32_t *id, struct err *err)
+{
+    struct sv *texts = keys->texts;
+
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        const struct codes *c = &columns[k];
+
+        texts[k] = c->texts[c->codes == NULL ? 0 : c->codes[row]];
+    }
+    return keys_find(keys, texts, id, err);
+}
 
 /* Numbers of the rows by code; a tuple is looked up once per code. */
 static int
@@ -342,29 +355,18 @@ map_codes(struct keys *keys, const struct keys_input *input,
     const struct codes *columns, const struct codes *tuple, struct err *err)
 {
     uint32_t *ids = keys->row_ids.items, *map;
-    uint32_t n = tuple->codes == NULL ? 1 : input->picks->n;
-    struct sv *texts;
 
-    texts = pool_alloc(input->pool, keys->ncolumns * sizeof(*texts));
-    if (texts == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
     if (hold_grow(keys->hold, &keys->map, tuple->n, sizeof(*map), err) != 0)
         return -1;
     map = keys->map.items;
     memset(map, 0xff, tuple->n * sizeof(*map));
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < input->picks->n; i++) {
         uint32_t row = picks_row(input->picks, i);
-        uint32_t *id = &map[tuple->codes == NULL ? 0 : tuple->codes[row]];
+        uint32_t *id = &map[tuple->codes[row]];
 
-        if (UNLIKELY(*id == KEYS_NONE)) {
-            for (uint32_t k = 0; k < keys->ncolumns; k++) {
-                const struct codes *c = &columns[k];
-
-                texts[k] = c->texts[c->codes == NULL ? 0 : c->codes[row]];
-            }
-            if (keys_find(keys, texts, id, err) != 0)
-                return -1;
-        }
+        if (UNLIKELY(*id == KEYS_NONE) &&
+            keys_find_row(keys, columns, row, id, err) != 0)
+            return -1;
         ids[row] = *id;
     }
     return 0;
@@ -409,38 +411,45 @@ combine(struct keys *keys, const struct keys_input *input,
     return 0;
 }
 
+/* Memory of the columns, once. */
+static int
+columns_make(struct keys *keys, struct err *err)
+{
+    if (keys->columns != NULL)
+        return 0;
+    keys->texts = hold_alloc(keys->hold,
+        keys->ncolumns * sizeof(*keys->texts), err);
+    keys->columns = keys->texts == NULL ? NULL : hold_alloc(keys->hold,
+        keys->ncolumns * sizeof(*keys->columns), err);
+    if (keys->columns == NULL)
+        return -1;
+    memset(keys->columns, 0, keys->ncolumns * sizeof(*keys->columns));
+    for (uint32_t k = 0; k < keys->ncolumns; k++)
+        dict_init(&keys->columns[k].numbers, keys->hold);
+    return 0;
+}
+
+/* Runs, or one tuple for all, or the tuple of each row. */
 static int
 map_tuples(struct keys *keys, const struct keys_input *input,
-    struct key_ids *out, struct err *err)
+    const struct codes *columns, struct key_ids *out, struct err *err)
 {
-    struct codes *columns = pool_alloc(input->pool,
-        keys->ncolumns * sizeof(*columns) + 1);
     struct codes tuple = {1, NULL, NULL};
 
-    if (columns == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    if (keys->columns == NULL) {
-        keys->columns = hold_alloc(keys->hold,
-            keys->ncolumns * sizeof(*keys->columns), err);
-        if (keys->columns == NULL)
-            return -1;
-        memset(keys->columns, 0, keys->ncolumns * sizeof(*keys->columns));
-        for (uint32_t k = 0; k < keys->ncolumns; k++)
-            dict_init(&keys->columns[k].numbers, keys->hold);
-    }
-    for (uint32_t k = 0; k < keys->ncolumns; k++) {
-        if (column_codes(keys, k, input, &columns[k], err) != 0 ||
-            combine(keys, input, &tuple, &columns[k], err) != 0)
-            return -1;
-    }
-    if (map_codes(keys, input, columns, &tuple, err) != 0)
+    if (keys_find_runs(keys, input, columns, out, err) != 0)
         return -1;
-    out->ids = keys->row_ids.items;
-    if (tuple.codes == NULL) {
-        out->one = out->ids[picks_row(input->picks, 0)];
-        out->ids = NULL;
+    if (out->nruns > 0)
+        return 0;
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        if (combine(keys, input, &tuple, &columns[k], err) != 0)
+            return -1;
     }
-    return 0;
+    if (tuple.codes != NULL) {
+        out->ids = keys->row_ids.items;
+        return map_codes(keys, input, columns, &tuple, err);
+    }
+    return keys_find_row(keys, columns, picks_row(input->picks, 0),
+        &out->one, err);
 }
 
 static int
@@ -466,23 +475,47 @@ map_texts(struct keys *keys, const struct keys_input *input, uint32_t *ids,
     return 0;
 }
 
+/* One column whose values are looked up as they are. */
+static int
+map_values(struct keys *keys, const struct keys_input *input,
+    struct key_ids *out, struct err *err)
+{
+    uint32_t *ids = keys->row_ids.items;
+
+    out->ids = ids;
+    return input->columns[0].kind == COLUMN_TEXTS
+        ? map_texts(keys, input, ids, err)
+        : map_numbers(keys, input, ids, err);
+}
+
+int
+keys_map_runs(struct keys *keys, const struct keys_input *input,
+    struct key_ids *out, struct err *err)
+{
+    struct codes *columns;
+
+    *out = (struct key_ids){NULL, KEYS_NONE, 0, NULL};
+    if (keys->ncolumns == 0) /* one tuple, of nothing */
+        return keys_find(keys, NULL, &out->one, err);
+    columns = pool_alloc(input->pool, keys->ncolumns * sizeof(*columns));
+    if (columns == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    if (columns_make(keys, err) != 0 || hold_grow(keys->hold, &keys->row_ids,
+            input->nrows, sizeof(uint32_t), err) != 0)
+        return -1;
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        int got = column_codes(keys, k, input, &columns[k], err);
+
+        if (got != 0)
+            return got < 0 ? -1 : map_values(keys, input, out, err);
+    }
+    return map_tuples(keys, input, columns, out, err);
+}
+
 int
 keys_map(struct keys *keys, const struct keys_input *input,
     struct key_ids *out, struct err *err)
 {
-    const struct column *column = &input->columns[0];
-
-    *out = (struct key_ids){NULL, KEYS_NONE};
-    if (keys->ncolumns == 0) /* one tuple, of nothing */
-        return keys_find(keys, NULL, &out->one, err);
-    if (hold_grow(keys->hold, &keys->row_ids, input->nrows,
-            sizeof(uint32_t), err) != 0)
-        return -1;
-    out->ids = keys->row_ids.items;
-    if (keys->ncolumns == 1 && column_is_numbers(column) &&
-        !has_bucket(keys, 0))
-        return map_numbers(keys, input, keys->row_ids.items, err);
-    if (keys->ncolumns == 1 && column->kind == COLUMN_TEXTS)
-        return map_texts(keys, input, keys->row_ids.items, err);
-    return map_tuples(keys, input, out, err);
+    return keys_map_runs(keys, input, out, err) != 0 ? -1
+        : keys_expand(keys, input, out, err);
 }

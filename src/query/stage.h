@@ -58,17 +58,18 @@ int needed_add(struct needed *needed, const struct field_pattern *pattern,
     struct pool *pool) WARN_UNUSED;
 
 /*
- * Which rows of a chunk a stage works on: row i of n is index[i], or i itself
- * when index is NULL (all rows are selected).
+ * Which rows of a chunk a stage works on: row i of n is index[i], or
+ * first + i when index is NULL (all rows are selected).
  */
 struct picks {
     uint32_t n;
     const uint32_t *index;
+    uint32_t first; /* not 0 for a part of the rows only */
 };
 static inline uint32_t
 picks_row(const struct picks *picks, uint32_t i)
 {
-    return picks->index == NULL ? i : picks->index[i];
+    return picks->index == NULL ? picks->first + i : picks->index[i];
 }
 /* In rows->pool. */
 int picks_make(struct picks *out, const struct rows *rows, struct err *err)

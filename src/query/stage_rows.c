@@ -13,7 +13,7 @@ picks_make(struct picks *out, const struct rows *rows, struct err *err)
     uint32_t *index;
     uint32_t n = 0;
 
-    *out = (struct picks){rows->nselected, NULL};
+    *out = (struct picks){rows->nselected, NULL, 0};
     if (rows->nselected == rows->n)
         return 0;
     index = pool_alloc(rows->pool, rows->nselected * sizeof(*index) + 1);

@@ -236,28 +236,74 @@ pick(struct rows *rows, const struct filter *filter, struct picks *out,
     return result;
 }
 
+static bool
+takes_runs(const struct acc *acc, const struct acc_rows *in)
+{
+    bool is_plain = true;
+
+    for (uint32_t i = 0; i < in->ncolumns; i++)
+        is_plain &= in->columns[i].kind != COLUMN_CODES &&
+            in->columns[i].kind != COLUMN_TEXTS;
+    return acc->ops->runs == ACC_RUNS_ALWAYS ||
+        (acc->ops->runs == ACC_RUNS_PLAIN && is_plain);
+}
+
+/* Run by run: each is of one group. */
+static int
+add_runs(struct acc *acc, const struct acc_rows *all,
+    const struct key_ids *ids, struct err *err)
+{
+    struct acc_rows in = *all;
+    const uint32_t *index = all->picks.index;
+    uint32_t at = 0;
+
+    in.groups = NULL;
+    for (uint32_t i = 0; i < ids->nruns; i++) {
+        const struct key_run *run = &ids->runs[i];
+
+        in.one = run->id;
+        in.picks = (struct picks){
+            run->n, index == NULL ? NULL : index + at, at
+        };
+        if (acc->ops->add(acc, &in, err) != 0)
+            return -1;
+        at += run->n;
+    }
+    return 0;
+}
+
 static int
 add_rows(struct stats_lane *lane, const struct chunk *chunk,
-    struct acc_rows *in, struct err *err)
+    struct acc_rows *in, struct key_ids *ids, struct err *err)
 {
+    struct keys_input input = {
+        chunk->by, &in->picks, in->nrows, in->pool
+    };
     struct picks all = in->picks;
+    int result = 0;
 
-    for (uint32_t i = 0; lane->accs[i] != NULL; i++) {
+    for (uint32_t i = 0; lane->accs[i] != NULL && result == 0; i++) {
         struct acc *acc = lane->accs[i];
         const struct filter *filter = acc->fn->filter;
+        bool has_filter = filter != NULL && filter->kind != FILTER_ALL;
 
         in->picks = all;
-        if (filter != NULL && filter->kind != FILTER_ALL &&
-            pick(chunk->rows, filter, &in->picks, err) != 0)
-            return -1;
         in->columns = chunk->args[i];
         in->ncolumns = chunk->nargs[i];
         if (acc_reserve(acc, in->ngroups, err) != 0)
             return -1;
-        if (in->picks.n > 0 && acc->ops->add(acc, in, err) != 0)
+        if (ids->nruns > 0 && !has_filter && takes_runs(acc, in)) {
+            result = add_runs(acc, in, ids, err);
+            continue;
+        }
+        if (keys_expand(&lane->keys, &input, ids, err) != 0 || (has_filter &&
+            pick(chunk->rows, filter, &in->picks, err) != 0))
             return -1;
+        in->groups = ids->ids;
+        if (in->picks.n > 0)
+            result = acc->ops->add(acc, in, err);
     }
-    return 0;
+    return result;
 }
 
 static int
@@ -278,12 +324,11 @@ stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
         picks_make(&in.picks, rows, err) != 0)
         return -1;
     input = (struct keys_input){chunk.by, &in.picks, rows->n, rows->pool};
-    if (keys_map(&lane->keys, &input, &ids, err) != 0)
+    if (keys_map_runs(&lane->keys, &input, &ids, err) != 0)
         return -1;
-    in.groups = ids.ids;
     in.one = ids.one;
     in.ngroups = lane->keys.count;
-    return add_rows(lane, &chunk, &in, err);
+    return add_rows(lane, &chunk, &in, &ids, err);
 }
 
 /* --- results --- */

@@ -61,6 +61,10 @@ count_hits(struct uniq_lane *lane, const struct key_ids *ids,
             err) != 0)
         return -1;
     hits = lane->hits.items;
+    for (uint32_t i = 0; i < ids->nruns; i++) {
+        if (ids->runs[i].id != KEYS_NONE)
+            hits[ids->runs[i].id] += ids->runs[i].n;
+    }
     if (ids->ids == NULL) {
         if (ids->one != KEYS_NONE)
             hits[ids->one] += picks->n;
@@ -105,7 +109,7 @@ uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
         columns[i] = *column;
     }
     input = (struct keys_input){columns, &picks, rows->n, rows->pool};
-    if (keys_map(&lane->keys, &input, &ids, err) != 0 ||
+    if (keys_map_runs(&lane->keys, &input, &ids, err) != 0 ||
         count_hits(lane, &ids, &picks, err) != 0)
         return -1;
     /* Without hits N tuples are enough, whoever has them. */

@@ -33,6 +33,7 @@ count_rows(uint64_t *counts, const struct acc_rows *in)
     if (groups == NULL) {
         counts[in->one] += in->picks.n;
     } else if (index == NULL) {
+        groups += in->picks.first;
         for (uint32_t i = 0; i < in->picks.n; i++)
             counts[groups[i]]++;
     } else {
@@ -101,6 +102,7 @@ count_free(struct acc *acc)
 
 const struct acc_ops acc_count = {
     .size = sizeof(struct count),
+    .runs = ACC_RUNS_ALWAYS,
     .reserve = count_reserve,
     .add = count_add,
     .merge = count_merge,
@@ -134,25 +136,38 @@ total_add(struct total *total, double v)
     total->n++;
 }
 
+/* Exact for the rows of a chunk, in whatever order. */
+static double
+sum_of(const int64_t *ints, const struct picks *picks)
+{
+    __extension__ __int128 sum = 0;
+
+    if (picks->index == NULL) {
+        for (uint32_t i = 0; i < picks->n; i++)
+            sum += ints[picks->first + i];
+    } else {
+        for (uint32_t i = 0; i < picks->n; i++)
+            sum += ints[picks->index[i]];
+    }
+    return (double)sum;
+}
+
 /* Whole numbers of all rows; most queries. */
 static void
 sum_ints(struct total *totals, const struct acc_rows *in,
     const int64_t *ints)
 {
-    const uint32_t *groups = in->groups, *index = in->picks.index;
+    const uint32_t *groups = in->groups;
 
     if (groups == NULL) {
-        struct total one = totals[in->one];
+        totals[in->one].sum += sum_of(ints, &in->picks);
+        totals[in->one].n += in->picks.n;
+        return;
+    }
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
 
-        for (uint32_t i = 0; i < in->picks.n; i++)
-            total_add(&one, (double)ints[picks_row(&in->picks, i)]);
-        totals[in->one] = one;
-    } else if (index == NULL) {
-        for (uint32_t i = 0; i < in->picks.n; i++)
-            total_add(&totals[groups[i]], (double)ints[i]);
-    } else {
-        for (uint32_t i = 0; i < in->picks.n; i++)
-            total_add(&totals[groups[index[i]]], (double)ints[index[i]]);
+        total_add(&totals[groups[row]], (double)ints[row]);
     }
 }
 
@@ -287,6 +302,7 @@ sum_free(struct acc *acc)
 
 const struct acc_ops acc_sum = {
     .size = sizeof(struct sum),
+    .runs = ACC_RUNS_PLAIN,
     .reserve = sum_reserve,
     .add = sum_add,
     .merge = sum_merge,

@@ -83,7 +83,22 @@ offer(struct acc *acc, struct extreme *extreme, const struct atom *atom,
     return replace(acc, extreme, atom, err);
 }
 
-/* INTS and TIMES of all rows. */
+/* INTS and TIMES of all rows; one group, then many. */
+static int64_t
+least_of(const int64_t *ints, int64_t flip, const struct picks *picks)
+{
+    int64_t least = INT64_MAX;
+
+    if (picks->index == NULL) {
+        for (uint32_t i = 0; i < picks->n; i++)
+            least = MIN(least, ints[picks->first + i] ^ flip);
+    } else {
+        for (uint32_t i = 0; i < picks->n; i++)
+            least = MIN(least, ints[picks->index[i]] ^ flip);
+    }
+    return least;
+}
+
 static int
 add_ints(struct acc *acc, const struct acc_rows *in,
     const struct column *column, struct err *err)
@@ -93,9 +108,15 @@ add_ints(struct acc *acc, const struct acc_rows *in,
     /* Complementing turns max into min. */
     int64_t flip = acc->fn->kind == STATS_MIN ? 0 : -1;
 
+    if (in->groups == NULL) {
+        int64_t v = least_of(column->ints, flip, &in->picks) ^ flip;
+
+        return offer(acc, &extremes[in->one], &(struct atom){
+            tag, v, {NULL, 0}}, err);
+    }
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
-        struct extreme *extreme = &extremes[acc_group(in, row)];
+        struct extreme *extreme = &extremes[in->groups[row]];
         int64_t v = column->ints[row];
 
         if (LIKELY(extreme->is_set && extreme->atom.tag == tag)) {
@@ -217,6 +238,7 @@ minmax_free(struct acc *acc)
 
 const struct acc_ops acc_minmax = {
     .size = sizeof(struct minmax),
+    .runs = ACC_RUNS_PLAIN,
     .reserve = minmax_reserve,
     .add = minmax_add,
     .merge = minmax_merge,

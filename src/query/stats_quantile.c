@@ -494,6 +494,7 @@ quantile_free(struct acc *acc)
 
 const struct acc_ops acc_quantile = {
     .size = sizeof(struct quantile),
+    .runs = ACC_RUNS_ALWAYS,
     .init = quantile_init,
     .reserve = quantile_reserve,
     .add = quantile_add,

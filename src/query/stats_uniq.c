@@ -420,6 +420,7 @@ uniq_free(struct acc *acc)
 
 const struct acc_ops acc_count_uniq = {
     .size = sizeof(struct uniq),
+    .runs = ACC_RUNS_PLAIN,
     .init = uniq_init,
     .reserve = uniq_reserve,
     .add = count_uniq_add,

@@ -14,11 +14,12 @@ struct range {
 };
 
 static struct range
-range_of(const int64_t *ints, const struct picks *picks)
+range_of(const struct column *column, const struct picks *picks)
 {
     struct range range = {INT64_MAX, INT64_MIN};
+    const int64_t *ints = column->ints;
 
-    if (picks->index == NULL) {
+    if (picks->index == NULL && column->present == NULL) {
         for (uint32_t row = 0; row < picks->n; row++) {
             range.min = MIN(range.min, ints[row]);
             range.max = MAX(range.max, ints[row]);
@@ -26,10 +27,12 @@ range_of(const int64_t *ints, const struct picks *picks)
         return range;
     }
     for (uint32_t i = 0; i < picks->n; i++) {
-        int64_t v = ints[picks->index[i]];
+        uint32_t row = picks_row(picks, i);
 
-        range.min = MIN(range.min, v);
-        range.max = MAX(range.max, v);
+        if (column->present != NULL && !bitmap_has(column->present, row))
+            continue;
+        range.min = MIN(range.min, ints[row]);
+        range.max = MAX(range.max, ints[row]);
     }
     return range;
 }
@@ -42,23 +45,26 @@ steps_make(struct steps *out, const struct stats_by *by,
     struct range range;
     uint64_t n;
 
-    if (!is_time && (column->kind != COLUMN_INTS || column->present != NULL))
+    if (!is_time && column->kind != COLUMN_INTS)
         return false;
-    if (bucket_is_none(by) || !bucket_is_whole(by))
+    if (by != NULL && bucket_is_none(by))
+        by = NULL;
+    out->width = by == NULL ? 1 : bucket_width(by);
+    if (out->width < 1 || out->width > VALUE_MAX)
         return false;
-    out->width = bucket_width(by);
-    if (out->width <= 1 || out->width > VALUE_MAX)
+    range = range_of(column, picks);
+    if (range.min < -VALUE_MAX || range.max > VALUE_MAX ||
+        range.min > range.max)
         return false;
-    range = range_of(column->ints, picks);
-    if (range.min < -VALUE_MAX || range.max > VALUE_MAX)
-        return false;
-    out->base = is_time ? bucket_time(by, range.min)
+    out->base = by == NULL ? range.min : is_time ? bucket_time(by, range.min)
         : bucket_int(by, range.min);
     if (out->base > range.min || range.min - out->base >= out->width)
         return false;
-    n = (uint64_t)(range.max - out->base) / (uint64_t)out->width + 1;
+    out->has_gaps = !is_time && column->present != NULL;
+    n = (uint64_t)(range.max - out->base) / (uint64_t)out->width + 1 +
+        out->has_gaps;
     out->n = (uint32_t)MIN(n, (uint64_t)UINT32_MAX);
-    return n <= STEPS_MAX;
+    return n <= MIN(STEPS_MAX, MAX(picks->n, 2u));
 }
 
 /* The quotient of doubles is at most one beside the exact one. */
@@ -82,6 +88,11 @@ steps_codes(const struct steps *steps, const struct column *column,
     for (uint32_t i = 0; i < picks->n; i++) {
         uint32_t row = picks_row(picks, i);
 
-        codes[row] = step_of(steps, inverse, ints[row]);
+        if (steps->has_gaps && !bitmap_has(column->present, row))
+            codes[row] = steps->n - 1;
+        else if (steps->width == 1)
+            codes[row] = (uint32_t)(ints[row] - steps->base);
+        else
+            codes[row] = step_of(steps, inverse, ints[row]);
     }
 }

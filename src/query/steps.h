@@ -3,6 +3,7 @@
 /*
  * Buckets of one width for the numbers of a chunk: as codes that count the
  * buckets from the least value's, so that a row costs a multiplication.
+ * Without buckets each number is one of width 1.
  */
 
 #ifndef SPOOR_QUERY_STEPS_H
@@ -18,12 +19,13 @@
 struct steps {
     int64_t base; /* start of bucket 0 */
     int64_t width;
-    uint32_t n;
+    uint32_t n;     /* codes */
+    bool has_gaps;  /* the last code is that of rows without a number */
 };
 
 /*
- * False when the buckets have no width (months, fractions), the column has
- * rows without a number, or there are too many buckets.
+ * False when the buckets have no width (months, fractions), or there are too
+ * many of them for a chunk or for so few rows.  by may be NULL.
  */
 bool steps_make(struct steps *out, const struct stats_by *by,
     const struct column *column, const struct picks *picks);

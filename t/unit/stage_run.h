@@ -47,6 +47,7 @@ texts_are(const struct sv *texts, uint32_t n, enum column_kind kind,
     for (uint32_t i = 0; i < n; i++) {
         struct atom atom = atom_from_text(texts[i]);
         uint64_t number;
+        bool is_zero;
         char buf[24];
 
         switch (kind) {
@@ -76,10 +77,15 @@ texts_are(const struct sv *texts, uint32_t n, enum column_kind kind,
                 break;
             if (texts[i].len != 2 * width)
                 return false;
+            is_zero = true;
             for (uint32_t k = 0; k < texts[i].len; k++) {
                 if (strchr("0123456789abcdef", texts[i].ptr[k]) == NULL)
                     return false;
+                is_zero &= texts[i].ptr[k] == '0';
             }
+            /* That would stand for "". */
+            if (is_zero)
+                return false;
             break;
         default:
             break;

@@ -70,13 +70,18 @@ static void
 random_table(struct table *table, uint32_t nrows, uint64_t *random,
     struct pool *pool)
 {
+    bool has_runs = stage_random(random) % 2 == 0;
+
     *table = (struct table){.ncolumns = RANDOM_COLUMNS, .nrows = nrows};
     memcpy(table->names, random_names, sizeof(random_names));
     table->cells = pool_alloc(pool,
         (nrows * RANDOM_COLUMNS + 1) * sizeof(struct sv));
-    /* Kinds of values change with the rows, so that chunks differ. */
-    for (uint32_t i = 0; i < nrows * RANDOM_COLUMNS; i++)
-        table->cells[i] = random_text(i % RANDOM_COLUMNS, random, pool);
+    for (uint32_t i = 0; i < nrows * RANDOM_COLUMNS; i++) {
+        if (has_runs && i >= RANDOM_COLUMNS && stage_random(random) % 50 != 0)
+            table->cells[i] = table->cells[i - RANDOM_COLUMNS];
+        else
+            table->cells[i] = random_text(i % RANDOM_COLUMNS, random, pool);
+    }
 }
 
 /* The values of one group. */
