@@ -139,7 +139,8 @@ static int
 run_column(struct rows *rows, const struct predicate *predicate,
     const uint64_t *in, uint64_t *out, struct err *err)
 {
-    struct column_rows column_rows = {NULL, in, rows->n, rows->pool};
+    struct column_rows column_rows = {NULL, in, rows->n, rows->pool,
+        rows->run};
 
     if (rows_column(rows, predicate->field, &column_rows.column, err) != 0)
         return -1;

@@ -67,6 +67,7 @@ struct column_rows {
     const uint64_t *in;
     uint32_t n;
     struct pool *pool;
+    const struct query_run *run;
 };
 int predicate_run(const struct predicate *predicate,
     const struct column_rows *rows, uint64_t *out, struct err *err)
@@ -76,6 +77,9 @@ int predicate_ask(const struct predicate *predicate, struct sv text,
     struct err *err) WARN_UNUSED;
 int predicate_run_codes(const struct predicate *predicate,
     const struct column_rows *rows, uint64_t *out, struct err *err)
+    WARN_UNUSED;
+/* Asking takes long, so at least for each 64 texts: is the query still on? */
+int column_rows_poll(const struct column_rows *rows, struct err *err)
     WARN_UNUSED;
 
 /*

@@ -25,11 +25,14 @@ struct verdict {
 };
 
 static int
-ask_all(const struct predicate *predicate, const struct column *column,
+ask_all(const struct predicate *predicate, const struct column_rows *rows,
     struct verdict *out, struct err *err)
 {
+    const struct column *column = rows->column;
+
     for (uint32_t code = 0; code < column->nvalues; code++) {
-        int matches = predicate_ask(predicate, column->values[code], err);
+        int matches = code % 64 == 0 && column_rows_poll(rows, err) != 0 ? -1
+            : predicate_ask(predicate, column->values[code], err);
 
         if (matches < 0)
             return -1;
@@ -87,7 +90,7 @@ run_few(const struct predicate *predicate, const struct column_rows *rows,
     verdict.passes = pool_alloc(rows->pool, column->nvalues + 1);
     if (verdict.passes == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
-    if (ask_all(predicate, column, &verdict, err) != 0)
+    if (ask_all(predicate, rows, &verdict, err) != 0)
         return -1;
     for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
         const uint32_t *codes = column->codes + (size_t)word * 64;
@@ -116,6 +119,8 @@ ask_word(const struct predicate *predicate, const struct column_rows *rows,
 {
     const struct column *column = rows->column;
 
+    if (rows->in[word] != 0 && column_rows_poll(rows, err) != 0)
+        return -1;
     for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
         uint32_t code =
             column->codes[word * 64 + (uint32_t)__builtin_ctzll(bits)];

@@ -13,6 +13,7 @@
 
 #include "core/enc.h"
 #include "core/num.h"
+#include "query/pipe.h"
 
 int
 predicate_ask(const struct predicate *predicate, struct sv text,
@@ -21,6 +22,12 @@ predicate_ask(const struct predicate *predicate, struct sv text,
     return predicate->tag != NULL
         ? stream_tag_matches(predicate->tag, text, err)
         : filter_match_text(predicate->filter, text, err);
+}
+
+int
+column_rows_poll(const struct column_rows *rows, struct err *err)
+{
+    return rows->run == NULL ? 0 : run_poll(rows->run, err);
 }
 
 static void
@@ -217,6 +224,8 @@ run_texts(const struct predicate *predicate, const struct column_rows *rows,
     for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
         uint64_t hits = 0;
 
+        if (rows->in[word] != 0 && column_rows_poll(rows, err) != 0)
+            return -1;
         for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
             uint32_t i = (uint32_t)__builtin_ctzll(bits);
             char buf[COLUMN_TEXT_MAX];

@@ -22,11 +22,14 @@
 #define ROWS_MAX BLOCK_ROWS_MAX
 #define ROWS_CHUNK 1024u
 
+struct query_run;
+
 struct rows {
     uint32_t n;             /* rows, selected or not */
     uint32_t nselected;
     const uint64_t *selected; /* BITMAP_WORDS(n) words */
     struct pool *pool;      /* of the chunk: scratch for the pipes, too */
+    const struct query_run *run; /* that may end them early; NULL: none */
 
     /*
      * With a block: columns are loaded by name; `columns` holds those

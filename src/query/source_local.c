@@ -93,6 +93,7 @@ block_read(struct work *work, unsigned lane, struct block *block,
         !filter_may_match(plan->filter, block))
         return 0;
     rows_init_block(&rows, block, info->rows, pool);
+    rows.run = plan->run;
     if (select_rows(plan, block, &rows, err) != 0)
         return -1;
     metric_add(METRIC_QUERY_BLOCKS, 1);

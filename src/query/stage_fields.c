@@ -213,6 +213,7 @@ take_over(const struct stage_fields *mine, struct rows *rows,
     const struct places *places, struct rows *out, struct err *err)
 {
     rows_init(out, rows->n, rows->pool);
+    out->run = rows->run;
     if (out->n != rows->n)
         return no_memory(err);
     out->selected = rows->selected;

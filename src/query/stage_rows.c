@@ -125,6 +125,7 @@ emit_end(struct emit *emit, struct err *err)
     if (emit->n == 0 || emit->is_done)
         return 0;
     rows_init(&rows, emit->n, emit->pool);
+    rows.run = emit->next->run;
     for (uint32_t i = 0; i < emit->ncolumns; i++) {
         struct column column = {
             .name = emit->names[i],
