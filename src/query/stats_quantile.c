@@ -49,13 +49,19 @@ struct quantile {
 /* The same rows in the same order give the same answer. */
 #define RANDOM_SEED 0x9e3779b97f4a7c15u
 
-static inline uint32_t
-next_random(struct quantile *q)
+static inline uint64_t
+next_random64(struct quantile *q)
 {
     q->random ^= q->random >> 12;
     q->random ^= q->random << 25;
     q->random ^= q->random >> 27;
-    return (uint32_t)(q->random * 0x2545f4914f6cdd1du >> 32);
+    return q->random * 0x2545f4914f6cdd1du;
+}
+
+static inline uint32_t
+next_random(struct quantile *q)
+{
+    return (uint32_t)(next_random64(q) >> 32);
 }
 
 static int
@@ -146,10 +152,13 @@ static void
 samples_halve(struct quantile *q, struct samples *samples)
 {
     uint32_t n = samples->n / 2;
+    uint64_t bits = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t from = 2 * i + (next_random(q) & 1);
+        uint32_t from;
 
+        bits = i % 32 == 0 ? next_random64(q) >> 32 : bits >> 1;
+        from = 2 * i + (uint32_t)(bits & 1);
         samples->v[i] = samples->v[from];
         if (samples->tags != NULL)
             samples->tags[i] = samples->tags[from];
@@ -220,6 +229,62 @@ take(struct quantile *q, const struct column *column, uint32_t row,
     return 0;
 }
 
+/* The first values of a group, as long as each is kept; how many. */
+static int
+add_first(struct quantile *q, struct samples *samples,
+    const int64_t *ints, const struct picks *picks, struct err *err)
+{
+    /* The last one that has room begins the sampling. */
+    uint32_t n = MIN(picks->n, q->max - 1 - samples->n);
+
+    if (samples->n + n > samples->cap &&
+        samples_grow(&q->acc, samples, samples->n + n, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        samples->v[samples->n + i] = ints[picks_row(picks, i)];
+    samples->n += n;
+    return (int)n;
+}
+
+/* Values of a group that is sampled. */
+static uint32_t
+add_sampled(struct quantile *q, struct samples *samples,
+    const int64_t *ints, const struct picks *picks, uint32_t at)
+{
+    uint32_t left = ((uint32_t *)q->left.items)[samples -
+        (struct samples *)q->groups.items];
+
+    while (left <= picks->n - at) {
+        at += left;
+        samples->v[samples->n++] = ints[picks_row(picks, at - 1)];
+        left = next_left(q, samples);
+    }
+    return left - (picks->n - at);
+}
+
+/* Whole numbers of all rows, in one group: most queries. */
+static int
+add_ints_of_one(struct quantile *q, const struct acc_rows *in,
+    const int64_t *ints, struct err *err)
+{
+    struct samples *samples = &((struct samples *)q->groups.items)[in->one];
+    uint32_t *left = &((uint32_t *)q->left.items)[in->one];
+    int at = 0;
+
+    if (samples->shift == 0) {
+        at = add_first(q, samples, ints, &in->picks, err);
+        if (at < 0)
+            return -1;
+        if ((uint32_t)at == in->picks.n)
+            return 0;
+        if (samples->n == samples->cap &&
+            samples_grow(&q->acc, samples, samples->n + 1, err) != 0)
+            return -1;
+    }
+    *left = add_sampled(q, samples, ints, &in->picks, (uint32_t)at);
+    return 0;
+}
+
 static int
 add_one_group(struct quantile *q, const struct acc_rows *in,
     const struct column *column, struct err *err)
@@ -227,6 +292,9 @@ add_one_group(struct quantile *q, const struct acc_rows *in,
     uint32_t *left = &((uint32_t *)q->left.items)[in->one];
     uint32_t at = 0;
 
+    if (column->kind == COLUMN_INTS && column->present == NULL &&
+        ((struct samples *)q->groups.items)[in->one].tags == NULL)
+        return add_ints_of_one(q, in, column->ints, err);
     while (*left <= in->picks.n - at) {
         at += *left;
         if (take(q, column, picks_row(&in->picks, at - 1), in->one,
@@ -303,6 +371,12 @@ samples_append(struct quantile *q, struct samples *to,
     if (to->n + add->n > to->cap &&
         samples_grow(&q->acc, to, to->n + add->n, err) != 0)
         return -1;
+    if (to->tags == NULL && add->tags == NULL) {
+        if (add->n > 0)
+            memcpy(to->v + to->n, add->v, add->n * sizeof(*to->v));
+        to->n += add->n;
+        return 0;
+    }
     for (uint32_t i = 0; i < add->n; i++) {
         struct atom atom = {ATOM_INT, add->v[i], {NULL, 0}};
 
