@@ -84,6 +84,7 @@ struct code_states {
     uint8_t *state;
     uint64_t *seen; /* NULL: not kept */
     uint32_t nvalues;
+    uint32_t first; /* group, the only one when all rows are of one */
 };
 int code_states_make(struct code_states *out, const struct column *column,
     const struct acc_rows *in, struct err *err) WARN_UNUSED;
@@ -91,7 +92,7 @@ int code_states_make(struct code_states *out, const struct column *column,
 static inline bool
 code_states_seen(struct code_states *states, uint32_t group, uint32_t code)
 {
-    size_t bit = (size_t)group * states->nvalues + code;
+    size_t bit = (size_t)(group - states->first) * states->nvalues + code;
     uint64_t mask = UINT64_C(1) << bit % 64;
 
     if (states->seen == NULL)

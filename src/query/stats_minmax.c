@@ -25,8 +25,10 @@ int
 code_states_make(struct code_states *out, const struct column *column,
     const struct acc_rows *in, struct err *err)
 {
-    uint64_t pairs = (uint64_t)in->ngroups * column->nvalues;
+    uint64_t ngroups = in->groups == NULL ? 1 : in->ngroups;
+    uint64_t pairs = ngroups * column->nvalues;
 
+    out->first = in->groups == NULL ? in->one : 0;
     out->nvalues = column->nvalues;
     out->seen = NULL;
     out->state = pool_zalloc(in->pool, column->nvalues + 1);

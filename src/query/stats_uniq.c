@@ -235,30 +235,75 @@ add_numbers_at_once(struct acc *acc, const struct acc_rows *in,
     return id_set_add_many(set, keys, n, acc->hold, err);
 }
 
+/* A text or tuple by its number. */
+static int
+put_id(struct acc *acc, uint32_t group, uint32_t id, struct err *err)
+{
+    struct text_value value;
+
+    if (value_of_id((struct uniq *)acc, id, &value, err) != 0)
+        return -1;
+    return put(acc, &sets_of(acc)[group], value.key, value.is_id16, err);
+}
+
+/* A code is looked at once in each group, if so much can be remembered. */
+static int
+add_codes(struct acc *acc, const struct acc_rows *in,
+    const struct column *column, struct err *err)
+{
+    struct uniq *uniq = (struct uniq *)acc;
+    uint32_t *ids = pool_alloc(in->pool, column->nvalues * sizeof(*ids) + 1);
+    uint32_t last = KEYS_NONE, last_group = KEYS_NONE;
+    struct code_states states;
+
+    if (ids == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    if (code_states_make(&states, column, in, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        uint32_t group = acc_group(in, row), code = column->codes[row];
+
+        if (code_states_seen(&states, group, code) ||
+            (code == last && group == last_group))
+            continue;
+        last = code;
+        last_group = group;
+        if (states.state[code] == 0) {
+            states.state[code] = 1;
+            if (keys_find(&uniq->texts, &column->values[code], &ids[code],
+                    err) != 0)
+                return -1;
+        }
+        if (put_id(acc, group, ids[code], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 add_texts(struct acc *acc, const struct acc_rows *in,
     const struct column *columns, struct err *err)
 {
     struct uniq *uniq = (struct uniq *)acc;
-    struct value_sets *sets = sets_of(acc);
     struct keys_input input = {columns, &in->picks, in->nrows, in->pool};
     uint32_t last = KEYS_NONE, last_group = KEYS_NONE;
     struct key_ids ids;
 
+    if (uniq->texts.ncolumns == 1 && columns[0].kind == COLUMN_CODES)
+        return add_codes(acc, in, columns, err);
     if (keys_map(&uniq->texts, &input, &ids, err) != 0)
         return -1;
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
         uint32_t group = acc_group(in, row);
         uint32_t id = ids.ids == NULL ? ids.one : ids.ids[row];
-        struct text_value value;
 
         if (id == last && group == last_group)
             continue;
         last = id;
         last_group = group;
-        if (value_of_id(uniq, id, &value, err) != 0 ||
-            put(acc, &sets[group], value.key, value.is_id16, err) != 0)
+        if (put_id(acc, group, id, err) != 0)
             return -1;
     }
     return 0;
