@@ -158,14 +158,14 @@ bench_columns(void)
 }
 
 static double
-bench_absent(struct sv field, struct sv text)
+bench_absent(bool is_part, struct sv field, struct sv text)
 {
     struct pool *pool = pool_new(POOL_MAX);
     int64_t ns[ROUNDS];
 
     for (unsigned i = 0; i < ROUNDS; i++) {
         int64_t start = cpu_ns();
-        struct block *block = open_block(true, pool);
+        struct block *block = open_block(is_part, pool);
 
         check(!block_may_have(block, field, text));
         block_close(block);
@@ -191,10 +191,16 @@ bench_needles(void)
             "01234567-89ab-4cde-aabc-0123456789ab"},
     };
 
-    printf("\ntext that is not there                 us a block\n");
-    for (size_t i = 0; i < ARRAY_LEN(needles); i++)
-        printf("%-36s %9.1f\n", needles[i][0],
-            bench_absent(sv_from(needles[i][0]), sv_from(needles[i][1])));
+    printf("\n%-36s %9s %9s\n%-36s %9s %9s\n", "", "memtable", "part",
+        "text that is not there", "us", "us");
+    for (size_t i = 0; i < ARRAY_LEN(needles); i++) {
+        struct sv field = sv_from(needles[i][0]);
+        struct sv text = sv_from(needles[i][1]);
+
+        printf("%-36s %9.1f %9.1f\n", needles[i][0],
+            bench_absent(false, field, text),
+            bench_absent(true, field, text));
+    }
 }
 
 int
@@ -210,7 +216,7 @@ main(int argc, char **argv)
         const char *kind;
 
         for (int i = 0; i < 300; i++)
-            bench_column(true, sv_from(argv[1]), NULL, &kind);
+            bench_column(argc == 2, sv_from(argv[1]), NULL, &kind);
     } else {
         bench_columns();
         bench_needles();

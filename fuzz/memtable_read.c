@@ -8,6 +8,7 @@
 
 #include "core/base.h"
 #include "core/assert.h"
+#include "storage/block.h"
 #include "storage/memtable.h"
 #include "storage/memtable_format.h"
 #include "storage/search.h"
@@ -167,6 +168,61 @@ ask(uint32_t rows)
     pool_free(pool);
 }
 
+/* Every text of a column must stand in memory. */
+static void
+use_column(const struct column *column, uint32_t rows)
+{
+    char buf[COLUMN_TEXT_MAX];
+    uint64_t sum = 0;
+
+    for (uint32_t row = 0; row < rows; row++) {
+        struct sv text = column_text(column, row, buf);
+
+        for (size_t i = 0; i < text.len; i += 100)
+            sum += (uint8_t)text.ptr[i];
+        if (text.len > 0)
+            sum += (uint8_t)text.ptr[text.len - 1];
+    }
+    check(sum != UINT64_MAX);
+}
+
+/* Every STEP-th field from `first` on: an input that grows asks them all. */
+#define STEP 16u
+
+static void
+ask_columns(uint32_t rows, uint32_t first)
+{
+    struct pool *pool = pool_new(64 * MIB);
+    struct err err = ERR_INIT;
+    struct block *block = NULL;
+    const struct sv *names = NULL;
+    uint64_t bits[BITMAP_WORDS(BLOCK_ROWS_MAX)];
+    uint32_t count, n = 0;
+
+    if (block_open_memtable(&block, mt, rows, pool, &err) != 0) {
+        check(err.code == ERR_CORRUPT && rows > BLOCK_ROWS_MAX);
+        pool_free(pool);
+        return;
+    }
+    if (block_select_tenant(block, &tenant0, bits, &count, &err) != 0 ||
+        block_fields(block, &names, &n, &err) != 0)
+        check(err.code == ERR_CORRUPT || err.code == ERR_LIMIT);
+    for (uint32_t i = first % STEP; i < n; i += STEP) {
+        const struct column *column = NULL;
+
+        (void)block_may_have(block, names[i], SV("value-7"));
+        (void)block_may_have(block, names[i], SV("4711"));
+        if (block_column(block, names[i], NULL, &column, &err) == 0)
+            use_column(column, rows);
+        else
+            check(err.code == ERR_CORRUPT || err.code == ERR_LIMIT);
+    }
+    (void)block_may_have(block, SV("trace_id"),
+        SV("0123456789abcdef0123456789abcdef"));
+    block_close(block);
+    pool_free(pool);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -191,6 +247,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_rows(rows);
     read_traces(rows);
     ask(rows);
+    ask_columns(rows, n + (uint32_t)size);
     while (n-- > 0)
         memcpy(damaged[n],
             pristine + ((uint8_t *)damaged[n] - (uint8_t *)mt),

@@ -49,6 +49,16 @@ num_parse_i64(struct sv text, int64_t *out)
     return true;
 }
 
+bool
+num_parse_exact_i64(struct sv text, int64_t *out)
+{
+    size_t sign = text.len > 0 && text.ptr[0] == '-' ? 1 : 0;
+
+    if (!num_parse_i64(text, out))
+        return false;
+    return text.ptr[sign] != '0' || text.len == 1;
+}
+
 static const double exact_powers[] = {
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,

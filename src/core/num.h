@@ -13,6 +13,8 @@
 /* The whole view must be a decimal number in range; false otherwise. */
 bool num_parse_u64(struct sv text, uint64_t *out);
 bool num_parse_i64(struct sv text, int64_t *out);
+/* Only what num_print_i64() prints: no "007", no "-0". */
+bool num_parse_exact_i64(struct sv text, int64_t *out);
 bool num_parse_double(struct sv text, double *out); /* C locale, no hex, finite */
 
 /* "64MiB", "10KB", "1.5GiB", "4096": KB MB GB TB are powers of 1000. */

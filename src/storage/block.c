@@ -63,7 +63,9 @@ block_open_memtable(struct block **out, const struct memtable *mt,
 {
     struct block *block;
 
-    check(rows <= BLOCK_ROWS_MAX);
+    /* The region is shared: who wrote it may have died badly. */
+    if (rows > BLOCK_ROWS_MAX)
+        return err_set(err, ERR_CORRUPT, "memtable: %u rows", rows);
     block = block_new(pool, err);
     block->mt = mt;
     block->info.rows = rows;
@@ -290,10 +292,11 @@ block_may_have(struct block *block, struct sv field, struct sv text)
 
     if (!has_form(&parsed, text))
         return false;
-    if (text.len == 0 || block->mt != NULL || block->info.rows == 0)
+    if (text.len == 0 || block->info.rows == 0)
         return true;
     use_err(block, &err);
-    may = part_block_may_have(block, &parsed, text);
+    may = block->mt != NULL ? memtable_may_have(block, &parsed, text) :
+        part_block_may_have(block, &parsed, text);
     use_err(block, NULL);
     return may;
 }

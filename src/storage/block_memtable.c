@@ -153,12 +153,13 @@ ordinal_column(struct block *block, const struct block_field *field,
     bool is_stream = block_is_of_stream(field);
     const uint32_t *ordinals = is_stream ? block->mt->stream :
         block->mt->resource;
-    uint32_t limit = is_stream ? MEMTABLE_STREAMS_MAX :
-        MEMTABLE_RESOURCES_MAX;
+    uint32_t limit = is_stream ?
+        MIN(atomic_load(&block->mt->h.nstreams), MEMTABLE_STREAMS_MAX) :
+        MIN(atomic_load(&block->mt->h.nresources), MEMTABLE_RESOURCES_MAX);
     struct by_ordinal by = {.block = block, .field = field};
     uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
 
-    by.memo = block_zalloc(block, limit, sizeof(*by.memo));
+    by.memo = block_zalloc(block, (size_t)limit + 1, sizeof(*by.memo));
     if (codes == NULL || by.memo == NULL)
         return -1;
     block_values_init(&by.values, block);

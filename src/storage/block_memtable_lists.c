@@ -18,20 +18,16 @@ memtable_lists_init(struct memtable_lists *lists, struct block *block,
 {
     uint32_t nstrings = atomic_load_explicit(&block->mt->h.nstrings,
         memory_order_acquire);
+    uint32_t nshapes = atomic_load_explicit(&block->mt->h.nshapes,
+        memory_order_acquire);
 
     *lists = (struct memtable_lists){.block = block, .field = field};
     lists->nstrings = MIN(nstrings, MEMTABLE_STRINGS_MAX);
     block_values_init(&lists->values, block);
-    lists->plans = block_zalloc(block, MEMTABLE_SHAPES_MAX,
+    lists->nplans = MIN(nshapes, MEMTABLE_SHAPES_MAX);
+    lists->plans = block_zalloc(block, lists->nplans + 1,
         sizeof(*lists->plans));
     return lists->plans == NULL ? -1 : 0;
-}
-
-bool
-memtable_has_words(uint32_t at, uint32_t n)
-{
-    return at != 0 && at <= MEMTABLE_HEAP_WORDS &&
-        n <= MEMTABLE_HEAP_WORDS - at;
 }
 
 /* --- plans --- */
@@ -115,36 +111,58 @@ make_plan(struct memtable_lists *lists, uint32_t code,
     for (uint32_t i = 0; i < plan->n; i++)
         lists->types |= 1u << lists->hits[plan->first + i].type;
     lists->hits_max = MAX(lists->hits_max, plan->n);
+    plan->off = plan->n == 0 ? 0 : lists->hits[lists->nhits - 1].off;
     plan->is_made = true;
     return 0;
 }
 
 int
-memtable_lists_plan(struct memtable_lists *lists, uint32_t shape,
-    const struct memtable_plan **out)
+memtable_lists_new_plan(struct memtable_lists *lists, uint32_t shape)
 {
-    struct memtable_plan *plan;
-
-    if (UNLIKELY(shape >= MEMTABLE_SHAPES_MAX))
+    if (shape >= lists->nplans)
         return memtable_damage(lists->block, "shape", shape);
-    plan = &lists->plans[shape];
-    if (UNLIKELY(!plan->is_made) && make_plan(lists, shape, plan) != 0)
-        return -1;
-    *out = plan;
+    return make_plan(lists, shape, &lists->plans[shape]);
+}
+
+int
+memtable_lists_types(struct block *block, const struct block_field *field,
+    uint32_t *types)
+{
+    const struct memtable *mt = block->mt;
+    struct memtable_lists lists = {.block = block, .field = field};
+    uint32_t n = atomic_load_explicit(&mt->h.nshapes, memory_order_acquire);
+
+    *types = 0;
+    for (uint32_t code = 0; code < MIN(n, MEMTABLE_SHAPES_MAX); code++) {
+        struct memtable_shape shape = mt->shapes[code];
+
+        if (UNLIKELY(shape.n > MEMTABLE_LIST_MAX ||
+            shape.elems > MEMTABLE_HEAP_WORDS - shape.n))
+            return memtable_damage(block, "shape", code);
+        for (uint32_t i = 0; i < shape.n; i++) {
+            uint32_t elem = mt->heap[shape.elems + i];
+            uint32_t type = memtable_elem_type(elem);
+            uint32_t key = memtable_elem_key(elem);
+
+            if (UNLIKELY(type >= VALUE_TYPES || key >= MEMTABLE_KEYS_MAX))
+                return memtable_damage(block, "shape", code);
+            if (match(&lists, key, type) != 0)
+                *types |= 1u << type;
+        }
+    }
     return 0;
 }
 
 /* --- texts --- */
 
 int
-memtable_lists_absent(struct memtable_lists *lists, uint32_t *code)
+memtable_lists_new_absent(struct memtable_lists *lists)
 {
-    if (UNLIKELY(lists->absent == 0)) {
-        if (block_values_add(&lists->values, SV_EMPTY, code) != 0)
-            return -1;
-        lists->absent = *code + 1;
-    }
-    *code = lists->absent - 1;
+    uint32_t code;
+
+    if (block_values_add(&lists->values, SV_EMPTY, &code) != 0)
+        return -1;
+    lists->absent = code + 1;
     return 0;
 }
 
@@ -157,21 +175,29 @@ add_string(struct memtable_lists *lists, uint32_t string, uint32_t *code)
         return memtable_damage(lists->block, "string", string);
     if (text.len == 0 && lists->field->what == BLOCK_ATTR)
         text = SV("-");
+    if (lists->is_plain && text.len > 1 && text.len <= MEMTABLE_INTERN_MAX)
+        return block_values_append(&lists->values, text, code);
     return block_values_add(&lists->values, text, code);
 }
 
+int
+memtable_lists_memo(struct memtable_lists *lists)
+{
+    if (lists->memo == NULL)
+        lists->memo = block_zalloc(lists->block,
+            (size_t)lists->nstrings + 1, sizeof(*lists->memo));
+    return lists->memo == NULL ? -1 : 0;
+}
+
+/* Where all texts are strings, only very long ones, "" and "-" can be equal. */
 int
 memtable_lists_string(struct memtable_lists *lists, uint32_t string,
     uint32_t *code)
 {
     if (UNLIKELY(string >= lists->nstrings))
         return memtable_damage(lists->block, "string", string);
-    if (UNLIKELY(lists->memo == NULL)) {
-        lists->memo = block_zalloc(lists->block, lists->nstrings,
-            sizeof(*lists->memo));
-        if (lists->memo == NULL)
-            return -1;
-    }
+    if (memtable_lists_memo(lists) != 0)
+        return -1;
     if (lists->memo[string] == 0) {
         if (add_string(lists, string, code) != 0)
             return -1;
@@ -215,7 +241,7 @@ memtable_lists_code(struct memtable_lists *lists, uint32_t shape,
 {
     const struct memtable_plan *plan = NULL;
     const struct memtable_hit *hit;
-    const uint32_t *words = &lists->block->mt->heap[at];
+    const uint32_t *words;
     struct sv text = SV_EMPTY;
 
     if (memtable_lists_plan(lists, shape, &plan) != 0)
@@ -224,6 +250,7 @@ memtable_lists_code(struct memtable_lists *lists, uint32_t shape,
         return memtable_lists_absent(lists, code);
     if (UNLIKELY(!memtable_has_words(at, plan->words)))
         return memtable_damage(lists->block, "values of shape", shape);
+    words = &lists->block->mt->heap[at];
     hit = &lists->hits[plan->first];
     if (LIKELY(plan->n == 1 && hit->type == VALUE_STRING))
         return memtable_lists_string(lists, words[hit->off], code);

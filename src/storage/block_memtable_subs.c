@@ -79,9 +79,8 @@ memtable_items_visit(struct memtable_lists *lists, uint32_t row,
     return 0;
 }
 
-/* Word index of the row's event or link that the field is of, or 0. */
 static int
-find_item(struct memtable_lists *lists, uint32_t row, uint32_t *out)
+find_in_row(struct memtable_lists *lists, uint32_t row, uint32_t *out)
 {
     bool is_link = lists->field->scope == KEY_LINK;
     uint32_t at = lists->block->mt->subs[row] + 2;
@@ -101,6 +100,16 @@ find_item(struct memtable_lists *lists, uint32_t row, uint32_t *out)
         return damaged(lists->block, at);
     *out = at;
     return 0;
+}
+
+/* Word index of the row's event or link that the field is of, or 0. */
+static inline int
+find_item(struct memtable_lists *lists, uint32_t row, uint32_t *out)
+{
+    *out = 0;
+    if (LIKELY(lists->block->mt->subs[row] == 0))
+        return 0;
+    return find_in_row(lists, row, out);
 }
 
 /* --- columns --- */

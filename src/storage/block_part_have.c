@@ -9,6 +9,7 @@
 #include "core/base.h"
 #include "storage/block_part_lists.h"
 
+#include "core/enc.h"
 #include "core/num.h"
 #include "span/flat.h"
 
@@ -76,20 +77,6 @@ resources_have(struct block *block, const struct block_field *field,
 
 /* --- trace ids --- */
 
-static int
-digit(char c)
-{
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
-static void
-parse_hex(struct sv text, uint8_t *dst)
-{
-    for (size_t i = 0; i < text.len / 2; i++)
-        dst[i] = (uint8_t)(digit(text.ptr[2 * i]) << 4 |
-            digit(text.ptr[2 * i + 1]));
-}
-
 /* Does the index name the block for the trace? */
 static bool
 index_names(const struct block *block, const struct tenant *tenant,
@@ -118,9 +105,8 @@ traces_have(const struct block *block, struct sv text)
     const struct part *part = block->reading.part;
     struct trace_id id;
 
-    if (part->ntenants > TENANTS_MAX)
+    if (part->ntenants > TENANTS_MAX || !enc_unhex(text, id.b, sizeof(id.b)))
         return true;
-    parse_hex(text, id.b);
     for (uint32_t i = 0; i < part->ntenants; i++) {
         if (index_names(block, &part->tenants[i], &id))
             return true;
@@ -131,20 +117,11 @@ traces_have(const struct block *block, struct sv text)
 /* --- attributes --- */
 
 static bool
-int_may_be(struct sv text)
-{
-    char buf[24];
-    int64_t v;
-
-    return num_parse_i64(text, &v) &&
-        sv_eq(sv_make(buf, num_print_i64(buf, v)), text);
-}
-
-static bool
 source_has(struct reading *r, const struct part_source *source, bool is_attr,
     struct sv text)
 {
     bool is_dash = is_attr && sv_eq(text, SV("-"));
+    int64_t v;
 
     if ((source->type == VALUE_STRING || source->type == VALUE_INT) &&
         !filter_may_have(r, source->key, text))
@@ -156,7 +133,7 @@ source_has(struct reading *r, const struct part_source *source, bool is_attr,
     case VALUE_BOOL:
         return sv_eq(text, SV("true")) || sv_eq(text, SV("false"));
     case VALUE_INT:
-        return int_may_be(text);
+        return num_parse_exact_i64(text, &v);
     default:
         return true;
     }

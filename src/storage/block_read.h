@@ -10,6 +10,7 @@
  *   block_memtable_lists.c what the shapes have of one field
  *   block_memtable_attrs.c ... from the attributes of its rows
  *   block_memtable_subs.c  ... from its events and links
+ *   block_memtable_have.c  what a memtable cannot have
  *   block_part.c           columns of a block of a part: ids, times, streams
  *   block_part_ids.c       ... trace, span and parent ids
  *   block_part_lists.c     what the runs have of one field
@@ -120,11 +121,15 @@ struct block_values {
     uint32_t cap;
     uint32_t *buckets; /* code + 1 */
     uint32_t nbuckets;
+    uint32_t nhashed;  /* of the n, in buckets */
 };
 
 void block_values_init(struct block_values *values, struct block *block);
 /* The code of a text; the text must live as long as the block. */
 int block_values_add(struct block_values *values, struct sv text,
+    uint32_t *code) WARN_UNUSED;
+/* Of a text that is not there yet and is never added again. */
+int block_values_append(struct block_values *values, struct sv text,
     uint32_t *code) WARN_UNUSED;
 
 /* --- columns (block_values.c) --- */
@@ -173,6 +178,8 @@ int memtable_sub_column(struct block *block, const struct block_field *field,
     struct column *column) WARN_UNUSED;
 int memtable_select_tenant(struct block *block, const struct tenant *tenant,
     uint64_t *bits) WARN_UNUSED;
+bool memtable_may_have(struct block *block, const struct block_field *field,
+    struct sv text);
 int memtable_damage(const struct block *block, const char *what,
     uint64_t where);
 int memtable_stream_of(struct block *block, uint32_t code,

@@ -47,39 +47,60 @@ grow(struct block_values *values)
 
     if (v == NULL)
         return -1;
-    values->buckets = block_zalloc(values->block, 2 * (size_t)cap,
-        sizeof(*values->buckets));
-    if (values->buckets == NULL)
-        return -1;
-    values->nbuckets = 2 * cap;
     if (values->n > 0)
         memcpy(v, values->v, values->n * sizeof(*v));
     values->v = v;
     values->cap = cap;
-    for (uint32_t i = 0; i < values->n; i++)
-        put_bucket(values, i);
+    return 0;
+}
+
+static int
+grow_buckets(struct block_values *values)
+{
+    uint32_t n = values->nbuckets;
+    const uint32_t *old = values->buckets;
+
+    values->nbuckets = n == 0 ? 2 * VALUES_FIRST : 4 * n;
+    values->buckets = block_zalloc(values->block, values->nbuckets,
+        sizeof(*values->buckets));
+    if (values->buckets == NULL)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (old[i] != 0)
+            put_bucket(values, old[i] - 1);
+    }
+    return 0;
+}
+
+int
+block_values_append(struct block_values *values, struct sv text,
+    uint32_t *code)
+{
+    if (values->n == values->cap && grow(values) != 0)
+        return -1;
+    *code = values->n;
+    values->v[values->n++] = text;
     return 0;
 }
 
 int
 block_values_add(struct block_values *values, struct sv text, uint32_t *code)
 {
-    uint32_t mask = values->nbuckets - 1;
-    uint32_t slot;
+    uint32_t mask, slot;
 
-    if (values->nbuckets > 0) {
-        slot = hash_text(text) & mask;
-        for (; values->buckets[slot] != 0; slot = (slot + 1) & mask) {
-            *code = values->buckets[slot] - 1;
-            if (sv_eq(values->v[*code], text))
-                return 0;
-        }
-    }
-    if (values->n == values->cap && grow(values) != 0)
+    if (2 * values->nhashed >= values->nbuckets && grow_buckets(values) != 0)
         return -1;
-    *code = values->n;
-    values->v[values->n++] = text;
-    put_bucket(values, *code);
+    mask = values->nbuckets - 1;
+    slot = hash_text(text) & mask;
+    for (; values->buckets[slot] != 0; slot = (slot + 1) & mask) {
+        *code = values->buckets[slot] - 1;
+        if (sv_eq(values->v[*code], text))
+            return 0;
+    }
+    if (block_values_append(values, text, code) != 0)
+        return -1;
+    values->buckets[slot] = *code + 1;
+    values->nhashed++;
     return 0;
 }
 

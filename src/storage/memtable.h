@@ -136,6 +136,10 @@ int memtable_read_trace(const struct memtable *mt, uint32_t rows,
     uint32_t spans_max, struct batch *out, bool *truncated, struct err *err)
     WARN_UNUSED;
 
+/* False when none of the rows is of the trace, whoever its tenant is. */
+bool memtable_may_have_trace(const struct memtable *mt, uint32_t rows,
+    const struct trace_id *id);
+
 /* Adds one row; the general form of the above. */
 int memtable_read_row(const struct memtable *mt, uint32_t row,
     struct batch *out, struct err *err) WARN_UNUSED;

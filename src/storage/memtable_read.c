@@ -492,3 +492,32 @@ memtable_read_trace(const struct memtable *mt, uint32_t rows,
     }
     return 0;
 }
+
+/* Tenants for which the chains of a trace are looked at. */
+#define LOOKUP_TENANTS_MAX 16u
+
+bool
+memtable_may_have_trace(const struct memtable *mt, uint32_t rows,
+    const struct trace_id *id)
+{
+    uint32_t n = atomic_load_explicit(&mt->h.ntenants, memory_order_acquire);
+
+    if (n > LOOKUP_TENANTS_MAX)
+        return true;
+    for (uint32_t tenant = 0; tenant < n; tenant++) {
+        uint32_t bucket = memtable_bucket(mt->h.trace_seed, tenant, id);
+        uint32_t next = atomic_load_explicit(&mt->buckets[bucket],
+            memory_order_acquire);
+
+        while (next != 0 && next <= MEMTABLE_ROWS_MAX) {
+            uint32_t row = next - 1;
+
+            if (row < rows && row_is_of(mt, row, tenant, id))
+                return true;
+            next = mt->chain[row];
+            if (next > row)
+                return true;
+        }
+    }
+    return false;
+}

@@ -85,11 +85,10 @@ is_listed(struct reading *r, const struct part_vector *keys, uint32_t key,
     return 0;
 }
 
-/* An integer of another form than the decimal one is no integer's text. */
+/* false: no integer has this text. */
 static bool
 hash_of(const struct part *part, uint32_t key, struct sv text, uint64_t *hash)
 {
-    char buf[24];
     int64_t v;
 
     *hash = key_hash(part, key);
@@ -97,8 +96,7 @@ hash_of(const struct part *part, uint32_t key, struct sv text, uint64_t *hash)
         *hash = part_filter_hash(*hash, text);
         return true;
     }
-    if (!num_parse_i64(text, &v) ||
-        !sv_eq(sv_make(buf, num_print_i64(buf, v)), text))
+    if (!num_parse_exact_i64(text, &v))
         return false;
     *hash = part_filter_int_hash(*hash, (uint64_t)v);
     return true;

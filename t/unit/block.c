@@ -359,6 +359,14 @@ check_block(const struct wanted *want, const struct source *source,
     is_int(wrong, 0, "%s: fields that are not there", name);
     ok(!block_may_have(block, SV("no such"), SV("x")),
         "%s: nothing in no field", name);
+    ok(!block_may_have(block, SV("span_attr:never"), SV("x")) &&
+        !block_may_have(block, SV("name"), SV("nobody's")) &&
+        !block_may_have(block, SV("resource_attr:service.name"),
+            SV("nobody's")) &&
+        !block_may_have(block, SV("event:0:event_name"), SV("nobody's")) &&
+        !block_may_have(block, SV("trace_id"),
+            SV("0123456789abcdef0123456789abcdef")),
+        "%s: what is nowhere is denied", name);
     block_close(block);
     pool_free(pool);
 }

@@ -38,6 +38,16 @@ test_integers(void)
     ok(num_parse_i64(SV("9223372036854775807"), &i) && i == INT64_MAX,
         "greatest i64");
     ok(!num_parse_i64(SV("9223372036854775808"), &i), "one more");
+    ok(num_parse_exact_i64(SV("-9223372036854775808"), &i) &&
+        i == INT64_MIN && num_parse_exact_i64(SV("0"), &i) && i == 0 &&
+        num_parse_exact_i64(SV("-10"), &i) && i == -10, "as printed");
+    ok(!num_parse_exact_i64(SV("007"), &i) &&
+        !num_parse_exact_i64(SV("-0"), &i) &&
+        !num_parse_exact_i64(SV("-01"), &i) &&
+        !num_parse_exact_i64(SV("00"), &i) &&
+        !num_parse_exact_i64(SV("+1"), &i) &&
+        !num_parse_exact_i64(SV(""), &i) &&
+        !num_parse_exact_i64(SV("-"), &i), "not as printed");
     for (size_t k = 0; k < ARRAY_LEN(wrong); k++)
         ok(!num_parse_i64(sv_from(wrong[k]), &i), "\"%s\"", wrong[k]);
 
