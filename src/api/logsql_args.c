@@ -127,16 +127,6 @@ time_arg(struct job *job, const char *name, int64_t *ns, struct err *err)
     return 1;
 }
 
-/* A whole second or millisecond stands for all of itself. */
-static int64_t
-end_of_period(int64_t ns)
-{
-    int64_t period = ns % NS_PER_SEC == 0 ? NS_PER_SEC :
-        ns % NS_PER_MS == 0 ? NS_PER_MS : 1;
-
-    return ns > INT64_MAX - period ? INT64_MAX : ns + period - 1;
-}
-
 struct times {
     int64_t start, end, now;
     bool has_start, has_end;
@@ -162,7 +152,7 @@ times_arg(struct job *job, struct times *times, struct err *err)
     times->has_start = start > 0;
     times->has_end = end > 0;
     if (times->has_end)
-        times->end = end_of_period(times->end);
+        times->end = time_arg_end(times->end);
     return 0;
 }
 
