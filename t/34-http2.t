@@ -121,6 +121,18 @@ ok $conn->is_alive, 'the connection goes on';
 $id = $conn->request('POST', '/echo', ['content-length' => 1 << 40],
     open => 1);
 is $conn->reply($id)->{status}, 413, 'a promise that is too large';
+{
+    # What was on its way is dropped, and not held against the client.
+    my $refused = 0;
+    for (1 .. 20) {
+        my $id = $conn->request('POST', '/echo',
+            ['content-length' => 1 << 40], open => 1);
+        $conn->send(Test::Http2::bytes_of_frame(DATA, 0, $id, 'x' x 16384)
+            x 60);
+        $refused++ if ($conn->reply($id)->{status} || 0) == 413;
+    }
+    is $refused, 20, 'with 20 MB that nobody reads';
+}
 $id = $conn->request('GET', '/form', {}, open => 1);
 $conn->frame(DATA, 0, $id, 'x' x 16384) for 1 .. 70;
 $conn->until(sub { $conn->{streams}{$id}{status} }, 5);
@@ -285,17 +297,22 @@ is error_of("\x01\x00\x00\x00\x00\x00\x00\x00\x03"), FRAME_SIZE_ERROR,
 my $probes = 0;
 my $slowest = 0;
 my $failed = 0;
+my $sends;
 
-# Sends make() until the server has had enough or the seconds are over; true
-# when the server closed.
+# Sends make() until the server says that it has had enough or the seconds are
+# over; what it said.  stubborn => 1 goes on until it closes.
 sub flood {
     my ($seconds, $make, %option) = @_;
     my $end = time() + $seconds;
     my $conn = dial(%option);
     my $probe = dial();
 
+    $sends = 0;
     while (time() < $end && !$conn->{closed}) {
+        $sends++;
         $conn->send($make->($conn)) or last;
+        $conn->_more(0) if !$option{deaf};
+        last if $conn->{goaways} && !$option{stubborn};
         my $start = time();
         $probe->get('/health')->{status} or $failed++;
         $probes++;
@@ -308,26 +325,29 @@ sub flood {
 }
 
 my $rss = $http->stats->{rss_kb};
-my %next;
-sub next_id { my $id = $next{$_[0]} || 1; $next{$_[0]} = $id + 2; return $id }
+sub next_id { my $id = $_[0]{next}; $_[0]{next} += 2; return $id }
 
 is flood(10, sub {
     my ($conn) = @_;
     return join '', map { my $id = next_id($conn);
         f(HEADERS, 5, $id, $get) . f(RST_STREAM, 0, $id, pack 'N', 8) }
         1 .. 100;
-}), ENHANCE_YOUR_CALM, 'rapid reset';
+}, stubborn => 1), ENHANCE_YOUR_CALM, 'rapid reset';
 is flood(10, sub {
     my ($conn) = @_;
     return join '', map { my $id = next_id($conn);
         f(HEADERS, 5, $id, $get) . f(WINDOW_UPDATE, 0, $id, pack 'N', 0) }
         1 .. 100;
 }), PROTOCOL_ERROR, 'resets that the server is made to send';
-is flood(10, sub {
-    my ($conn) = @_;
-    return join '', map { f(HEADERS, 5, next_id($conn),
-        Test::Http2->block('GET', '/slow?ms=20000')) } 1 .. 200;
-}), ENHANCE_YOUR_CALM, 'streams beyond the number allowed';
+# Who has acknowledged the number breaks the protocol.
+for my $option ([mute => 1], []) {
+    like flood(10, sub {
+        my ($conn) = @_;
+        return join '', map { f(HEADERS, 5, next_id($conn),
+            Test::Http2->block('GET', '/slow?ms=20000')) } 1 .. 200;
+    }, @$option), @$option ? qr/^11$/ : qr/^(?:1|11)$/,
+        'streams beyond the number allowed';
+}
 for my $block ('', literal('x', 'y'), literal('x', 'y' x 1000)) {
     my $first = 1;
     is flood(10, sub {
@@ -336,7 +356,8 @@ for my $block ('', literal('x', 'y'), literal('x', 'y' x 1000)) {
         return $frames . f(CONTINUATION, 0, 1, $block) x 50;
     }), ENHANCE_YOUR_CALM, 'CONTINUATION of ' . length($block) . ' bytes';
 }
-is flood(10, sub { f(PING, 0, 0, 'x' x 8) x 500 }), ENHANCE_YOUR_CALM, 'PING';
+is flood(10, sub { f(PING, 0, 0, 'x' x 8) x 500 }, stubborn => 1),
+    ENHANCE_YOUR_CALM, 'PING';
 like flood(10, sub { f(PING, 0, 0, 'x' x 8) x 500 }, deaf => 1,
     rcvbuf => 4096), qr/^(?:11|closed)$/, 'PING, answers not read';
 is flood(10, sub { f(PING, 1, 0, 'x' x 8) x 500 }), ENHANCE_YOUR_CALM,
@@ -375,6 +396,65 @@ is flood(10, sub {
     is $conn->reply($id)->{status}, 431, 'a small bomb is an answer';
     ok $conn->is_alive, 'and the connection goes on';
 }
+
+# Each of these makes the server reset a stream.
+my $slow = Test::Http2->block('GET', '/slow?ms=20000');
+my %provoked = (
+    'a malformed field' => sub {
+        return f(HEADERS, 5, $_[0], $get . literal('Upper', 'x')) },
+    'a stream window beyond 2^31' => sub {
+        return f(HEADERS, 5, $_[0], $slow)
+            . f(WINDOW_UPDATE, 0, $_[0], pack 'N', 0x7fffffff) },
+    'less than promised' => sub {
+        return f(HEADERS, 4, $_[0], Test::Http2->block('POST', '/echo',
+            ['content-length' => 10])) . f(DATA, 1, $_[0], 'abc') },
+);
+for my $name (sort keys %provoked) {
+    is flood(10, sub {
+        my ($conn) = @_;
+        return join '', map { $provoked{$name}->(next_id($conn)) } 1 .. 50;
+    }), ENHANCE_YOUR_CALM, "resets provoked by $name";
+}
+is flood(10, sub {
+    my ($conn) = @_;
+    return join '', map { my $id = next_id($conn);
+        f(HEADERS, 4, $id, Test::Http2->block('POST', '/slow_insert'))
+            . f(DATA, 1, $id, 'x') . f(RST_STREAM, 0, $id, pack 'N', 8) }
+        1 .. 100;
+}), ENHANCE_YOUR_CALM, 'rapid reset of what cannot be cancelled';
+is flood(10, sub { f(SETTINGS, 0, 0, pack('nN', 4, 65535) x 2700) x 4 }),
+    ENHANCE_YOUR_CALM, 'SETTINGS of 2700 values';
+like flood(10, sub { f(SETTINGS, 0, 0, pack 'nN', 4, 100) x 500 }, deaf => 1,
+    rcvbuf => 4096), qr/^(?:11|closed)$/, 'SETTINGS, answers not read';
+{
+    for ([0, 'x', 'of one byte'], [PADDED, "\0", 'of padding only'],
+        [PADDED, "\xff" . "\0" x 255, 'of long padding']) {
+        my ($flags, $payload, $name) = @$_;
+        my $first = 1;
+        is flood(10, sub {
+            my $frames = $first ? f(HEADERS, 4, 1, $post) : '';
+            $first = 0;
+            return $frames . f(DATA, $flags, 1, $payload) x 500;
+        }), ENHANCE_YOUR_CALM, "DATA $name";
+        cmp_ok $sends, '<', 50, 'not for long';
+    }
+    like flood(1, sub {
+        my ($conn) = @_;
+        return f(HEADERS, 5, next_id($conn), "\x3f\xe1\x1f" x 5000 . $get);
+    }), qr/^(?:0|still open)$/, 'sizes of the HPACK table cost nothing';
+}
+{
+    my $first = 1;
+    is flood(10, sub {
+        my $frames = $first ? f(HEADERS, 5, 1,
+            Test::Http2->block('GET', '/big?bytes=9000000')) : '';
+        $first = 0;
+        return $frames . f(WINDOW_UPDATE, 0, 1, pack 'N', 1) x 200;
+    }, window => 0, settings => { 4 => 0 }), ENHANCE_YOUR_CALM,
+        'a window that opens byte by byte';
+}
+ok wait_for(sub { $http->stats->{spoor_http_body_bytes} == 0 }, 5),
+    'no body is left of the floods';
 is $failed, 0, "$probes honest requests, all answered";
 cmp_ok $slowest, '<', $ENV{SPOOR_OBJDIR} ? 5 : 1, 'none late';
 diag sprintf 'slowest beside a flood: %.1f ms', $slowest * 1000;

@@ -228,10 +228,64 @@ code_is(call("\0\x7f\xff\xff\xff", seconds => 5), 8, 'a length of 2 GiB');
 $reply = call(message("\0" x (8 * 1024 * 1024 + 1)));
 code_is($reply, 8, 'a message that is too large');
 unlike $reply->{details}, qr/RetryInfo/, 'which is not to be sent again';
-my $bomb = packed(\&gzip, "\0" x (9 * 1024 * 1024));
-$reply = call(message($bomb, 1), fields => ['grpc-encoding' => 'gzip']);
-code_is($reply, 8, 'a bomb');
-unlike $reply->{details}, qr/RetryInfo/, 'not to be sent again, either';
+
+# Bombs of each encoding, most of 1 GiB; what they cost is bounded.
+my $mib16 = packed(\&gzip, "\0" x (16 << 20));
+my %bombs = (
+    gzip => packed(\&gzip, "\0" x (9 << 20)),
+    'gzip, 64 members' => $mib16 x 64,
+    deflate => packed(\&deflate, "\0" x (64 << 20)),
+    # Blocks of 128 KiB that say which byte to repeat.
+    zstd => pack('V', 0xfd2fb528) . "\0\x50" . "\x02\0\x10\0" x 8192
+        . "\x01\0\0",
+    'zstd that promises' => pack('V', 0xfd2fb528) . "\xe0"
+        . pack('Q<', 1 << 40) . "\x01\0\0",
+    # Copies of 64 bytes from one byte before.
+    snappy => pb_varint(16 << 20) . "\0x"
+        . "\xfe\x01\0" x (16 * 16384),
+    'snappy that promises' => pb_varint((1 << 32) - 1) . "\0x",
+);
+
+sub rss {
+    my $kb = 0;
+
+    for my $pid (map { @$_ } values %{$spoor->pids}) {
+        open my $in, '<', "/proc/$pid/status" or next;
+        while (<$in>) {
+            $kb += $1 if /^VmRSS:\s+(\d+)/;
+        }
+    }
+    return $kb;
+}
+my $rss = rss();
+for my $name (sort keys %bombs) {
+    my ($encoding) = $name =~ /^(\w+)/;
+    my $start = time();
+    $reply = call(message($bombs{$name}, 1),
+        fields => ['grpc-encoding' => $encoding]);
+    # What ends before its promise is damaged.
+    like $reply->{code}, $name eq 'snappy that promises' ? qr/^13$/ : qr/^8$/,
+        "a bomb: $name" or diag $reply->{message};
+    unlike $reply->{details}, qr/RetryInfo/, 'not to be sent again, either';
+    cmp_ok time() - $start, '<', 2, 'and quickly known';
+}
+cmp_ok rss() - $rss, '<', 24 * 1024, 'memory behind the bombs'
+    unless $ENV{SPOOR_OBJDIR};
+code_is(call(message($mib16 x 2, 1), fields => ['grpc-encoding' => 'gzip',
+    'content-length' => 5 + 2 * length $mib16]), 8, 'with a length, too');
+
+# Metadata without end.
+code_is(call(message(''), fields => [map { ("x-$_" => 'v') } 1 .. 101]), 8,
+    '101 fields');
+{
+    my $large = Test::Http2->connect($grpc_port);
+    my $block = Test::Http2->block('POST', $export,
+        ['content-type' => 'application/grpc', 'x-y' => 'v' x 40000]);
+    $large->frame(HEADERS, END_STREAM, 1, substr $block, 0, 16000, '');
+    $large->frame(CONTINUATION, 0, 1, substr $block, 0, 16000, '');
+    $large->frame(CONTINUATION, END_HEADERS, 1, $block);
+    is $large->goaway(5), ENHANCE_YOUR_CALM, '40 KB of fields';
+}
 like call(message(''), path => '/a%25b/%0a')->{message},
     qr{^unknown method /a%2525b/%250a$}, 'the message is escaped';
 
@@ -290,11 +344,47 @@ like $reply->{body}, qr/HTTP\/2/, 'says what it needs';
         500 * 65536 + 8 * 1024 * 1024, '500 promises of 8 MiB';
 }
 
+# --- floods of calls -------------------------------------------------------------
+
+sub bytes_of_call {
+    my ($id, $reset) = @_;
+
+    return Test::Http2::bytes_of_frame(HEADERS, END_HEADERS, $id,
+        Test::Http2->block('POST', $export,
+            ['content-type' => 'application/grpc']))
+        . Test::Http2::bytes_of_frame(DATA, $reset == 1 ? 0 : END_STREAM,
+            $id, message(otlp_pb(otlp_span())))
+        . Test::Http2::bytes_of_frame(RST_STREAM, 0, $id, pack 'N', CANCEL);
+}
+
+for my $reset (1, 2) {
+    my $name = $reset == 1 ? 'before their end' : 'when they run';
+    my $flood = Test::Http2->connect($grpc_port);
+    my $end = time() + 10;
+    my $id = 1;
+    my $failed = 0;
+    while (time() < $end && !$flood->{goaways} && !$flood->{closed}) {
+        my @ids = map { $id + 2 * $_ } 0 .. 49;
+        $id += 100;
+        $flood->send(join '', map { bytes_of_call($_, $reset) } @ids)
+            or last;
+        my $reply = call(message(''));
+        $failed++ if !defined $reply->{code} || $reply->{code} != 0
+            && $reply->{details} !~ /too many inserts.*RetryInfo/s;
+    }
+    is $flood->goaway(5), ENHANCE_YOUR_CALM, "calls reset $name";
+    is $failed, 0, 'and others are answered';
+}
+ok wait_for(sub { ($spoor->metric('spoor_http_body_bytes') || 0) == 0 }, 5),
+    'no body is left of them';
+code_is(call(message(otlp_pb(otlp_span()))), 0, 'and spans are stored');
+
 # --- a server that cannot store ----------------------------------------------------
 
 my $full = Test::Spoor->new(conf => {
     'workers' => 1, 'storage.min_free_disk' => '1000TB' });
 $full->start;
+wait_for(sub { $full->log =~ /inserts are refused/ }, 5);
 $reply = call(message(otlp_pb(otlp_span())),
     conn => Test::Http2->connect($full->port));
 like $reply->{code}, qr/^(?:8|14)$/, "read-only: $reply->{code}";

@@ -154,7 +154,8 @@ struct h2_conn {
     size_t out_bytes;    /* of all streams, not yet framed */
     struct h2_bucket resets;
     struct h2_bucket control;
-    int64_t unknown_bytes; /* read, less what is of known frames */
+    int64_t unknown_bytes; /* read, less what is of known frames, and less
+                              what may come for streams that we reset */
     /* The header block that is being read. */
     int64_t block_ns;    /* since when; 0: none */
     size_t block_bytes;
@@ -205,6 +206,8 @@ bool h2_count_input(struct h2_conn *h2, size_t n) WARN_UNUSED;
 /* Every frame that nghttp2 knows, as soon as its head was read.  False as above. */
 bool h2_count_frame(struct h2_conn *h2, const nghttp2_frame_hd *head)
     WARN_UNUSED;
+/* We reset a stream of which data may be on its way, which nghttp2 drops. */
+void h2_expect_rest(struct h2_conn *h2);
 /* n bytes of content were moved: a client may send frames for that. */
 void h2_earn(struct h2_conn *h2, size_t n);
 

@@ -2,7 +2,7 @@
 
 /*
  * What a client may ask of a connection besides requests.  Frames that carry
- * nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown
+ * nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, hollow DATA, unknown
  * ones) cost a token each; tokens come back with time, and with content that
  * was moved, since that is what honest clients send such frames for.  Resets
  * have a bucket of their own (CVE-2023-44487), in which also ours count that
@@ -69,6 +69,15 @@ h2_earn(struct h2_conn *h2, size_t n)
             H2_CONTROL_BURST * TOKEN);
 }
 
+void
+h2_expect_rest(struct h2_conn *h2)
+{
+    int64_t rest = (int64_t)H2_CONN_WINDOW; /* of all streams */
+
+    h2->unknown_bytes -= (int64_t)H2_STREAM_WINDOW;
+    h2->unknown_bytes = MAX(h2->unknown_bytes, -rest);
+}
+
 /* A header block: HEADERS and the CONTINUATION frames behind it. */
 static bool
 count_block(struct h2_conn *h2, const nghttp2_frame_hd *head)
@@ -91,6 +100,19 @@ count_block(struct h2_conn *h2, const nghttp2_frame_hd *head)
         h2->block_empty <= H2_BLOCK_EMPTY_MAX)
         return true;
     return refuse(h2, METRIC_HTTP_REFUSED_HEAD_TOO_LARGE, "header block");
+}
+
+/*
+ * DATA that may carry less than its own head.  How much of it is padding is
+ * not known yet; honest content earns more than a frame costs.
+ */
+static bool
+is_hollow(const nghttp2_frame_hd *head)
+{
+    if ((head->flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        return false;
+    return head->length < FRAME_HEAD_BYTES ||
+        (head->flags & NGHTTP2_FLAG_PADDED) != 0;
 }
 
 bool
@@ -117,7 +139,7 @@ h2_count_frame(struct h2_conn *h2, const nghttp2_frame_hd *head)
     case NGHTTP2_RST_STREAM:
         return h2_take_reset(h2);
     case NGHTTP2_DATA:
-        if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        if (!is_hollow(head))
             return true;
         break;
     default:

@@ -153,6 +153,8 @@ IMPL(nghttp2_data_source_read) read_reply(UNUSED nghttp2_session *session,
 }
 
 #define FRAME_HEAD_BYTES 9
+/* Smaller frames need no acknowledgement: windows are larger. */
+#define ACKNOWLEDGED_BYTES_MIN 256
 
 int
 h2_send_data(struct h2_stream *s, const uint8_t *head, size_t len)
@@ -175,8 +177,8 @@ h2_send_data(struct h2_stream *s, const uint8_t *head, size_t len)
     }
     out_unaccount(s, len);
     h2->reader.written += len + FRAME_HEAD_BYTES;
-    /* The client may acknowledge each frame, and twice. */
-    h2_earn(h2, MAX(len, 4 * KIB));
+    /* The client may acknowledge each frame, and twice: not each byte. */
+    h2_earn(h2, len < ACKNOWLEDGED_BYTES_MIN ? len : MAX(len, 4 * KIB));
     return 0;
 }
 

@@ -198,10 +198,12 @@ IMPL(nghttp2_on_frame_send) on_frame_send(nghttp2_session *session,
     const nghttp2_frame *frame, void *arg)
 {
     struct h2_conn *h2 = arg;
-    struct h2_stream *s;
+    struct h2_stream *s = stream_by_id(h2, frame->hd.stream_id);
 
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         h2->block_ns = 0; /* a head that nobody waits for any more */
+        if (s != NULL && !s->is_complete)
+            h2_expect_rest(h2);
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
             h2_take_reset(h2);
     }
@@ -209,7 +211,6 @@ IMPL(nghttp2_on_frame_send) on_frame_send(nghttp2_session *session,
         frame->hd.type != NGHTTP2_DATA) ||
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
-    s = stream_by_id(h2, frame->hd.stream_id);
     if (s != NULL && !s->is_complete)
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id,
             NGHTTP2_NO_ERROR);

@@ -208,6 +208,10 @@ h2_refuse(struct h2_stream *s, int status, const char *why)
 static void
 head_refuse(struct h2_stream *s, int status, const char *why)
 {
+    struct sv type = http_header_get(&s->stream.req, "content-type");
+
+    /* So that a call gets a status that its client understands. */
+    s->stream.is_grpc = type.ptr != NULL && grpc_is_content_type(type);
     metric_add(status == 414 || status == 431
             ? METRIC_HTTP_REFUSED_HEAD_TOO_LARGE
             : METRIC_HTTP_REFUSED_BAD_REQUEST, 1);
