@@ -9,13 +9,14 @@
  *   load query  --url U --seconds N --clients C [--pause-ms P] TARGET...
  *   load lookup --url U --seconds N --clients C [--pause-ms P] --traces T
  *               --acked FILE              T of the run that writes FILE
- *   load verify --url U --clients C --traces T --acked FILE
+ *   load verify --url U --clients C --traces T --acked FILE [--every N]
  *
  * ingest makes a new request of T traces each time and never sends one
  * again; FILE gets the seed and number of each one that was answered 200.
  * query goes through the targets.  lookup gets one random trace by its id at
- * a time, while FILE grows.  verify reads every trace of FILE back by
- * its id and counts its spans.  Each prints name=value pairs.
+ * a time, while FILE grows.  verify reads every trace of every Nth
+ * request of FILE back by its id and counts its spans; want= says how many
+ * there have to be.  Each prints name=value pairs.
  */
 
 #include "core/base.h"
@@ -47,13 +48,13 @@ struct entry {
 
 struct counts {
     uint64_t sent, ok, busy, unavailable, other, failed, spans, bytes;
-    uint64_t missing, traces;
+    uint64_t missing, traces, want;
 };
 
 static struct {
     const char *url;
     const char *path;
-    uint64_t seconds, clients, traces, pause_ms;
+    uint64_t seconds, clients, traces, pause_ms, every;
     bool gzip;
     char **targets;
     int ntargets;
@@ -61,7 +62,8 @@ static struct {
     int64_t until_ns;
     struct entry *entries;
     size_t nentries;
-} args = {.seconds = 10, .clients = 4, .traces = 20, .pause_ms = 20};
+} args = {.seconds = 10, .clients = 4, .traces = 20, .pause_ms = 20,
+    .every = 1};
 
 static struct client {
     pthread_t thread;
@@ -282,6 +284,7 @@ verify_entry(struct client *client, struct http_client *http,
         if (status == 200)
             got = count_spans(sb_sv(&reply->body));
         client->counts.traces++;
+        client->counts.want += want;
         client->counts.spans += got;
         if (got == want)
             continue;
@@ -301,7 +304,8 @@ verify_main(void *arg)
 
     sb_init(&reply.body, POOL_BYTES);
     check(http_client_new(&http, args.url, TIMEOUT_NS, &err) == 0);
-    for (size_t i = client->number; i < args.nentries; i += args.clients) {
+    for (size_t i = client->number * args.every; i < args.nentries;
+        i += args.clients * args.every) {
         const struct entry *entry = &args.entries[i];
         struct batch batch;
 
@@ -366,13 +370,14 @@ report(void)
     }
     qsort(latency, n, sizeof(*latency), compare_u32);
     printf("sent=%llu ok=%llu busy=%llu unavailable=%llu other=%llu "
-        "failed=%llu spans=%llu bytes=%llu traces=%llu missing=%llu "
+        "failed=%llu spans=%llu bytes=%llu traces=%llu missing=%llu want=%llu "
         "p50_us=%u p99_us=%u max_us=%u\n",
         (unsigned long long)all.sent, (unsigned long long)all.ok,
         (unsigned long long)all.busy, (unsigned long long)all.unavailable,
         (unsigned long long)all.other, (unsigned long long)all.failed,
         (unsigned long long)all.spans, (unsigned long long)all.bytes,
         (unsigned long long)all.traces, (unsigned long long)all.missing,
+        (unsigned long long)all.want,
         n > 0 ? latency[n / 2] : 0, n > 0 ? latency[n * 99 / 100] : 0,
         n > 0 ? latency[n - 1] : 0);
 }
@@ -387,6 +392,7 @@ read_args(int argc, char **argv)
         {"clients", required_argument, NULL, 'c'},
         {"traces", required_argument, NULL, 't'},
         {"pause-ms", required_argument, NULL, 'p'},
+        {"every", required_argument, NULL, 'e'},
         {"gzip", no_argument, NULL, 'g'}, {NULL, 0, NULL, 0}};
     int c;
 
@@ -401,10 +407,12 @@ read_args(int argc, char **argv)
             args.gzip = true;
         else if (c == '?' || !num_parse_u64(value, c == 's' ? &args.seconds
             : c == 'c' ? &args.clients : c == 't' ? &args.traces
+            : c == 'e' ? &args.every
             : &args.pause_ms))
             return -1;
     }
     args.clients = MAX(MIN(args.clients, CLIENTS_MAX), 1u);
+    args.every = MAX(args.every, 1u);
     return args.url != NULL && optind < argc ? 0 : -1;
 }
 

@@ -48,7 +48,7 @@ jaeger_end_answer(struct json_out *out, uint64_t total,
 void
 jaeger_job_error(struct job *job, const struct err *err)
 {
-    switch (err->code) {
+    switch (job_error_code(job, err)) {
     case ERR_BUSY:
     case ERR_TIMEOUT:
         job->status = 503;
@@ -236,8 +236,10 @@ jaeger_trace_write(struct job *job, struct json_out *out,
 
     *found = FOUND_NONE;
 
+    pool_share(pool, &job->memory);
     batch_init(&batch, pool);
-    if (store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
+    if (job_charge_reply(job, &err) != 0 ||
+        store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
         jaeger_job_error(job, &err);
         rc = -1;
     } else {

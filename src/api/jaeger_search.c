@@ -12,14 +12,13 @@
 #include "api/jaeger_json.h"
 #include "api/job.h"
 #include "api/search_sink.h"
+#include "core/conf_budget.h"
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "query/query.h"
 #include "storage/search.h"
 
 #define LIMIT_DEFAULT 20u
-/* Heaps of the lanes; the rows' columns have memory of their own. */
-#define SEARCH_MEMORY_MAX (64 * MIB)
 
 struct jaeger_search {
     struct search search;
@@ -59,8 +58,9 @@ search_run(struct job *job)
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
-        .lanes_max = (unsigned)conf->threads,
-        .memory_max = SEARCH_MEMORY_MAX, .cancel = &job->cancel,
+        .lanes_max = conf_budget(conf)->lanes,
+        .memory_max = job->bytes_max, .share = &job->memory,
+        .cancel = &job->cancel,
         .deadline_ns = job->deadline_ns};
     struct store_answer answer;
     struct err err = ERR_INIT;

@@ -177,6 +177,9 @@ job_write(struct job *job, struct sb *part, struct err *err)
 /* Places that another worker gives back are seen that soon. */
 #define QUEUE_POLL_NS (5 * NS_PER_MS)
 
+/* Of all queries of this process. */
+static struct mem_share memory;
+
 static void queue_wake(void);
 
 struct job *
@@ -195,7 +198,12 @@ job_new(struct http_req *req)
     job->process = req->process;
     job->tenant = tenant;
     job->bytes_max = (size_t)conf_budget(req->process->conf)->query;
+    memory.max = (size_t)conf_budget(req->process->conf)->queries;
+    /* One leaves something to the small ones that run beside it. */
+    job->memory.max = memory.max / 4 * 3;
+    job->memory.parent = &memory;
     job->pool = pool_new(job->bytes_max);
+    pool_share(job->pool, &job->memory);
     job->status = 200;
     job->content_type = "application/json";
     job->deadline_ns = clock_mono_ns() + req->process->conf->query_timeout;
@@ -224,7 +232,27 @@ job_free(struct job *job)
     stream_free(job->stream);
     sb_release(&job->reply);
     pool_free(job->pool);
+    mem_share_give(&job->memory, job->reply_charged);
+    check(job->memory.used == 0);
     xfree(job);
+}
+
+int
+job_charge_reply(struct job *job, struct err *err)
+{
+    size_t more = job->reply.cap - MIN(job->reply.cap, job->reply_charged);
+
+    if (!mem_share_take(&job->memory, more))
+        return err_set(err, ERR_LIMIT, "the answer is too large");
+    job->reply_charged += more;
+    return 0;
+}
+
+enum err_code
+job_error_code(const struct job *job, const struct err *err)
+{
+    return err->code == ERR_LIMIT && job->memory.was_starved ? ERR_BUSY
+                                                             : err->code;
 }
 
 static void IMPL(http_abort_fn)
@@ -277,6 +305,14 @@ stream_done(struct job *job)
     job_pump(job);
 }
 
+static void
+job_reply(struct job *job)
+{
+    if (job->status == 503)
+        http_reply_header(job->req, "Retry-After", "1");
+    http_reply_sb(job->req, job->status, job->content_type, &job->reply);
+}
+
 static void IMPL(task_fn)
 job_done(void *arg)
 {
@@ -293,7 +329,7 @@ job_done(void *arg)
         http_reply_error(job->req, 422, "the answer is larger than %zu MiB; "
             "ask for less", job->bytes_max / MIB);
     else
-        http_reply_sb(job->req, job->status, job->content_type, &job->reply);
+        job_reply(job);
     job_free(job);
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/base.h"
 #include "core/err.h"
+#include "core/mem_share.h"
 #include "core/pool.h"
 #include "core/sb.h"
 #include "http/http.h"
@@ -27,6 +28,7 @@ struct job {
     struct pool *pool;     /* arguments and working memory */
     struct tenant tenant;
     size_t bytes_max;      /* of a region, and of the answer */
+    struct mem_share memory; /* of all the job's regions and the answer */
     int64_t deadline_ns;   /* monotonic */
     _Atomic bool cancel;
     struct sb reply;
@@ -34,9 +36,10 @@ struct job {
     const char *content_type;
     void *arg;             /* of the handler, in the pool */
     void (*run)(struct job *job); /* private */
-    struct job_stream *stream;    /* private, as are the next three */
+    struct job_stream *stream;    /* private, as are the next four */
     struct job *next;
     int64_t queue_until_ns;
+    size_t reply_charged;
     bool has_place;
     bool is_partial;       /* damaged data was left out of the answer */
     bool is_broken;        /* what was streamed is not the whole answer */
@@ -61,6 +64,17 @@ void job_start(struct job *job, void (*run)(struct job *job));
 int job_write(struct job *job, struct sb *part, struct err *err) WARN_UNUSED;
 /* True when job_write() was called: it is too late for another status. */
 bool job_is_streaming(const struct job *job);
+
+/*
+ * Counts what job->reply has grown to against the job's memory: for answers
+ * that are made whole, from time to time.
+ */
+int job_charge_reply(struct job *job, struct err *err) WARN_UNUSED;
+/*
+ * ERR_BUSY in place of ERR_LIMIT when it was other queries that had the
+ * memory; else the error's code.
+ */
+enum err_code job_error_code(const struct job *job, const struct err *err);
 
 /* For argument errors: answers nothing, the caller does. */
 void job_free(struct job *job);

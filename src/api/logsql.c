@@ -8,15 +8,16 @@
 #include "api/job.h"
 #include "api/logsql_args.h"
 #include "api/logsql_sinks.h"
+#include "core/conf_budget.h"
 #include "query/query.h"
 #include "query/parse.h"
 
 /* --- shared --- */
 
 static int
-status_of(const struct err *err)
+status_of(enum err_code code)
 {
-    switch (err->code) {
+    switch (code) {
     case ERR_INVALID:
     case ERR_UNSUPPORTED:
     case ERR_LIMIT:
@@ -36,7 +37,7 @@ logsql_job_error(struct job *job, const struct err *err)
         /* Too late for a status: a line of text, and no proper end. */
         job->is_broken = true;
     } else {
-        job->status = status_of(err);
+        job->status = status_of(job_error_code(job, err));
         job->content_type = "text/plain; charset=utf-8";
         sb_reset(&job->reply);
     }
@@ -47,7 +48,7 @@ logsql_job_error(struct job *job, const struct err *err)
 void
 logsql_refuse(struct job *job, const struct err *err)
 {
-    http_reply_error(job->req, status_of(err), "%s", err->text);
+    http_reply_error(job->req, status_of(err->code), "%s", err->text);
     job_free(job);
 }
 
@@ -57,8 +58,8 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
-        .lanes_max = (unsigned)conf->threads,
-        .memory_max = job->bytes_max,
+        .lanes_max = conf_budget(conf)->lanes,
+        .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};
     struct store_answer answer;
     struct err err = ERR_INIT;

@@ -28,6 +28,7 @@ lane_open(struct sink *sink, unsigned lane, struct err *err)
     if (sink->lanes[lane] != NULL)
         return 0;
     pool = pool_new(LANE_BYTES_MAX);
+    pool_share(pool, sink->stage.run->budget.share);
     search = pool_alloc(pool, sizeof(*search));
     if (search != NULL) {
         *search = *sink->search;

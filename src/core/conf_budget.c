@@ -25,6 +25,10 @@
 /* An inflated body and its spans, with what hostile ones need of it. */
 #define DECODE_PER_BODY 6
 
+/* All columns of a block of 64 Ki rows, as texts. */
+#define LANE_BYTES (48 * MIB)
+#define QUERIES_LEAST (LANE_BYTES / 3 * 4)
+
 static uint64_t
 IMPL(cgroup_limit_fn) limit_of(const struct cgroup_level *level,
     struct sb *sb)
@@ -82,6 +86,10 @@ conf_budget_make(struct conf_budget *out, const struct conf *conf,
     out->bodies = MAX(clamp(share / 8, 8 * MIB, 1 * GIB), out->body_max);
     out->query = conf->query_memory > 0 ? conf->query_memory
         : clamp(share / 4, 16 * MIB, 256 * MIB);
+    out->queries = MAX(clamp(share / 5 * 2, QUERIES_LEAST, 4 * GIB),
+        out->query / 3 * 4);
+    out->lanes = (unsigned)clamp(out->queries / (2 * LANE_BYTES), 1,
+        conf->threads);
     out->replies = clamp(share / 8, 8 * MIB, 256 * MIB);
     out->cache = clamp(share / 16, 4 * MIB, 128 * MIB);
     out->heap_keep = clamp(share / 32, 1 * MIB, 64 * MIB);
@@ -121,7 +129,8 @@ conf_budget_print(const struct conf_budget *budget, struct sb *out)
         (unsigned long long)(budget->bodies / 1000000));
     put_mb(out, "decoding", budget->decode);
     put_mb(out, "largest body", budget->body_max);
-    put_mb(out, "query", budget->query);
+    put_mb(out, "queries", budget->queries);
+    put_mb(out, "one", budget->query);
     put_mb(out, "answers", budget->replies);
     put_mb(out, "cache", budget->cache);
 }

@@ -23,7 +23,9 @@ struct conf_budget {
     uint64_t bodies;    /* request bodies as they arrive, all together */
     uint64_t decode;    /* inflated bodies and their spans, all together */
     uint64_t body_max;  /* one body, before and after decompression */
-    uint64_t query;     /* one query */
+    uint64_t queries;   /* all queries that run; one may have 3/4 of it */
+    uint64_t query;     /* what one keeps between blocks; its answer */
+    unsigned lanes;     /* threads that work on one query at a time */
     uint64_t replies;   /* queued answers: above a worker takes no more */
     uint64_t cache;     /* pieces of parts that were read */
     uint64_t heap_keep; /* freed memory that malloc may keep */

@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "core/mem_share.h"
 
 #define POOL_MAGIC 0x4c4f4f50u /* "POOL" */
 
@@ -92,6 +93,7 @@ pool_free_chunks(struct pool *pool, struct pool_chunk *last)
 
         POOL_UNPOISON(chunk->data, chunk->size);
         pool->held -= chunk->size;
+        mem_share_give(pool->share, chunk->size);
         xfree(chunk);
         chunk = next;
     }
@@ -167,6 +169,14 @@ pool_keep(struct pool *pool, size_t bytes)
 }
 
 void
+pool_share(struct pool *pool, struct mem_share *share)
+{
+    OBJ_CHECK(pool, POOL_MAGIC);
+    check(pool->share == NULL && pool->chunks == pool_first_chunk(pool));
+    pool->share = share;
+}
+
+void
 pool_free(struct pool *pool)
 {
     if (pool == NULL)
@@ -185,11 +195,14 @@ pool_add_chunk(struct pool *pool, size_t size)
 {
     struct pool_chunk *chunk;
 
-    if (size > pool->bytes_max - pool->held)
+    if (size > pool->bytes_max - pool->held ||
+        !mem_share_take(pool->share, size))
         return NULL;
     chunk = mem_try_alloc(sizeof(*chunk) + size);
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        mem_share_give(pool->share, size);
         return NULL;
+    }
     chunk->size = size;
     chunk->next = pool->chunks;
     pool->chunks = chunk;

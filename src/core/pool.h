@@ -24,6 +24,7 @@
 
 #define POOL_ALIGN ((size_t)16)
 
+struct mem_share;
 struct pool_chunk;
 struct pool_cleanup;
 
@@ -39,6 +40,7 @@ struct pool {
     size_t bytes_max;
     size_t chunk_next;            /* size of the next ordinary chunk */
     size_t keep;                  /* what pool_keep() said */
+    struct mem_share *share;      /* what pool_share() said */
     bool has_kept;                /* the chunk before the first is kept */
 };
 
@@ -59,6 +61,12 @@ void pool_reset(struct pool *pool);
  * that went back to it, which costs more than most of what is put there.
  */
 void pool_keep(struct pool *pool, size_t bytes);
+
+/*
+ * Once, before anything was allocated: all but the first 8 KiB counts against
+ * the share as well, which lives longer than the region.  NULL: against none.
+ */
+void pool_share(struct pool *pool, struct mem_share *share);
 
 /* Private: the case that needs a new chunk. */
 void *pool_alloc_slow(struct pool *pool, size_t size) WARN_UNUSED;

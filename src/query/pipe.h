@@ -14,6 +14,7 @@
 
 #include "core/base.h"
 #include "core/err.h"
+#include "core/mem_share.h"
 #include "core/pool.h"
 #include "query/ast.h"
 #include "query/rows.h"
@@ -38,6 +39,7 @@ struct stage_ops {
 struct query_budget {
     _Atomic size_t used;
     size_t max;
+    struct mem_share *share; /* of all queries; regions count, too */
 };
 /* ERR_LIMIT "query needs more than N MiB of memory" */
 int budget_take(struct query_budget *budget, size_t bytes, struct err *err)

@@ -34,7 +34,8 @@ int
 query_execute(struct query *query, const struct query_env *env,
     struct stage *sink, struct store_answer *answer, struct err *err)
 {
-    struct query_run run = {.query = query, .budget = {0, env->memory_max},
+    struct query_run run = {.query = query,
+        .budget = {0, env->memory_max, env->share},
         .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
         .cancel = env->cancel, .deadline_ns = env->deadline_ns,
         .time_bound = INT64_MIN};

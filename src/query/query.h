@@ -21,6 +21,7 @@ struct query_env {
     struct task_pool *tasks;    /* helpers of the scan; may be NULL */
     unsigned lanes_max;         /* threads at a time, 1 .. QUERY_LANES_MAX */
     size_t memory_max;          /* over all stages */
+    struct mem_share *share;    /* of all queries together; may be NULL */
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
 };

@@ -134,6 +134,7 @@ lane_run(struct work *work, unsigned lane)
         LANE_POOL_MAX));
     struct err err = ERR_INIT;
 
+    pool_share(pool, work->plan->run->budget.share);
     pool_keep(pool, MIN(allowed, LANE_KEEP_MAX));
     while (!atomic_load(&work->is_over)) {
         uint32_t i = atomic_fetch_add(&work->next, 1);

@@ -101,8 +101,10 @@ emit_begin(struct emit *emit, struct stage *next, const struct sv *names,
 static int
 chunk_begin(struct emit *emit, struct err *err)
 {
-    if (emit->pool == NULL)
+    if (emit->pool == NULL) {
         emit->pool = pool_new(EMIT_POOL_MAX);
+        pool_share(emit->pool, emit->next->run->budget.share);
+    }
     emit->texts = pool_alloc(emit->pool,
         emit->ncolumns * sizeof(*emit->texts) + 1);
     if (emit->texts == NULL)

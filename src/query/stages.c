@@ -21,12 +21,16 @@ budget_take(struct query_budget *budget, size_t bytes, struct err *err)
         }
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used,
         used + bytes, memory_order_relaxed, memory_order_relaxed));
-    return 0;
+    if (mem_share_take(budget->share, bytes))
+        return 0;
+    atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
+    return err_set(err, ERR_LIMIT, "query needs too much memory");
 }
 
 void
 budget_give(struct query_budget *budget, size_t bytes)
 {
+    mem_share_give(budget->share, bytes);
     atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 

@@ -411,6 +411,42 @@ test_cpus(void)
     ok(conf_cpus() >= 1, "this machine has %u", conf_cpus());
 }
 
+/* The rows of docs/sizes.md, in MiB. */
+static void
+test_sizes(void)
+{
+    static const struct {
+        uint64_t memory, workers, bodies, decode, body_max, queries, query,
+            replies, lanes;
+    } rows[] = {
+        {256 * MIB, 1, 19, 38, 6, 64, 38, 19, 1},
+        {1 * GIB, 2, 38, 77, 13, 123, 77, 38, 1},
+        {16 * GIB, 2, 614, 1229, 64, 1966, 256, 256, 2},
+    };
+    struct conf conf = {.memory_percent = 60, .max_request_size = 64 * MIB,
+        .threads = 2};
+    struct conf_budget large;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct conf_budget budget;
+        unsigned mib = (unsigned)(rows[i].memory / MIB);
+
+        conf_budget_make(&budget, &conf, 2, rows[i].memory);
+        is_int(budget.workers, rows[i].workers, "%u MiB: workers", mib);
+        is_int((budget.bodies + MIB / 2) / MIB, rows[i].bodies, "bodies");
+        is_int((budget.decode + MIB / 2) / MIB, rows[i].decode, "decoding");
+        is_int((budget.body_max + MIB / 2) / MIB, rows[i].body_max, "a body");
+        is_int((budget.queries + MIB / 2) / MIB, rows[i].queries, "queries");
+        is_int((budget.query + MIB / 2) / MIB, rows[i].query, "a query");
+        is_int((budget.replies + MIB / 2) / MIB, rows[i].replies, "answers");
+        is_int(budget.lanes, rows[i].lanes, "threads on a query");
+    }
+    conf.query_memory = 300 * MIB;
+    conf_budget_make(&large, &conf, 2, 256 * MIB);
+    is_int(large.query, 300 * MIB, "a query as said");
+    is_int(large.queries, 400 * MIB, "all have room for it");
+}
+
 static void
 test_memory(void)
 {
@@ -475,6 +511,7 @@ main(void)
     test_help();
     test_cpus();
     test_memory();
+    test_sizes();
     sb_release(&messages);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     ok(system(command) == 0, "cleaned up");

@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "core/mem_share.h"
 #include "tap.h"
 
 #define PIECES 3000
@@ -209,6 +210,40 @@ test_cleanups(void)
     is_str(order, "bac", "so it is not called");
 }
 
+static void
+test_share(void)
+{
+    struct mem_share all = {.max = 3 * MIB};
+    struct mem_share one = {.max = 2 * MIB, .parent = &all};
+    struct mem_share two = {.max = 2 * MIB, .parent = &all};
+    struct pool *a = pool_new(8 * MIB), *b = pool_new(8 * MIB);
+
+    pool_share(a, &one);
+    pool_share(b, &two);
+    is_int(all.used, 0, "the first piece is free");
+    ok(pool_alloc(a, 1500 * KIB) != NULL, "in both");
+    is_int(all.used, 1500 * KIB, "counted");
+    ok(pool_alloc(a, 1000 * KIB) == NULL && !one.was_starved,
+        "too much for itself");
+    ok(pool_alloc(b, 1700 * KIB) == NULL && two.was_starved,
+        "the other has it");
+    is_int(two.used, 0, "nothing stays taken");
+    mem_fail_at(1);
+    ok(pool_alloc(b, 1 * MIB) == NULL, "no memory at all");
+    is_int(all.used, 1500 * KIB, "nothing stays taken again");
+    pool_reset(a);
+    is_int(all.used, 0, "given back by a reset");
+    ok(pool_alloc(b, 1700 * KIB) != NULL, "so others can have it");
+    pool_free(a);
+    pool_free(b);
+    is_int(all.used + one.used + two.used, 0, "given back by the end");
+    ok(mem_share_take(NULL, SIZE_MAX), "none has no bound");
+    mem_share_give(NULL, SIZE_MAX);
+    ok(mem_share_take(&one, 2 * MIB) && !mem_share_take(&one, 1),
+        "up to the last byte");
+    mem_share_give(&one, 2 * MIB);
+}
+
 int
 main(void)
 {
@@ -218,5 +253,6 @@ main(void)
     test_keep();
     test_keep_without_memory();
     test_cleanups();
+    test_share();
     return tap_done();
 }
