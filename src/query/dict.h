@@ -60,6 +60,17 @@ void dict_clear(struct dict *dict);
 struct dict_slot *dict_find(struct dict *dict, struct key128 key,
     struct err *err) WARN_UNUSED;
 
+/* Asks the memory for the place of a key that is looked up soon. */
+static inline void
+dict_prefetch(const struct dict *dict, struct key128 key)
+{
+    const struct dict_slot *slots = dict->slots.items;
+
+    if (slots != NULL)
+        __builtin_prefetch(&slots[key128_hash(key, dict->secret) >>
+            dict->shift], 1);
+}
+
 /* --- set of keys; {0, 0} is never in it --- */
 
 struct id_set {

@@ -34,6 +34,7 @@ keys_init(struct keys *keys, struct hold *hold, uint32_t ncolumns,
     dict_init(&keys->ids, hold);
     dict_init(&keys->numbers, hold);
     dict_init(&keys->pairs, hold);
+    dict_init(&keys->by_values, hold);
     return hold_grow(hold, &keys->slots, KEYS_SLOTS_MIN, sizeof(uint64_t),
         err);
 }

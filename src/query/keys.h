@@ -35,6 +35,9 @@ struct keys {
     struct dict ids;              /* 16-byte ids, if there is one column */
     struct dict numbers;          /* other numbers, the same */
     struct dict pairs;            /* of codes, in one chunk */
+    struct dict by_values;        /* tuples by the numbers of their values */
+    bool has_values;              /* it is used in this chunk */
+    uint32_t found;               /* there */
     struct keys_column *columns;
     struct hold_array row_ids;
     struct hold_array map;        /* code to number, in one chunk */

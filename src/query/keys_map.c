@@ -5,25 +5,11 @@
  */
 
 #include "core/base.h"
-#include "query/keys_runs.h"
+#include "query/keys_codes.h"
 
-#include "core/assert.h"
-#include "core/num.h"
-#include "query/bucket.h"
-#include "query/steps.h"
-#include "query/text.h"
 
 /* Pairs of codes are codes themselves as long as there are no more. */
 #define CODES_MAX 65536u
-
-/* What is kept for one column from chunk to chunk: memory, and texts. */
-struct keys_column {
-    struct dict numbers;     /* of one chunk */
-    struct hold_array codes; /* uint32_t per row */
-    struct hold_array texts; /* struct sv per code */
-    struct keys distinct;    /* TEXTS: number is the code */
-    bool has_distinct;
-};
 
 void
 keys_drop(struct keys *keys)
@@ -38,12 +24,14 @@ keys_drop(struct keys *keys)
         dict_drop(&column->numbers);
         hold_drop(hold, &column->codes, sizeof(uint32_t));
         hold_drop(hold, &column->texts, sizeof(struct sv));
+        hold_drop(hold, &column->value_ids, sizeof(uint32_t));
         if (column->has_distinct)
             keys_drop(&column->distinct);
     }
     dict_drop(&keys->ids);
     dict_drop(&keys->numbers);
     dict_drop(&keys->pairs);
+    dict_drop(&keys->by_values);
     hold_drop(hold, &keys->slots, sizeof(uint64_t));
     hold_drop(hold, &keys->tuples, 16);
     hold_drop(hold, &keys->tuple_buf, 1);
@@ -52,301 +40,139 @@ keys_drop(struct keys *keys)
     hold_drop(hold, &keys->runs, sizeof(struct key_run));
 }
 
-static bool
-has_bucket(const struct keys *keys, uint32_t i)
-{
-    return keys->by != NULL && !bucket_is_none(&keys->by[i]);
-}
-
-/* A text through the bucket of column i; in the pool when it changes. */
-static int
-bucketed(const struct keys *keys, uint32_t i, struct sv *text,
-    struct pool *pool, struct err *err)
-{
-    char buf[BUCKET_TEXT_MAX];
-
-    if (!has_bucket(keys, i))
-        return 0;
-    *text = bucket_text(&keys->by[i], *text, buf);
-    if (text->ptr != buf)
-        return 0;
-    text->ptr = pool_dup(pool, buf, text->len);
-    if (text->ptr == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    return 0;
-}
-
-/* --- numbers --- */
-
-/* The number of a row, of its bucket where there are buckets of numbers. */
-static inline struct key128
-row_number(const struct keys *keys, uint32_t i, const struct column *column,
-    uint32_t row)
-{
-    struct key128 key = column_number(column, row);
-
-    if (!has_bucket(keys, i) || !bucket_is_whole(&keys->by[i]))
-        return key;
-    if (column->kind == COLUMN_TIMES)
-        key.lo = (uint64_t)bucket_time(&keys->by[i], (int64_t)key.lo);
-    else if (column->kind != COLUMN_IDS && key.hi == NUMBER_INT)
-        key.lo = (uint64_t)bucket_int(&keys->by[i], (int64_t)key.lo);
-    return key;
-}
-
-/* out->ptr is a buffer of BUCKET_TEXT_MAX bytes. */
-static void
-number_text(const struct keys *keys, uint32_t i, const struct column *column,
-    struct key128 key, struct sv *out)
-{
-    /* One row in a column of its own, so that column_text() prints it. */
-    struct column one = *column;
-    char *buf = (char *)(uintptr_t)out->ptr;
-    char bucket[BUCKET_TEXT_MAX];
-    struct sv text;
-
-    one.present = NULL;
-    if (key.lo == 0 && key.hi == 0) {
-        out->len = 0;
-        return;
-    }
-    if (column->kind == COLUMN_IDS)
-        one.ids = (const uint8_t *)&key;
-    else
-        one.ints = (const int64_t *)&key.lo;
-    /* A bucket of an unsigned number may be negative. */
-    if (key.hi == NUMBER_INT)
-        one.kind = COLUMN_INTS;
-    text = column_text(&one, 0, buf);
-    if (has_bucket(keys, i) && (column->kind == COLUMN_IDS ||
-        key.hi == NUMBER_UINT || !bucket_is_whole(&keys->by[i])))
-        text = bucket_text(&keys->by[i], text, bucket);
-    if (text.ptr != buf)
-        memcpy(buf, text.ptr, text.len);
-    out->len = text.len;
-}
-
-static int
-map_numbers(struct keys *keys, const struct keys_input *input,
-    uint32_t *ids, struct err *err)
-{
-    const struct column *column = &input->columns[0];
-    bool is_id16 = column->kind == COLUMN_IDS && column->width == 16;
-    struct dict *dict = is_id16 ? &keys->ids : &keys->numbers;
-    struct key128 last = {0, 0};
-    uint32_t last_id = KEYS_NONE;
-    char buf[BUCKET_TEXT_MAX];
-
-    for (uint32_t i = 0; i < input->picks->n; i++) {
-        uint32_t row = picks_row(input->picks, i);
-        struct key128 key = row_number(keys, 0, column, row);
-        struct sv text = {buf, 0};
-        struct dict_slot *slot;
-
-        if (i > 0 && key.lo == last.lo && key.hi == last.hi) {
-            ids[row] = last_id;
-            continue;
-        }
-        slot = dict_find(dict, key, err);
-        if (slot == NULL)
-            return -1;
-        if (slot->code == DICT_NEW) {
-            number_text(keys, 0, column, key, &text);
-            if (keys_find(keys, &text, &slot->code, err) != 0)
-                return -1;
-        }
-        ids[row] = last_id = slot->code;
-        last = key;
-    }
-    return 0;
-}
+/* --- tuples --- */
 
 /*
- * Codes of numbers that are close together, or by buckets of one width: all
- * from the first to the last, used or not.  1: it has to be done row by row.
+ * In this chunk tuples are found by the numbers of their values, where each
+ * value is there in several rows: its text is looked up once.
  */
 static int
-code_steps(struct keys *keys, uint32_t k, const struct keys_input *input,
-    struct codes *out, struct err *err)
+values_begin(struct keys *keys, const struct keys_input *input,
+    const struct codes *columns, struct err *err)
 {
-    const struct column *column = &input->columns[k];
-    struct sv *texts;
-    uint32_t *codes = NULL;
-    struct steps steps;
-    char buf[BUCKET_TEXT_MAX];
-
-    if (!steps_make(&steps, keys->by == NULL ? NULL : &keys->by[k], column,
-            input->picks))
-        return 1;
-    texts = pool_alloc(input->pool, steps.n * sizeof(*texts));
-    if (texts == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    for (uint32_t code = 0; code < steps.n; code++) {
-        struct key128 key = {(uint64_t)steps_start(&steps, code),
-            column->kind == COLUMN_TIMES ? NUMBER_TIME : NUMBER_INT};
-        struct sv text = {buf, 0};
-
-        if (!steps.has_gaps || code < steps.n - 1)
-            number_text(keys, k, column, key, &text);
-        texts[code].len = text.len;
-        texts[code].ptr = pool_dup(input->pool, text.ptr, text.len);
-        if (texts[code].ptr == NULL)
-            return err_set(err, ERR_LIMIT, "no memory for groups");
-    }
-    if (steps.n > 1) {
-        codes = keys->columns[k].codes.items;
-        steps_codes(&steps, column, input->picks, codes);
-    }
-    *out = (struct codes){steps.n, codes, texts};
-    return 0;
-}
-
-/* The same with codes of this chunk. */
-static int
-code_numbers(struct keys *keys, uint32_t k, const struct keys_input *input,
-    struct codes *out, struct err *err)
-{
-    struct keys_column *mine = &keys->columns[k];
-    const struct column *column = &input->columns[k];
-    uint32_t *codes = mine->codes.items;
-    char buf[BUCKET_TEXT_MAX];
-
-    dict_clear(&mine->numbers);
-    for (uint32_t i = 0; i < input->picks->n; i++) {
-        uint32_t row = picks_row(input->picks, i);
-        struct key128 key = row_number(keys, k, column, row);
-        struct dict_slot *slot = dict_find(&mine->numbers, key, err);
-        struct sv text = {buf, 0};
-
-        if (slot == NULL)
-            return -1;
-        if (slot->code == DICT_NEW) {
-            slot->code = mine->numbers.n - 1;
-            number_text(keys, k, column, key, &text);
-            if (hold_grow(keys->hold, &mine->texts, mine->numbers.n,
-                    sizeof(text), err) != 0)
-                return -1;
-            text.ptr = pool_dup(input->pool, text.ptr, text.len);
-            if (text.ptr == NULL)
-                return err_set(err, ERR_LIMIT, "no memory for groups");
-            ((struct sv *)mine->texts.items)[slot->code] = text;
-        }
-        codes[row] = slot->code;
-    }
-    *out = (struct codes){mine->numbers.n, codes, mine->texts.items};
-    return 0;
-}
-
-/* --- texts and codes --- */
-
-static int
-code_texts(struct keys *keys, uint32_t k, const struct keys_input *input,
-    struct codes *out, struct err *err)
-{
-    struct keys_column *mine = &keys->columns[k];
-    const struct sv *texts = input->columns[k].texts;
-    uint32_t *codes = mine->codes.items;
-    struct sv *distinct;
-
-    if (!mine->has_distinct) {
-        if (keys_init(&mine->distinct, keys->hold, 1,
-                keys->by == NULL ? NULL : &keys->by[k], err) != 0)
-            return -1;
-        mine->has_distinct = true;
-    }
-    for (uint32_t i = 0; i < input->picks->n; i++) {
-        uint32_t row = picks_row(input->picks, i);
-        struct sv text = texts[row];
-
-        if (bucketed(keys, k, &text, input->pool, err) != 0 ||
-            keys_find(&mine->distinct, &text, &codes[row], err) != 0)
-            return -1;
-    }
-    if (hold_grow(keys->hold, &mine->texts, mine->distinct.count,
-            sizeof(*distinct), err) != 0)
-        return -1;
-    distinct = mine->texts.items;
-    for (uint32_t i = 0; i < mine->distinct.count; i++)
-        keys_texts(&mine->distinct, i, &distinct[i]);
-    *out = (struct codes){mine->distinct.count, codes, distinct};
-    return 0;
-}
-
-/* Values of the dictionary, through the buckets where they are used. */
-static int
-code_values(struct keys *keys, uint32_t k, const struct keys_input *input,
-    struct codes *out, struct err *err)
-{
-    const struct column *column = &input->columns[k];
-    bool is_const = column->kind != COLUMN_CODES;
-    uint32_t n = is_const ? 1 : column->nvalues;
-    struct sv *texts;
-
-    *out = (struct codes){n, is_const ? NULL : column->codes, column->values};
-    if (column->kind == COLUMN_EMPTY) {
-        static const struct sv empty = {"", 0};
-
-        out->texts = &empty;
+    keys->has_values = false;
+    if (keys->ncolumns < 2 || keys->ncolumns > KEYS_VALUES_MAX)
         return 0;
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        if (columns[k].n > 1 && columns[k].n > input->picks->n / 4)
+            return 0;
     }
-    if (!has_bucket(keys, k))
-        return 0;
-    texts = pool_alloc(input->pool, n * sizeof(*texts) + 1);
-    if (texts == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    memset(texts, 0, n * sizeof(*texts));
-    for (uint32_t i = 0; i < input->picks->n; i++) {
-        uint32_t row = picks_row(input->picks, i);
-        uint32_t code = is_const ? 0 : column->codes[row];
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        struct hold_array *ids = &keys->columns[k].value_ids;
 
-        if (texts[code].ptr != NULL)
-            continue;
-        texts[code] = column->values[code];
-        if (texts[code].ptr == NULL)
-            texts[code] = SV_EMPTY;
-        if (bucketed(keys, k, &texts[code], input->pool, err) != 0)
+        if (hold_grow(keys->hold, ids, columns[k].n, sizeof(uint32_t),
+                err) != 0)
             return -1;
+        memset(ids->items, 0xff, columns[k].n * sizeof(uint32_t));
     }
-    out->texts = texts;
+    keys->has_values = true;
     return 0;
 }
 
-/* 1: as the only column, better without codes. */
-static int
-column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
-    struct codes *out, struct err *err)
+static inline int
+find_value(struct keys *keys, uint32_t k, const struct codes *column,
+    uint32_t code, struct err *err)
 {
-    const struct column *column = &input->columns[k];
-    bool is_single = keys->ncolumns == 1;
-    int got;
+    struct keys *distinct;
 
-    if (column->kind <= COLUMN_CODES)
-        return code_values(keys, k, input, out, err);
-    if (hold_grow(keys->hold, &keys->columns[k].codes, input->nrows,
-            sizeof(uint32_t), err) != 0)
-        return -1;
-    if (column->kind == COLUMN_TEXTS)
-        return is_single ? 1 : code_texts(keys, k, input, out, err);
-    got = code_steps(keys, k, input, out, err);
-    if (got <= 0 || is_single)
-        return got;
-    return code_numbers(keys, k, input, out, err);
+    return keys_distinct(keys, k, &distinct, err) != 0 ? -1
+        : keys_find(distinct, &column->texts[code],
+        &((uint32_t *)keys->columns[k].value_ids.items)[code], err);
 }
 
-/* --- tuples --- */
+static int
+find_texts(struct keys *keys, const struct codes *columns, uint32_t row,
+    uint32_t *id, struct err *err)
+{
+    for (uint32_t k = 0; k < keys->ncolumns; k++) {
+        const struct codes *c = &columns[k];
+
+        keys->texts[k] = c->texts[c->codes == NULL ? 0 : c->codes[row]];
+    }
+    return keys_find(keys, keys->texts, id, err);
+}
+
+/* The numbers of a row's values; {0, 0} when has_values is not set. */
+static inline int
+values_of_row(struct keys *keys, const struct codes *columns, uint32_t row,
+    struct key128 *out, struct err *err)
+{
+    uint32_t values[KEYS_VALUES_MAX] = {0};
+
+    for (uint32_t k = 0; k < keys->ncolumns && keys->has_values; k++) {
+        const struct codes *c = &columns[k];
+        uint32_t code = c->codes == NULL ? 0 : c->codes[row];
+        const uint32_t *ids = keys->columns[k].value_ids.items;
+
+        if (UNLIKELY(ids[code] == KEYS_NONE) &&
+            find_value(keys, k, c, code, err) != 0)
+            return -1;
+        values[k] = ids[code];
+    }
+    memcpy(out, values, sizeof(*out));
+    return 0;
+}
+
+static int
+find_values(struct keys *keys, struct key128 values,
+    const struct codes *columns, uint32_t row, struct err *err)
+{
+    struct dict_slot *slot = dict_find(&keys->by_values, values, err);
+
+    if (slot == NULL)
+        return -1;
+    if (UNLIKELY(slot->code == DICT_NEW) &&
+        find_texts(keys, columns, row, &slot->code, err) != 0)
+        return -1;
+    keys->found = slot->code;
+    return 0;
+}
 
 int
 keys_find_row(struct keys *keys, const struct codes *columns, uint32_t row,
     uint32_t *id, struct err *err)
 {
-    struct sv *texts = keys->texts;
+    struct key128 values;
 
-    for (uint32_t k = 0; k < keys->ncolumns; k++) {
-        const struct codes *c = &columns[k];
+    if (!keys->has_values)
+        return find_texts(keys, columns, row, id, err);
+    if (values_of_row(keys, columns, row, &values, err) != 0 ||
+        find_values(keys, values, columns, row, err) != 0)
+        return -1;
+    *id = keys->found;
+    return 0;
+}
 
-        texts[k] = c->texts[c->codes == NULL ? 0 : c->codes[row]];
+/* Rows that wait for memory together. */
+#define BATCH 32u
+
+/* More tuples than could be codes: row by row. */
+static int
+map_rows(struct keys *keys, const struct keys_input *input,
+    const struct codes *columns, struct err *err)
+{
+    const struct picks *picks = input->picks;
+    uint32_t *ids = keys->row_ids.items;
+    struct key128 values[BATCH];
+
+    for (uint32_t done = 0; done < picks->n; done += BATCH) {
+        uint32_t n = MIN(BATCH, picks->n - done);
+
+        for (uint32_t i = 0; i < n; i++) {
+            if (values_of_row(keys, columns, picks_row(picks, done + i),
+                    &values[i], err) != 0)
+                return -1;
+            dict_prefetch(&keys->by_values, values[i]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t row = picks_row(picks, done + i);
+
+            if (find_values(keys, values[i], columns, row, err) != 0)
+                return -1;
+            ids[row] = keys->found;
+        }
     }
-    return keys_find(keys, texts, id, err);
+    return 0;
 }
 
 /* Numbers of the rows by code; a tuple is looked up once per code. */
@@ -435,11 +261,19 @@ map_tuples(struct keys *keys, const struct keys_input *input,
     const struct codes *columns, struct key_ids *out, struct err *err)
 {
     struct codes tuple = {1, NULL, NULL};
+    uint64_t product = 1;
 
-    if (keys_find_runs(keys, input, columns, out, err) != 0)
+    if (values_begin(keys, input, columns, err) != 0 ||
+        keys_find_runs(keys, input, columns, out, err) != 0)
         return -1;
     if (out->nruns > 0)
         return 0;
+    for (uint32_t k = 0; k < keys->ncolumns && product <= CODES_MAX; k++)
+        product *= columns[k].n;
+    if (product > CODES_MAX && keys->has_values) {
+        out->ids = keys->row_ids.items;
+        return map_rows(keys, input, columns, err);
+    }
     for (uint32_t k = 0; k < keys->ncolumns; k++) {
         if (combine(keys, input, &tuple, &columns[k], err) != 0)
             return -1;
@@ -450,42 +284,6 @@ map_tuples(struct keys *keys, const struct keys_input *input,
     }
     return keys_find_row(keys, columns, picks_row(input->picks, 0),
         &out->one, err);
-}
-
-static int
-map_texts(struct keys *keys, const struct keys_input *input, uint32_t *ids,
-    struct err *err)
-{
-    const struct sv *texts = input->columns[0].texts;
-    struct sv last = SV_EMPTY;
-    uint32_t last_id = KEYS_NONE;
-
-    for (uint32_t i = 0; i < input->picks->n; i++) {
-        uint32_t row = picks_row(input->picks, i);
-        struct sv text = texts[row];
-
-        if (i == 0 || !sv_eq(text, last)) {
-            last = text;
-            if (bucketed(keys, 0, &text, input->pool, err) != 0 ||
-                keys_find(keys, &text, &last_id, err) != 0)
-                return -1;
-        }
-        ids[row] = last_id;
-    }
-    return 0;
-}
-
-/* One column whose values are looked up as they are. */
-static int
-map_values(struct keys *keys, const struct keys_input *input,
-    struct key_ids *out, struct err *err)
-{
-    uint32_t *ids = keys->row_ids.items;
-
-    out->ids = ids;
-    return input->columns[0].kind == COLUMN_TEXTS
-        ? map_texts(keys, input, ids, err)
-        : map_numbers(keys, input, ids, err);
 }
 
 int
@@ -504,10 +302,10 @@ keys_map_runs(struct keys *keys, const struct keys_input *input,
             input->nrows, sizeof(uint32_t), err) != 0)
         return -1;
     for (uint32_t k = 0; k < keys->ncolumns; k++) {
-        int got = column_codes(keys, k, input, &columns[k], err);
+        int got = keys_column_codes(keys, k, input, &columns[k], err);
 
         if (got != 0)
-            return got < 0 ? -1 : map_values(keys, input, out, err);
+            return got < 0 ? -1 : keys_map_values(keys, input, out, err);
     }
     return map_tuples(keys, input, columns, out, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "core/base.h"
-#include "query/keys_runs.h"
+#include "query/keys_codes.h"
 
 /* Runs are worth it when they have so many rows on average. */
 #define RUN_ROWS_MIN 8u

@@ -281,6 +281,31 @@ add_codes(struct acc *acc, const struct acc_rows *in,
     return 0;
 }
 
+/* Numbers of tuples for one group, many at a time. */
+static int
+add_tuples_at_once(struct acc *acc, const struct acc_rows *in,
+    const uint32_t *ids, struct err *err)
+{
+    struct value_sets *sets = &sets_of(acc)[in->one];
+    struct key128 keys[BATCH];
+    uint32_t n = 0, last = KEYS_NONE;
+
+    for (uint32_t i = 0; i < in->picks.n && !is_enough(acc, sets); i++) {
+        uint32_t id = ids[picks_row(&in->picks, i)];
+
+        /* Number 0 is the empty one, as {0, 0}. */
+        keys[n] = (struct key128){id, id == 0 ? 0 : VALUE_TEXT};
+        n += id != last;
+        last = id;
+        if (n < BATCH)
+            continue;
+        if (id_set_add_many(&sets->others, keys, n, acc->hold, err) != 0)
+            return -1;
+        n = 0;
+    }
+    return id_set_add_many(&sets->others, keys, n, acc->hold, err);
+}
+
 static int
 add_texts(struct acc *acc, const struct acc_rows *in,
     const struct column *columns, struct err *err)
@@ -294,6 +319,8 @@ add_texts(struct acc *acc, const struct acc_rows *in,
         return add_codes(acc, in, columns, err);
     if (keys_map(&uniq->texts, &input, &ids, err) != 0)
         return -1;
+    if (uniq->texts.ncolumns > 1 && in->groups == NULL && ids.ids != NULL)
+        return add_tuples_at_once(acc, in, ids.ids, err);
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
         uint32_t group = acc_group(in, row);

@@ -360,6 +360,8 @@ chain_make(struct chain *chain, const char *text, struct sink *sink,
     return 0;
 }
 
+static UNUSED uint32_t chunk_rows_max = 200;
+
 /* Feeds the table in chunks to lanes in turn; 0 or -1. */
 static inline int
 chain_feed(struct chain *chain, const struct table *table, unsigned nlanes,
@@ -369,7 +371,8 @@ chain_feed(struct chain *chain, const struct table *table, unsigned nlanes,
     unsigned lane = 0;
 
     while (at < table->nrows) {
-        uint32_t n = MIN(1 + stage_random(random) % 200, table->nrows - at);
+        uint32_t n = MIN(1 + stage_random(random) % chunk_rows_max,
+            table->nrows - at);
         struct rows rows = {.pool = pool_new(256 * MIB)};
         int result;
 

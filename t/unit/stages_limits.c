@@ -384,6 +384,55 @@ gives_near(const char *query, double want)
     }
 }
 
+/* More pairs than could be codes, of values that are there often. */
+#define PAIR_ROWS 20000u
+#define PAIR_VALUES 300u
+
+static void
+test_pairs(void)
+{
+    static bool is_there[PAIR_VALUES * PAIR_VALUES];
+    static struct sv cells[PAIR_ROWS * 3];
+    struct table pairs = {.names = {"p", "q", "r"}, .ncolumns = 3,
+        .nrows = PAIR_ROWS, .cells = cells};
+    struct pool *pool = pool_new(16 * MIB);
+    uint64_t random = 5;
+    uint32_t n = 0;
+    char want[64];
+
+    for (uint32_t i = 0; i < PAIR_ROWS; i++) {
+        uint32_t p = stage_random(&random) % PAIR_VALUES;
+        uint32_t q = stage_random(&random) % PAIR_VALUES;
+        char text[32];
+
+        n += !is_there[p * PAIR_VALUES + q];
+        is_there[p * PAIR_VALUES + q] = true;
+        for (uint32_t k = 0; k < 2; k++) {
+            size_t len = (size_t)snprintf(text, sizeof(text), "text %u",
+                k == 0 ? p : q);
+
+            cells[3 * i + k] = sv_make(pool_dup(pool, text, len), len);
+        }
+        cells[3 * i + 2] = sv_from(i % 2 == 0 ? "even" : "odd");
+    }
+    chunk_rows_max = 16000;
+    table = pairs;
+    snprintf(want, sizeof(want), "n=%u s=%u", n, PAIR_ROWS);
+    gives_one("* | uniq by (p, q) with hits | stats count() n, sum(hits) s",
+        want);
+    gives_one("* | stats by (q, p) count() c | stats count() n, sum(c) s",
+        want);
+    gives_one("* | stats count_uniq(p, q) n, count() s", want);
+    gives_one("* | stats by (p, q, r) count() c | stats by (p, q) sum(c) c "
+        "| stats count() n, sum(c) s", want);
+    gives_one("* | stats by (p, q) count() if (r:=odd) c | stats sum(c) c",
+        "c=10000");
+    gives_one("* | stats by (r) count_uniq(p) a, uniq_values(q) b "
+        "| stats sum(a) a, count(b) b", "a=600 b=2");
+    chunk_rows_max = 200;
+    pool_free(pool);
+}
+
 static void
 test_many(void)
 {
@@ -468,6 +517,7 @@ main(void)
     test_stop();
     test_newest();
     test_many();
+    test_pairs(); /* makes another table */
     test_needed();
     pool_free(pool);
     return tap_done();
