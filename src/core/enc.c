@@ -58,6 +58,21 @@ hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+void
+enc_hex(char *dst, const void *bytes, size_t len)
+{
+    const uint8_t *src = bytes;
+    uint8_t last[4] = {0}, digits[8];
+
+    for (; len >= 4; len -= 4, src += 4, dst += 8)
+        enc_put64(dst, enc_hex_digits(enc_get32(src)));
+    if (len == 0)
+        return;
+    memcpy(last, src, len);
+    enc_put64(digits, enc_hex_digits(enc_get32(last)));
+    memcpy(dst, digits, 2 * len);
+}
+
 bool
 enc_unhex(struct sv hex, uint8_t *dst, size_t len)
 {

@@ -193,6 +193,27 @@ enc_read_sv(struct enc_reader *r)
     return enc_read_bytes(r, len);
 }
 
+/*
+ * The eight lower-case hex digits of four bytes, all little endian: the
+ * lowest byte's digits are the lowest two.
+ */
+static inline uint64_t
+enc_hex_digits(uint32_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t v = bytes, digits, letters;
+
+    v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
+    v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    digits = (v >> 4 & UINT64_C(0x000f000f000f000f)) |
+        (v & UINT64_C(0x000f000f000f000f)) << 8;
+    letters = (digits + 6 * ones) >> 4 & ones;
+    return digits + '0' * ones + letters * ('a' - '0' - 10);
+}
+
+/* Bytes as 2 * len lower-case hex digits. */
+void enc_hex(char *dst, const void *bytes, size_t len);
+
 /* Lower- or upper-case hex into bytes; false unless exactly 2 * len digits. */
 bool enc_unhex(struct sv hex, uint8_t *dst, size_t len);
 

@@ -4,6 +4,7 @@
 #include "core/sb.h"
 
 #include "core/assert.h"
+#include "core/enc.h"
 #include "core/mem.h"
 #include "core/num.h"
 
@@ -97,7 +98,6 @@ sb_add_i64(struct sb *sb, int64_t n)
 void
 sb_add_hex(struct sb *sb, const uint8_t *bytes, size_t len)
 {
-    static const char digits[] = "0123456789abcdef";
     char *dst;
 
     if (len > SIZE_MAX / 2) {
@@ -107,10 +107,7 @@ sb_add_hex(struct sb *sb, const uint8_t *bytes, size_t len)
     dst = sb_reserve(sb, 2 * len);
     if (dst == NULL)
         return;
-    for (size_t i = 0; i < len; i++) {
-        dst[2 * i] = digits[bytes[i] >> 4];
-        dst[2 * i + 1] = digits[bytes[i] & 15];
-    }
+    enc_hex(dst, bytes, len);
     sb_advance(sb, 2 * len);
 }
 

@@ -137,27 +137,41 @@ add_traces(const struct times *times, uint32_t from, uint32_t n,
     return 0;
 }
 
+/* In place.  Compilers make two or more at a time of the constant number. */
+static void
+unzigzag(uint64_t *v, uint32_t n)
+{
+    if (n == COL_MINI) {
+        for (uint32_t i = 0; i < COL_MINI; i++)
+            v[i] = (uint64_t)enc_unzigzag(v[i]);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (uint64_t)enc_unzigzag(v[i]);
+}
+
 static int
 times_decode(const struct times *times, uint32_t from, uint32_t n,
     uint64_t *out)
 {
-    uint64_t durations[COL_MINI];
+    uint64_t buf[COL_MINI];
+    uint64_t *durations = times->what == BLOCK_DURATION ? out : buf;
 
-    if (times->what != BLOCK_DURATION &&
-        (vector_decode(times->r, times->start, from, n, out) != 0 ||
-        add_traces(times, from, n, out) != 0))
+    if (times->what != BLOCK_START) {
+        if (vector_decode(times->r, times->duration, from, n,
+                durations) != 0)
+            return -1;
+        unzigzag(durations, n);
+    }
+    if (times->what == BLOCK_DURATION)
+        return 0;
+    if (vector_decode(times->r, times->start, from, n, out) != 0 ||
+        add_traces(times, from, n, out) != 0)
         return -1;
     if (times->what == BLOCK_START)
         return 0;
-    if (vector_decode(times->r, times->duration, from, n, durations) != 0)
-        return -1;
-    if (times->what == BLOCK_DURATION) {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = (uint64_t)enc_unzigzag(durations[i]);
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] += (uint64_t)enc_unzigzag(durations[i]);
-    }
+    for (uint32_t i = 0; i < n; i++)
+        out[i] += durations[i];
     return 0;
 }
 
@@ -309,77 +323,104 @@ part_select_tenant(struct block *block, const struct tenant *tenant,
     return 0;
 }
 
-static void
-fill(uint32_t *dst, uint32_t n, uint32_t code)
+/* What gives a stream its text. */
+typedef int (*stream_text_fn)(struct block *block,
+    const struct block_field *field, uint32_t stream, struct sv *text);
+
+/* Columns that are the same for all rows of a stream. */
+struct by_stream {
+    struct block *block;
+    const struct block_field *field;
+    stream_text_fn text;
+    const struct part_runs *runs;
+    struct block_values values;
+    uint32_t *codes; /* + 1, by stream; 0: not known yet */
+};
+
+static int
+code_of_run(struct by_stream *by, uint32_t run, uint32_t *code)
 {
-    for (uint32_t i = 0; i < n; i++)
-        dst[i] = code;
+    uint32_t stream = by->runs->stream[run];
+    struct sv text;
+
+    if (by->codes[stream] == 0) {
+        if (by->text(by->block, by->field, stream, &text) != 0 ||
+            block_values_add(&by->values, text, code) != 0)
+            return -1;
+        by->codes[stream] = *code + 1;
+    }
+    *code = by->codes[stream] - 1;
+    return 0;
 }
 
-/* The code of each stream in use; others stay UINT32_MAX. */
 static int
-stream_codes(struct block *block, const struct block_field *field,
-    const struct part_runs *runs, struct block_values *values,
+few_by_stream(struct by_stream *by, const struct block_rows *few,
     uint32_t *codes)
 {
-    const struct part *part = block->reading.part;
+    for (uint32_t i = 0; i < few->n; i++) {
+        uint32_t row = few->v[i];
 
-    fill(codes, part->nstreams, UINT32_MAX);
-    for (uint32_t run = 0; run < runs->nruns; run++) {
-        uint32_t *code = &codes[runs->stream[run]];
-        struct block_stream stream;
-        struct sv text;
-
-        if (*code != UINT32_MAX)
-            continue;
-        stream = part_stream_of(part, runs->stream[run]);
-        if (block_stream_text(block, field, &stream, &text) != 0 ||
-            block_values_add(values, text, code) != 0)
+        if (code_of_run(by, runs_find(by->runs, row), &codes[row]) != 0)
             return -1;
     }
     return 0;
 }
 
-/* Codes of runs (of equal streams) become codes of rows. */
-static void
-spread_runs(const struct part_runs *runs, const uint32_t *by_run,
-    const struct block_rows *few, uint32_t *codes)
+static int
+all_by_stream(struct by_stream *by, uint32_t *codes)
 {
-    if (few->v != NULL) {
-        for (uint32_t i = 0; i < few->n; i++)
-            codes[few->v[i]] = by_run[runs_find(runs, few->v[i])];
-        return;
+    const struct part_runs *runs = by->runs;
+    uint32_t code;
+
+    for (uint32_t run = 0; run < runs->nruns; run++) {
+        if (code_of_run(by, run, &code) != 0)
+            return -1;
     }
-    for (uint32_t run = 0; run < runs->nruns; run++)
-        fill(codes + runs->start[run],
-            runs->start[run + 1] - runs->start[run], by_run[run]);
+    if (by->values.n == 1)
+        return 0;
+    for (uint32_t run = 0; run < runs->nruns; run++) {
+        code = by->codes[runs->stream[run]] - 1;
+        for (uint32_t row = runs->start[run]; row < runs->start[run + 1];
+            row++)
+            codes[row] = code;
+    }
+    return 0;
 }
 
 static int
-stream_column(struct block *block, const struct block_field *field,
-    const struct block_rows *few, struct column *column)
+column_by_stream(struct by_stream *by, const struct block_rows *few,
+    struct column *column)
 {
-    const struct part_runs *runs = NULL;
-    struct block_values values;
-    uint32_t *by_stream, *by_run, *codes = NULL;
+    struct block *block = by->block;
+    uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
 
-    block_values_init(&values, block);
-    by_stream = block_alloc(block, block->reading.part->nstreams,
-        sizeof(*by_stream));
-    if (by_stream == NULL ||
-        reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0 ||
-        stream_codes(block, field, runs, &values, by_stream) != 0)
+    block_values_init(&by->values, block);
+    by->codes = block_zalloc(block, block->reading.part->nstreams,
+        sizeof(*by->codes));
+    if (codes == NULL || by->codes == NULL ||
+        reading_runs(&block->reading, PART_TABLE_SPANS, &by->runs) != 0)
         return -1;
-    if (values.n > 1) {
-        codes = block_alloc(block, block->info.rows, sizeof(*codes));
-        by_run = block_alloc(block, runs->nruns, sizeof(*by_run));
-        if (codes == NULL || by_run == NULL)
-            return -1;
-        for (uint32_t run = 0; run < runs->nruns; run++)
-            by_run[run] = by_stream[runs->stream[run]];
-        spread_runs(runs, by_run, few, codes);
-    }
-    column_set_codes(column, &values, codes);
+    if ((few->v != NULL ? few_by_stream(by, few, codes) :
+            all_by_stream(by, codes)) != 0)
+        return -1;
+    column_set_codes(column, &by->values, codes);
+    return 0;
+}
+
+static int
+stream_text(struct block *block, const struct block_field *field,
+    uint32_t stream, struct sv *text)
+{
+    struct block_stream found = part_stream_of(block->reading.part, stream);
+
+    return block_stream_text(block, field, &found, text);
+}
+
+static int
+service_text(struct block *block, UNUSED const struct block_field *field,
+    uint32_t stream, struct sv *text)
+{
+    *text = block->reading.part->streams[stream].service;
     return 0;
 }
 
@@ -398,33 +439,6 @@ is_service(const struct part *part, const struct block_field *field,
             return false;
     }
     return true;
-}
-
-static int
-service_column(struct block *block, const struct block_rows *few,
-    struct column *column)
-{
-    const struct part *part = block->reading.part;
-    const struct part_runs *runs = NULL;
-    uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
-    struct block_values values;
-    uint32_t *by_run;
-
-    block_values_init(&values, block);
-    if (codes == NULL ||
-        reading_runs(&block->reading, PART_TABLE_SPANS, &runs) != 0)
-        return -1;
-    by_run = block_alloc(block, runs->nruns, sizeof(*by_run));
-    if (by_run == NULL)
-        return -1;
-    for (uint32_t run = 0; run < runs->nruns; run++) {
-        if (block_values_add(&values,
-                part->streams[runs->stream[run]].service, &by_run[run]) != 0)
-            return -1;
-    }
-    spread_runs(runs, by_run, few, codes);
-    column_set_codes(column, &values, codes);
-    return 0;
 }
 
 static int
@@ -494,8 +508,11 @@ resource_column(struct block *block, const struct block_field *field,
         column_set_codes(column, &values, NULL);
         return 0;
     }
-    if (is_service(part, field, texts))
-        return service_column(block, few, column);
+    if (is_service(part, field, texts)) {
+        struct by_stream by = {.block = block, .text = service_text};
+
+        return column_by_stream(&by, few, column);
+    }
     return gather_resources(block, &values, codes, few, column);
 }
 
@@ -585,8 +602,11 @@ int
 part_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column)
 {
+    struct by_stream by = {.block = block, .field = field,
+        .text = stream_text};
+
     if (block_is_of_stream(field))
-        return stream_column(block, field, few, column);
+        return column_by_stream(&by, few, column);
     if (field->scope == KEY_RESOURCE)
         return resource_column(block, field, few, column);
     if (field->scope != KEY_SPAN)

@@ -7,8 +7,6 @@
 
 #include "core/enc.h"
 
-#define UUID_TEXT 36u
-
 struct load {
     struct block *block;
     struct reading *r;
@@ -30,50 +28,10 @@ start(struct load *load, uint32_t n)
 
 /* --- fixed-width forms --- */
 
-static char *
-put_hex(char *dst, const uint8_t *bytes, size_t n)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        *dst++ = digits[bytes[i] >> 4];
-        *dst++ = digits[bytes[i] & 15];
-    }
-    return dst;
-}
-
-void
-part_dict_put(char *dst, const struct part_vector *vector,
-    const uint8_t *bytes)
-{
-    if (vector->encoding == PART_UUID) {
-        dst = put_hex(dst, bytes, 4);
-        *dst++ = '-';
-        dst = put_hex(dst, bytes + 4, 2);
-        *dst++ = '-';
-        dst = put_hex(dst, bytes + 6, 2);
-        *dst++ = '-';
-        dst = put_hex(dst, bytes + 8, 2);
-        *dst++ = '-';
-        put_hex(dst, bytes + 10, 6);
-    } else if (vector->encoding == PART_HEX) {
-        put_hex(dst, bytes, vector->width);
-    } else {
-        memcpy(dst, bytes, vector->width);
-    }
-}
-
-uint32_t
-part_dict_width(const struct part_vector *vector)
-{
-    return vector->encoding == PART_UUID ? UUID_TEXT :
-        vector->encoding == PART_HEX ? 2u * vector->width : vector->width;
-}
-
 static int
 load_fixed(struct load *load, const struct part_vector *vector)
 {
-    uint32_t len = part_dict_width(vector), n = vector->count;
+    uint32_t len = fixed_text_len(vector), n = vector->count;
     const uint8_t *bytes = NULL;
     char *dst;
 
@@ -86,7 +44,7 @@ load_fixed(struct load *load, const struct part_vector *vector)
         if (at == 0 && vector_get_fixed(load->r, vector, i, vector->width,
                 &bytes) != 0)
             return -1;
-        part_dict_put(dst, vector, bytes + (size_t)at * vector->width);
+        fixed_put_text(dst, vector, bytes + (size_t)at * vector->width);
         load->out->v[i + 1] = sv_make(dst, len);
     }
     return 0;
@@ -221,7 +179,7 @@ pack(const struct part_vector *vector, struct sv text,
     char back[2 * PART_RAW_WIDTH_MAX];
     uint32_t n = 0;
 
-    if (vector->width == 0 || text.len != part_dict_width(vector))
+    if (vector->width == 0 || text.len != fixed_text_len(vector))
         return false;
     if (vector->encoding == PART_RAW) {
         memcpy(bytes, text.ptr, text.len);
@@ -240,7 +198,7 @@ pack(const struct part_vector *vector, struct sv text,
     }
     if (n != 2u * vector->width)
         return false;
-    part_dict_put(back, vector, bytes);
+    fixed_put_text(back, vector, bytes);
     return memcmp(back, text.ptr, text.len) == 0;
 }
 

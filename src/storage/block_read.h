@@ -228,10 +228,6 @@ int part_dict_load(struct block *block, uint32_t column,
     struct part_dict *out) WARN_UNUSED;
 /* Is the text in it?  An error is a yes. */
 bool part_dict_has(struct reading *r, uint32_t column, struct sv text);
-/* The text of a string of the FIXED vector, part_dict_width() bytes. */
-void part_dict_put(char *dst, const struct part_vector *vector,
-    const uint8_t *bytes);
-uint32_t part_dict_width(const struct part_vector *vector);
 /* How many it has. */
 uint32_t part_dict_count(struct reading *r, uint32_t column);
 

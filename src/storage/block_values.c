@@ -6,6 +6,7 @@
 #include "storage/block_read.h"
 
 #include "core/assert.h"
+#include "core/enc.h"
 #include "core/num.h"
 #include "span/flat.h"
 
@@ -168,14 +169,11 @@ column_set_ids(struct column *column, uint32_t width, const void *ids)
 static struct sv
 id_text(const uint8_t *id, uint32_t width, char *buf)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t any = 0;
 
-    for (uint32_t i = 0; i < width; i++) {
+    for (uint32_t i = 0; i < width; i++)
         any |= id[i];
-        buf[2 * i] = digits[id[i] >> 4];
-        buf[2 * i + 1] = digits[id[i] & 15];
-    }
+    enc_hex(buf, id, width);
     return sv_make(buf, any == 0 ? 0 : 2 * (size_t)width);
 }
 

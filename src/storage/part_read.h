@@ -270,6 +270,11 @@ int chunk_touch(struct reading *r, const struct part_vector *vector,
     uint32_t number) WARN_UNUSED;
 int page_touch(struct reading *r, uint32_t page) WARN_UNUSED;
 
+/* The text of a string of a FIXED vector: so many bytes. */
+uint32_t fixed_text_len(const struct part_vector *vector);
+void fixed_put_text(char *dst, const struct part_vector *vector,
+    const uint8_t *bytes);
+
 /* String `code` of the column's dictionary, copied into the pool. */
 int dictionary_get(struct reading *r, uint32_t column, uint64_t code,
     struct pool *pool, struct sv *out) WARN_UNUSED;

@@ -5,35 +5,47 @@
 #include "core/base.h"
 #include "storage/part_read.h"
 
-#define UUID_TEXT 36u
+#include "core/enc.h"
 
-static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7', '8',
-    '9', 'a', 'b', 'c', 'd', 'e', 'f'};
+#define UUID_TEXT 36u
 
 /* --- fixed-width forms --- */
 
-static char *
-put_hex(char *dst, const uint8_t *bytes, size_t n)
+uint32_t
+fixed_text_len(const struct part_vector *vector)
 {
-    for (size_t i = 0; i < n; i++) {
-        *dst++ = digits[bytes[i] >> 4];
-        *dst++ = digits[bytes[i] & 15];
-    }
-    return dst;
+    return vector->encoding == PART_UUID ? UUID_TEXT :
+        vector->encoding == PART_HEX ? 2u * vector->width : vector->width;
 }
 
 static void
 put_uuid(char *dst, const uint8_t bytes[16])
 {
-    dst = put_hex(dst, bytes, 4);
-    *dst++ = '-';
-    dst = put_hex(dst, bytes + 4, 2);
-    *dst++ = '-';
-    dst = put_hex(dst, bytes + 6, 2);
-    *dst++ = '-';
-    dst = put_hex(dst, bytes + 8, 2);
-    *dst++ = '-';
-    put_hex(dst, bytes + 10, 6);
+    uint64_t middle = enc_hex_digits(enc_get32(bytes + 4));
+    uint64_t last = enc_hex_digits(enc_get32(bytes + 8));
+
+    enc_put64(dst, enc_hex_digits(enc_get32(bytes)));
+    dst[8] = '-';
+    enc_put32(dst + 9, (uint32_t)middle);
+    dst[13] = '-';
+    enc_put32(dst + 14, (uint32_t)(middle >> 32));
+    dst[18] = '-';
+    enc_put32(dst + 19, (uint32_t)last);
+    dst[23] = '-';
+    enc_put32(dst + 24, (uint32_t)(last >> 32));
+    enc_put64(dst + 28, enc_hex_digits(enc_get32(bytes + 12)));
+}
+
+void
+fixed_put_text(char *dst, const struct part_vector *vector,
+    const uint8_t *bytes)
+{
+    if (vector->encoding == PART_UUID)
+        put_uuid(dst, bytes);
+    else if (vector->encoding == PART_HEX)
+        enc_hex(dst, bytes, vector->width);
+    else
+        memcpy(dst, bytes, vector->width);
 }
 
 static int
@@ -41,9 +53,7 @@ fixed_string(struct reading *r, const struct part_vector *vector,
     uint64_t code, struct pool *pool, struct sv *out)
 {
     const uint8_t *bytes;
-    size_t len = vector->encoding == PART_UUID ? UUID_TEXT :
-        vector->encoding == PART_HEX ? 2 * (size_t)vector->width :
-        vector->width;
+    size_t len = fixed_text_len(vector);
     char *dst;
 
     if (code >= vector->count)
@@ -55,12 +65,7 @@ fixed_string(struct reading *r, const struct part_vector *vector,
     dst = pool_alloc(pool, len);
     if (dst == NULL)
         return reading_no_memory(r);
-    if (vector->encoding == PART_UUID)
-        put_uuid(dst, bytes);
-    else if (vector->encoding == PART_HEX)
-        put_hex(dst, bytes, vector->width);
-    else
-        memcpy(dst, bytes, len);
+    fixed_put_text(dst, vector, bytes);
     *out = sv_make(dst, len);
     return 0;
 }

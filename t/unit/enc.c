@@ -92,6 +92,15 @@ test_texts(void)
 {
     uint8_t out[32];
 
+    for (unsigned len = 0; len < 12; len++) {
+        static const uint8_t bytes[] = {0x00, 0x9a, 0xa9, 0xff, 0x0f, 0xf0,
+            0x12, 0x34, 0x56, 0x78, 0xbc, 0xde};
+        char text[25] = "........................";
+
+        enc_hex(text, bytes, len);
+        ok(memcmp(text, "009aa9ff0ff012345678bcde", 2 * (size_t)len) == 0 &&
+            text[2 * len] == '.', "%u bytes as hex", len);
+    }
     ok(enc_unhex(SV("00fFaB"), out, 3) && memcmp(out, "\x00\xff\xab", 3) == 0,
         "hex");
     ok(!enc_unhex(SV("00f"), out, 1), "odd digits");
