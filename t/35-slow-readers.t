@@ -49,6 +49,10 @@ my $ingest = time;
 is $spoor->spoorctl('gen', '--traces', 100)->{status}, 0,
     'spans are taken meanwhile';
 cmp_ok time - $ingest, '<', 5, 'and soon';
+my $lookup = time;
+is $spoor->get('/select/jaeger/api/services')->{status}, 200,
+    'what needs no search is answered meanwhile';
+cmp_ok time - $lookup, '<', 2, 'and soon';
 # Each is cut after 5 seconds when others wait.
 my $took = seconds_until_answer();
 ok defined $took, 'a query gets its turn';

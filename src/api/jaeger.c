@@ -180,7 +180,7 @@ names_start(struct http_req *req, struct sv service, struct sv twice)
     names->service = service;
     names->twice = twice;
     job->arg = names;
-    job_start(job, names_run);
+    job_start_lookup(job, names_run);
 }
 
 void IMPL(route_fn)
@@ -297,7 +297,7 @@ jaeger_trace_by_id(struct http_req *req)
         return;
     }
     job->arg = id;
-    job_start(job, trace_run);
+    job_start_lookup(job, trace_run);
 }
 
 /* --- several traces by id --- */

@@ -451,6 +451,16 @@ queue_add(struct job *job)
 }
 
 void
+job_start_lookup(struct job *job, void (*run)(struct job *job))
+{
+    job->run = run;
+    http_on_abort(job->req, job_aborted, job);
+    if (!http_has_reply_room(job->process) ||
+        task_post(job->process->lookups, job_run, job_done, job, NULL) != 0)
+        queue_add(job);
+}
+
+void
 job_start(struct job *job, void (*run)(struct job *job))
 {
     job->run = run;

@@ -56,6 +56,11 @@ struct job *job_new(struct http_req *req);
  */
 void job_start(struct job *job, void (*run)(struct job *job));
 /*
+ * The same for what reads little by an index: it has a thread that no query
+ * takes, and needs a place only when many wait for that.
+ */
+void job_start_lookup(struct job *job, void (*run)(struct job *job));
+/*
  * On the task's thread: sends what is in `part` before the answer is
  * complete and empties it; status and content type are settled by the first
  * call.  Waits while the client is slow.  What is in job->reply when run()

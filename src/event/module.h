@@ -46,6 +46,7 @@ struct process {
      * waits for a thread behind them.
      */
     struct task_pool *queries;
+    struct task_pool *lookups; /* those that seldom take long */
 };
 
 struct module {

@@ -40,6 +40,8 @@
  * bounded by worker_connections; this catches a leak.
  */
 #define WORKER_TASKS_MAX 65536
+/* The rest waits for a place as queries do. */
+#define WORKER_LOOKUPS_MAX 64
 
 enum worker_phase { WORKER_INIT, WORKER_RUN, WORKER_DRAIN, WORKER_LEAVE };
 
@@ -281,6 +283,8 @@ worker_init(struct worker *self, const struct worker_start *start,
             (unsigned)process->conf->threads, WORKER_TASKS_MAX);
         process->queries = task_pool_new(process->loop, "queries",
             (unsigned)process->conf->threads, WORKER_TASKS_MAX);
+        process->lookups = task_pool_new(process->loop, "lookups", 1,
+            WORKER_LOOKUPS_MAX);
     }
     if (worker_init_modules(self, err) != 0)
         return -1;
@@ -312,6 +316,7 @@ worker_exit(struct worker *self, int status)
         _exit(status);
     task_pool_free(self->process.tasks);
     task_pool_free(self->process.queries);
+    task_pool_free(self->process.lookups);
     loop_timer_free(self->poll);
     loop_timer_free(self->bound);
     channel_free(self->channel);
