@@ -90,7 +90,16 @@ push @ids, find_traces($spoor, service => 'frontend', limit => 30);
 cmp_ok scalar @ids, '>=', 30, 'traces to ask for';
 
 my $api = '/select/jaeger/api';
+my @logsql = (
+    'query?query=' . uri('* | sort by (_time, span_id) | fields _time, '
+        . 'trace_id, span_id, name, duration, span_attr:text'),
+    'query?query=' . uri('* | stats by (name, kind) count() n, '
+        . 'sum(duration) s, max(_time) m | sort by (name, kind)'),
+    'query?query=' . uri('span_attr:text:* | count()'),
+    'hits?step=1h&query=' . uri('duration:>1ms'),
+    'field_values?field=name&query=*', 'streams?query=*');
 my @questions = ((map { "$api/traces/$_" } @ids), "$api/services",
+    (map { "/select/logsql/$_" } @logsql),
     (map { "$api/services/" . uri($_) . '/operations' }
         jaeger_names($spoor)),
     "$api/traces?service=frontend&limit=50",
@@ -129,6 +138,7 @@ sub is_marked {
 
     # Decoding takes long; keys do not stand in texts with a quote.
     return $reply->{status} >= 500 || $reply->{status} == 200
+        && $reply->{headers}{'spoor-partial'} || $reply->{status} == 200
         && $reply->{body} =~ /"(?:warnings|errors)":\[\S/;
 }
 

@@ -23,7 +23,8 @@ struct job_stream {
     bool is_posted; /* job_pump() is to run */
     bool is_used;   /* something was written */
     int64_t stalled_ns; /* waited for the client, of the task's thread */
-    bool has_begun; /* loop thread only, as is the next */
+    bool has_begun; /* loop thread only, as are the next */
+    bool is_marked; /* the head says that the answer is partial */
     bool is_full;   /* the client takes no more for now */
     bool is_over;   /* run() has returned */
 };
@@ -68,6 +69,22 @@ job_drained(struct http_req *req, void *arg)
     job_pump(job);
 }
 
+static void
+mark_partial(struct job *job)
+{
+    if (job->answer.is_partial)
+        http_reply_header(job->req, "Spoor-Partial", "true");
+}
+
+static void
+stream_begin(struct job *job)
+{
+    job->stream->has_begun = true;
+    job->stream->is_marked = job->answer.is_partial;
+    mark_partial(job);
+    http_reply_begin(job->req, job->status, job->content_type);
+}
+
 /* On the loop: gives the reply what is pending. */
 static void IMPL(loop_post_fn)
 job_pump(void *arg)
@@ -86,8 +103,7 @@ job_pump(void *arg)
     pthread_mutex_unlock(&stream->mutex);
     if (ptr != NULL && !atomic_load(&job->cancel)) {
         if (!stream->has_begun)
-            http_reply_begin(job->req, job->status, job->content_type);
-        stream->has_begun = true;
+            stream_begin(job);
         stream->is_full = !http_reply_write(job->req, ptr, len);
         if (stream->is_full)
             http_on_drain(job->req, job_drained, job);
@@ -301,6 +317,9 @@ stream_done(struct job *job)
     sb_add(&stream->pending, job->reply.ptr, job->reply.len);
     if (sb_failed(&stream->pending) || sb_failed(&job->reply))
         job->is_broken = true;
+    /* Damage that was found too late to say so. */
+    if (stream->has_begun && job->answer.is_partial && !stream->is_marked)
+        job->is_broken = true;
     stream->is_over = true;
     job_pump(job);
 }
@@ -310,6 +329,7 @@ job_reply(struct job *job)
 {
     if (job->status == 503)
         http_reply_header(job->req, "Retry-After", "1");
+    mark_partial(job);
     http_reply_sb(job->req, job->status, job->content_type, &job->reply);
 }
 

@@ -16,6 +16,7 @@
 #include "core/sb.h"
 #include "http/http.h"
 #include "span/span.h"
+#include "storage/store.h"
 
 /* A streamed answer waits for its client when it holds this much. */
 #define JOB_STREAM_BYTES_MAX (1 * MIB)
@@ -32,6 +33,8 @@ struct job {
     int64_t deadline_ns;   /* monotonic */
     _Atomic bool cancel;
     struct sb reply;
+    /* "Spoor-Partial: true" is sent when damaged data was left out. */
+    struct store_answer answer;
     int status;
     const char *content_type;
     void *arg;             /* of the handler, in the pool */
@@ -41,7 +44,6 @@ struct job {
     int64_t queue_until_ns;
     size_t reply_charged;
     bool has_place;
-    bool is_partial;       /* damaged data was left out of the answer */
     bool is_broken;        /* what was streamed is not the whole answer */
 };
 

@@ -61,14 +61,12 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .lanes_max = conf_budget(conf)->lanes,
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};
-    struct store_answer answer;
     struct err err = ERR_INIT;
 
-    if (query_execute(query, &env, sink, &answer, &err) != 0) {
+    if (query_execute(query, &env, sink, &job->answer, &err) != 0) {
         logsql_job_error(job, &err);
         return -1;
     }
-    job->is_partial = answer.is_partial;
     return 0;
 }
 

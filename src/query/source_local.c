@@ -232,6 +232,9 @@ source_local(const struct source_plan *plan, struct err *err)
     if (scan_begin(&work->scan, plan->min_time, plan->max_time, err) != 0)
         goto out;
     if (scan_blocks(&work->scan, err) == 0) {
+        /* Damage that is known already: before the answer begins. */
+        if (atomic_load(&work->scan.is_partial))
+            plan->answer->is_partial = true;
         helpers_post(work);
         lane_run(work, 0);
         helpers_wait(work);

@@ -39,7 +39,11 @@ bool store_is_read_only(const char **why);
 
 /* What an answer must say about itself. */
 struct store_answer {
-    bool is_partial;    /* a damaged part or suspect memtable was involved */
+    /*
+     * A damaged part or suspect memtable was involved.  A query sets it as
+     * soon as that is known, so other threads may look.
+     */
+    _Atomic bool is_partial;
     bool is_truncated;  /* search.max_trace_spans was reached */
 };
 
