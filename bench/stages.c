@@ -178,8 +178,7 @@ feed(void *arg)
         struct rows rows;
         int result;
 
-        if (first->run != NULL &&
-            chunks[i].max_time < atomic_load(&first->run->time_bound))
+        if (chunks[i].max_time < atomic_load(&first->run->time_bound))
             continue;
         rows_of(&rows, &chunks[i], pool);
         result = stage_write(first, lane, &rows, &err);
@@ -257,6 +256,7 @@ run_once(const char *text, unsigned nthreads, struct times *times)
         query_prepare(query, &err) != 0)
         goto failed;
     run.query = query;
+    sink.run = &run;
     for (struct pipe *pipe = query->pipes; pipe != NULL; pipe = pipe->next)
         pipes[n++] = pipe;
     first = &sink;

@@ -342,6 +342,7 @@ chain_make(struct chain *chain, const char *text, struct sink *sink,
     chain->run.budget.max = memory;
     chain->run.nlanes = 4;
     sink->stage.ops = &sink_ops;
+    sink->stage.run = &chain->run;
     chain->run.time_bound = INT64_MIN;
     if (query_parse(&chain->query, sv_from(text), 0, chain->pool, err) != 0 ||
         query_prepare(chain->query, err) != 0)
