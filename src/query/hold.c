@@ -116,7 +116,7 @@ hold_text(struct hold *hold, struct sv text, struct sv *out, struct err *err)
 }
 
 int
-hold_grow(struct hold *hold, struct hold_array *array, size_t need,
+hold_grow_raw(struct hold *hold, struct hold_array *array, size_t need,
     size_t item_size, struct err *err)
 {
     size_t cap = MAX(array->cap, HOLD_ARRAY_MIN);
@@ -135,10 +135,23 @@ hold_grow(struct hold *hold, struct hold_array *array, size_t need,
         discharge(hold, (cap - array->cap) * item_size);
         return no_memory(err);
     }
-    memset((char *)more + array->cap * item_size, 0,
-        (cap - array->cap) * item_size);
     array->items = more;
     array->cap = cap;
+    return 0;
+}
+
+int
+hold_grow(struct hold *hold, struct hold_array *array, size_t need,
+    size_t item_size, struct err *err)
+{
+    size_t old = array->cap;
+
+    if (LIKELY(need <= old))
+        return 0;
+    if (hold_grow_raw(hold, array, need, item_size, err) != 0)
+        return -1;
+    memset((char *)array->items + old * item_size, 0,
+        (array->cap - old) * item_size);
     return 0;
 }
 

@@ -42,6 +42,9 @@ struct hold_array {
 /* Room for at least `need` items; grows by doubling. */
 int hold_grow(struct hold *hold, struct hold_array *array, size_t need,
     size_t item_size, struct err *err) WARN_UNUSED;
+/* The same without zeros. */
+int hold_grow_raw(struct hold *hold, struct hold_array *array, size_t need,
+    size_t item_size, struct err *err) WARN_UNUSED;
 void hold_drop(struct hold *hold, struct hold_array *array, size_t item_size);
 
 #endif

@@ -106,7 +106,7 @@ samples_grow(struct acc *acc, struct samples *samples, uint32_t need,
         cap *= 2;
     /* In bytes, so that small groups take no more than they need. */
     v.cap *= sizeof(*samples->v);
-    if (hold_grow(acc->hold, &v, cap * sizeof(*samples->v), 1, err) != 0)
+    if (hold_grow_raw(acc->hold, &v, cap * sizeof(*samples->v), 1, err) != 0)
         return -1;
     samples->v = v.items;
     if (samples->tags != NULL) {
@@ -152,16 +152,17 @@ static void
 samples_halve(struct quantile *q, struct samples *samples)
 {
     uint32_t n = samples->n / 2;
-    uint64_t bits = 0;
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t from;
+    for (uint32_t i = 0; i < n; i += 32) {
+        uint64_t bits = next_random64(q) >> 32;
 
-        bits = i % 32 == 0 ? next_random64(q) >> 32 : bits >> 1;
-        from = 2 * i + (uint32_t)(bits & 1);
-        samples->v[i] = samples->v[from];
-        if (samples->tags != NULL)
-            samples->tags[i] = samples->tags[from];
+        for (uint32_t k = i; k < MIN(n, i + 32); k++, bits >>= 1) {
+            uint32_t from = 2 * k + (uint32_t)(bits & 1);
+
+            samples->v[k] = samples->v[from];
+            if (UNLIKELY(samples->tags != NULL))
+                samples->tags[k] = samples->tags[from];
+        }
     }
     samples->n = n;
     samples->shift++;

@@ -78,6 +78,44 @@ step_of(const struct steps *steps, double inverse, int64_t v)
     return (uint32_t)(code - (rest < 0) + (rest >= steps->width));
 }
 
+/* Is the next row's bucket that of the last one, mostly? */
+static bool
+stays(const struct steps *steps, const int64_t *ints,
+    const struct picks *picks)
+{
+    uint32_t n = MIN(picks->n, 256u), changes = 0;
+    int64_t start = INT64_MIN;
+
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t v = ints[picks_row(picks, i)];
+
+        if ((uint64_t)v - (uint64_t)start < (uint64_t)steps->width)
+            continue;
+        start = v - (v - steps->base) % steps->width;
+        changes++;
+    }
+    return changes * 16 <= n + 16;
+}
+
+static void
+codes_that_stay(const struct steps *steps, const int64_t *ints,
+    const struct picks *picks, uint32_t *codes)
+{
+    int64_t start = steps->base;
+    uint32_t code = 0;
+
+    for (uint32_t i = 0; i < picks->n; i++) {
+        uint32_t row = picks_row(picks, i);
+
+        if (UNLIKELY((uint64_t)ints[row] - (uint64_t)start >=
+            (uint64_t)steps->width)) {
+            code = (uint32_t)((ints[row] - steps->base) / steps->width);
+            start = steps_start(steps, code);
+        }
+        codes[row] = code;
+    }
+}
+
 void
 steps_codes(const struct steps *steps, const struct column *column,
     const struct picks *picks, uint32_t *codes)
@@ -85,6 +123,10 @@ steps_codes(const struct steps *steps, const struct column *column,
     double inverse = 1.0 / (double)steps->width;
     const int64_t *ints = column->ints;
 
+    if (!steps->has_gaps && steps->width > 1 && stays(steps, ints, picks)) {
+        codes_that_stay(steps, ints, picks, codes);
+        return;
+    }
     for (uint32_t i = 0; i < picks->n; i++) {
         uint32_t row = picks_row(picks, i);
 
