@@ -11,7 +11,7 @@
 #include "storage/block.h"
 #include "storage/memtable.h"
 #include "storage/memtable_format.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "span_gen.h"
 
@@ -146,22 +146,11 @@ ask(uint32_t rows)
     struct pool *pool = pool_new(MIB);
     uint64_t sum = 0;
     struct stream_visit streams = {visit, &sum, INT64_MIN, INT64_MAX};
-    struct search search = {
-        .tenant = tenant0,
-        .service = SV("service-1"),
-        .start_ns = INT64_MIN,
-        .end_ns = INT64_MAX,
-        .limit = 10,
-        .pool = pool,
-    };
     uint32_t days[MEMTABLE_DAYS_MAX];
     int64_t low, high;
     struct err err = ERR_INIT;
 
     if (memtable_visit_streams(mt, rows, &tenant0, &streams, &err) != 0)
-        check(err.code == ERR_CORRUPT);
-    check(search_init(&search, &err) == 0);
-    if (memtable_search(mt, rows, &search, &err) != 0)
         check(err.code == ERR_CORRUPT);
     memtable_end_range(mt, rows, &low, &high);
     check(memtable_days(mt, days) <= MEMTABLE_DAYS_MAX);

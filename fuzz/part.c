@@ -16,7 +16,7 @@
 #include "core/assert.h"
 #include "storage/block.h"
 #include "storage/part_read.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "../t/unit/part_gen.h"
 #include "../t/unit/span_gen.h"
@@ -275,17 +275,11 @@ ask(struct part *part)
     struct err err = ERR_INIT;
     uint64_t sum = 0;
     struct stream_visit streams = {visit, &sum, INT64_MIN, INT64_MAX};
-    struct search search = {.tenant = tenant0, .service = SV("service-1"),
-        .start_ns = INT64_MIN, .end_ns = INT64_MAX, .limit = 10,
-        .pool = pool};
     struct batch batch;
     bool truncated = false;
     uint32_t got;
 
     check(part_visit_streams(part, &tenant0, &streams, &err) == 0);
-    check(search_init(&search, &err) == 0);
-    if (part_search(part, &search, &err) != 0)
-        is_expected(&err);
     for (uint32_t i = 0; i < ROWS; i += 3) {
         batch_init(&batch, pool);
         if (part_read_trace(part, &tenant0, &trace_ids[i], 1000, &batch,

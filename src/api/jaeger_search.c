@@ -16,7 +16,7 @@
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "query/query.h"
-#include "storage/search.h"
+#include "api/search.h"
 
 #define LIMIT_DEFAULT 20u
 
@@ -58,6 +58,7 @@ search_run(struct job *job)
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
+        .seconds = METRIC_QUERY_SECONDS_SEARCH,
         .lanes_max = conf_budget(conf)->lanes,
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel,

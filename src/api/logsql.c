@@ -58,6 +58,7 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
     const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
+        .seconds = METRIC_QUERY_SECONDS_LOGSQL,
         .lanes_max = conf_budget(conf)->lanes,
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};

@@ -10,7 +10,7 @@
 
 #include "core/base.h"
 #include "query/pipe.h"
-#include "storage/search.h"
+#include "api/search.h"
 
 /* search was initialised; its hits are sorted when the query has ended. */
 struct stage *search_sink_new(struct search *search);

@@ -42,7 +42,7 @@ query_execute(struct query *query, const struct query_env *env,
     struct source_plan plan = {.tenant = env->tenant,
         .filter = query->filter, .min_time = query->min_time,
         .max_time = query->max_time, .run = &run, .tasks = env->tasks,
-        .answer = answer};
+        .answer = answer, .seconds = env->seconds};
     struct stage *first = sink;
 
     memset(answer, 0, sizeof(*answer));

@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/err.h"
+#include "core/metrics.h"
 #include "query/ast.h"
 #include "query/pipe.h"
 #include "span/span.h"
@@ -18,6 +19,7 @@ struct task_pool;
 
 struct query_env {
     struct tenant tenant;
+    enum metric_id seconds; /* the histogram of such queries */
     struct task_pool *tasks;    /* helpers of the scan; may be NULL */
     unsigned lanes_max;         /* threads at a time, 1 .. QUERY_LANES_MAX */
     size_t memory_max;          /* over all stages */

@@ -12,6 +12,7 @@
 
 #include "core/base.h"
 #include "core/err.h"
+#include "core/metrics.h"
 #include "query/ast.h"
 #include "query/pipe.h"
 #include "span/span.h"
@@ -28,6 +29,7 @@ struct source_plan {
     struct stage *first;
     struct task_pool *tasks;     /* helpers; NULL: the caller works alone */
     struct store_answer *answer;
+    enum metric_id seconds;      /* the histogram of such queries */
 };
 
 /* Returns when all rows were given, or the stage had enough. */

@@ -242,7 +242,7 @@ source_local(const struct source_plan *plan, struct err *err)
         if (rc != 0 && err != NULL)
             *err = work->err;
     }
-    scan_end(&work->scan, plan->answer, METRIC_QUERY_SECONDS_LOGSQL);
+    scan_end(&work->scan, plan->answer, plan->seconds);
 out:
     work_release(work);
     return rc;

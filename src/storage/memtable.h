@@ -150,15 +150,12 @@ int memtable_read_resource(const struct memtable *mt, uint32_t ordinal,
 int memtable_read_scope(const struct memtable *mt, uint32_t ordinal,
     struct batch *out, uint32_t *index, struct err *err) WARN_UNUSED;
 
-struct stream_visit; /* storage/search.h */
-struct search;
+struct stream_visit; /* storage/stream_visit.h */
 
-/* storage/search.h: the same two questions a part answers. */
+/* The same question a part answers. */
 int memtable_visit_streams(const struct memtable *mt, uint32_t rows,
     const struct tenant *tenant, struct stream_visit *visit, struct err *err)
     WARN_UNUSED;
-int memtable_search(const struct memtable *mt, uint32_t rows,
-    struct search *search, struct err *err) WARN_UNUSED;
 
 /* Distinct UTC days of end (time_day) over all rows; returns their number. */
 unsigned memtable_days(const struct memtable *mt,

@@ -8,7 +8,7 @@
 #include "core/base.h"
 #include "storage/memtable.h"
 #include "storage/memtable_format.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "core/err.h"
 
@@ -132,87 +132,6 @@ memtable_visit_streams(const struct memtable *mt, uint32_t rows,
         if (found > 0 && visit->fn(stream.service, stream.name, stream.kind,
             visit->arg) < 0)
             return 0;
-    }
-    return 0;
-}
-
-/* --- search --- */
-
-/* One bit a stream. */
-struct stream_set {
-    uint64_t bits[MEMTABLE_STREAMS_MAX / 64];
-    bool is_empty;
-};
-
-static int
-match_streams(const struct memtable *mt, uint32_t rows,
-    const struct search *search, struct stream_set *set, struct err *err)
-{
-    uint32_t n = stream_count(mt);
-    struct stream stream;
-
-    memset(set, 0, sizeof(*set));
-    set->is_empty = true;
-    for (uint32_t code = 0; code < n; code++) {
-        int found = load_stream(mt, code, rows, &search->tenant, &stream);
-
-        if (found < 0)
-            return damaged_stream(err, code);
-        if (found == 0 || !sv_eq(stream.service, search->service) ||
-            (search->name.ptr != NULL && !sv_eq(stream.name, search->name)))
-            continue;
-        set->bits[code / 64] |= UINT64_C(1) << code % 64;
-        set->is_empty = false;
-    }
-    return 0;
-}
-
-static bool
-set_has(const struct stream_set *set, uint32_t stream)
-{
-    return stream < MEMTABLE_STREAMS_MAX &&
-        (set->bits[stream / 64] >> stream % 64 & 1) != 0;
-}
-
-static void
-search_zone(const struct memtable *mt, uint32_t zone, uint32_t rows,
-    struct search *search, const struct stream_set *set)
-{
-    uint32_t from = zone * MEMTABLE_ZONE_ROWS;
-    uint32_t to = MIN(from + MEMTABLE_ZONE_ROWS, rows);
-
-    for (uint32_t row = from; row < to; row++) {
-        int64_t end = mt->end_ns[row];
-
-        if (set_has(set, mt->stream[row]) && end >= search->start_ns &&
-            end <= search->end_ns)
-            search_offer(search, &mt->trace_id[row], end);
-    }
-}
-
-/* The newest rows first: soon the older zones do not matter any more. */
-int
-memtable_search(const struct memtable *mt, uint32_t rows,
-    struct search *search, struct err *err)
-{
-    struct stream_set set;
-    int64_t low, high;
-    uint32_t zone;
-
-    rows = MIN(rows, MEMTABLE_ROWS_MAX);
-    if (match_streams(mt, rows, search, &set, err) != 0)
-        return -1;
-    if (set.is_empty)
-        return 0;
-    zone = (rows + MEMTABLE_ZONE_ROWS - 1) / MEMTABLE_ZONE_ROWS;
-    while (zone-- > 0) {
-        if (search_poll(search, err) != 0)
-            return -1;
-        zone_ends(mt, zone, rows, &low, &high);
-        if (high < search->start_ns || low > search->end_ns ||
-            search_is_settled(search, high))
-            continue;
-        search_zone(mt, zone, rows, search, &set);
     }
     return 0;
 }

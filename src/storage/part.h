@@ -14,7 +14,7 @@
 #include "core/sb.h"
 #include "span/span.h"
 #include "storage/memtable.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 /* Rows of one log that a part holds: lineage, part of the footer. */
 struct part_lineage {
@@ -79,8 +79,6 @@ int part_read_rows(struct part *part, uint64_t from, uint32_t n,
 
 int part_visit_streams(struct part *part, const struct tenant *tenant,
     struct stream_visit *visit, struct err *err) WARN_UNUSED;
-int part_search(struct part *part, struct search *search, struct err *err)
-    WARN_UNUSED;
 
 /*
  * Reads every byte and checks every checksum and bound; decodes every row.

@@ -14,7 +14,7 @@
 #include "event/module.h"
 #include "span/ingest.h"
 #include "span/span.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 extern const struct module store_module;
 
@@ -57,9 +57,6 @@ int store_read_trace(const struct tenant *tenant, const struct trace_id *id,
 int store_visit_streams(const struct tenant *tenant,
     struct stream_visit *visit, struct store_answer *answer, struct err *err)
     WARN_UNUSED;
-
-int store_search(struct search *search, struct store_answer *answer,
-    struct err *err) WARN_UNUSED;
 
 /* search.max_trace_spans of this process. */
 uint32_t store_trace_spans_max(void);

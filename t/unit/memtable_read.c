@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "storage/memtable.h"
 #include "storage/memtable_format.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "span_gen.h"
 #include "tap.h"
@@ -170,75 +170,6 @@ test_streams(struct model *model)
         "streams of uncommitted rows are not seen");
 }
 
-/* Best ends of the traces of a service (and name), the slow way. */
-static unsigned
-naive_search(const struct batch *batch, const struct search *search,
-    struct search_hit *hits)
-{
-    unsigned n = 0, k;
-
-    for (uint32_t i = 0; i < batch->nspans; i++) {
-        const struct span *span = &batch->spans[i];
-
-        if (!sv_eq(batch->resources[span->resource].service,
-            search->service) || span->end_ns < search->start_ns ||
-            span->end_ns > search->end_ns ||
-            (search->name.ptr != NULL && !sv_eq(search->name, span->name)))
-            continue;
-        for (k = 0; k < n; k++) {
-            if (memcmp(&hits[k].id, &span->trace_id, 16) == 0)
-                break;
-        }
-        if (k == n)
-            hits[n++] = (struct search_hit){span->trace_id, INT64_MIN};
-        hits[k].end_ns = MAX(hits[k].end_ns, span->end_ns);
-    }
-    return n;
-}
-
-static int
-newest_first(const void *a, const void *b)
-{
-    const struct search_hit *x = a, *y = b;
-
-    if (x->end_ns != y->end_ns)
-        return x->end_ns < y->end_ns ? 1 : -1;
-    return memcmp(&x->id, &y->id, 16);
-}
-
-static void
-test_search(struct model *model, bool with_name, uint32_t limit,
-    int64_t start_ns, int64_t end_ns)
-{
-    const struct batch *batch = &model->batch[0];
-    struct pool *pool = pool_new(POOL_MAX);
-    struct search_hit *want = xcalloc(batch->nspans, sizeof(*want));
-    struct err err = ERR_INIT;
-    const struct span *span = &batch->spans[batch->nspans / 2];
-    struct search search = {
-        .tenant = tenant0,
-        .service = batch->resources[span->resource].service,
-        .name = with_name ? span->name : (struct sv){NULL, 0},
-        .start_ns = start_ns,
-        .end_ns = end_ns,
-        .limit = limit,
-        .pool = pool,
-    };
-    unsigned n = naive_search(batch, &search, want), wrong = 0;
-
-    is_int(search_init(&search, &err), 0, "search starts");
-    is_int(memtable_search(model->mt, model->rows, &search, &err), 0,
-        "search of %u %s", limit, err.text);
-    search_finish(&search);
-    qsort(want, n, sizeof(*want), newest_first);
-    is_int(search.nhits, MIN(n, limit), "number of hits");
-    for (uint32_t i = 0; i < search.nhits; i++)
-        wrong += newest_first(&search.hits[i], &want[i]) != 0;
-    is_int(wrong, 0, "the newest hits in order");
-    xfree(want);
-    pool_free(pool);
-}
-
 static void
 test_ranges(struct model *model)
 {
@@ -267,7 +198,6 @@ int
 main(void)
 {
     struct model model;
-    int64_t from = SPAN_GEN_BASE_NS;
 
     region = aligned_alloc(4096, MEMTABLE_BYTES);
     writer = memtable_writer_new();
@@ -275,11 +205,6 @@ main(void)
     test_traces(&model);
     test_unknown_trace(&model);
     test_streams(&model);
-    test_search(&model, false, 20, INT64_MIN, INT64_MAX);
-    test_search(&model, false, 100000, INT64_MIN, INT64_MAX);
-    test_search(&model, true, 20, INT64_MIN, INT64_MAX);
-    test_search(&model, true, 5, from + NS_PER_SEC, from + 2 * NS_PER_SEC);
-    test_search(&model, false, 5, from - 2, from - 1);
     test_ranges(&model);
     pool_free(model.pool);
     memtable_writer_free(writer);

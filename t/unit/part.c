@@ -8,7 +8,7 @@
 #include "span/span.h"
 #include "storage/part.h"
 #include "storage/part_read_cache.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "part_gen.h"
 #include "part_same.h"
@@ -71,7 +71,6 @@ compare_all(const char *name)
     compare_traces(part, name);
     absent_traces(part, name);
     compare_streams(part, &tenant0, name);
-    compare_searches(part, name);
     part_close(part);
 }
 
@@ -321,7 +320,6 @@ test_tenants(void)
     part = make_part("tenants");
     compare_rows(part, "tenants");
     compare_traces(part, "tenants");
-    compare_searches(part, "tenants");
     for (size_t t = 0; t < ARRAY_LEN(tenants); t++)
         compare_streams(part, &tenants[t], "tenants");
     part_close(part);

@@ -13,7 +13,7 @@
 #include "storage/part.h"
 #include "storage/part_format.h"
 #include "storage/part_read_cache.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "part_gen.h"
 #include "span_gen.h"
@@ -99,25 +99,6 @@ ask_traces(struct part *part, uint64_t *sum, struct err *err)
     return rc;
 }
 
-static int
-ask_search(struct part *part, uint64_t *sum, struct err *err)
-{
-    struct pool *pool = pool_new(POOL_MAX);
-    struct search search = {.tenant = tenant0, .service = SV("service-1"),
-        .start_ns = INT64_MIN, .end_ns = INT64_MAX, .limit = 50,
-        .pool = pool};
-    int rc = search_init(&search, err);
-
-    if (rc == 0)
-        rc = part_search(part, &search, err);
-    search_finish(&search);
-    for (uint32_t i = 0; i < search.nhits && rc == 0; i++)
-        *sum = *sum * 5 + (uint64_t)search.hits[i].end_ns +
-            search.hits[i].id.b[3];
-    pool_free(pool);
-    return rc;
-}
-
 static struct answer
 ask(void)
 {
@@ -130,8 +111,7 @@ ask(void)
     if (part_open(&part, gen.path, &err) != 0 ||
         part_visit_streams(part, &tenant0, &visit, &err) != 0 ||
         ask_rows(part, &answer.sum, &err) != 0 ||
-        ask_traces(part, &answer.sum, &err) != 0 ||
-        ask_search(part, &answer.sum, &err) != 0) {
+        ask_traces(part, &answer.sum, &err) != 0) {
         answer.failed = true;
         answer.code = err.code;
         memcpy(answer.text, err.text, sizeof(answer.text));

@@ -13,7 +13,7 @@
 
 #include "core/mem.h"
 #include "span/span.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "part_gen.h"
 #include "span_gen.h"
@@ -223,55 +223,6 @@ compare_streams(struct part *part, const struct tenant *tenant,
         "%s: streams %s", name, err.text);
     ok(want.n == got.n && want.sum == got.sum, "%s: the same %u streams",
         name, got.n);
-}
-
-static bool
-same_search(struct part *part, struct search *want, struct pool *pool)
-{
-    struct search got = *want;
-    struct err err = ERR_INIT;
-
-    got.pool = pool;
-    check(search_init(want, &err) == 0 && search_init(&got, &err) == 0);
-    check(memtable_search(gen.mt, memtable_rows(gen.mt), want, &err) == 0);
-    if (part_search(part, &got, &err) != 0) {
-        diag("%s", err.text);
-        return false;
-    }
-    search_finish(want);
-    search_finish(&got);
-    return want->nhits == got.nhits && memcmp(want->hits, got.hits,
-        got.nhits * sizeof(*got.hits)) == 0;
-}
-
-static void
-compare_searches(struct part *part, const char *name)
-{
-    struct pool *pool = pool_new(POOL_MAX);
-    uint32_t wrong = 0, hits = 0;
-
-    for (uint32_t i = 0; i < 40; i++) {
-        uint32_t row = gen.rows[i * 7919 % gen.nrows];
-        const struct memtable_stream *stream =
-            &gen.mt->streams[gen.mt->stream[row]];
-        int64_t width = i % 3 == 0 ? NS_PER_SEC : NS_PER_DAY;
-        struct search search = {
-            .tenant = gen.mt->tenants[stream->tenant],
-            .service = memtable_string(gen.mt, stream->service),
-            .start_ns = gen.mt->end_ns[row] - width,
-            .end_ns = gen.mt->end_ns[row] + width,
-            .limit = i % 5 == 0 ? 1 : 20,
-            .pool = pool,
-        };
-
-        if (i % 2 == 0)
-            search.name = memtable_string(gen.mt, stream->name);
-        wrong += !same_search(part, &search, pool);
-        hits += search.nhits;
-    }
-    is_int(wrong, 0, "%s: 40 searches find the same %u traces", name, hits);
-    ok(hits >= 40, "%s: each finds something", name);
-    pool_free(pool);
 }
 
 #endif

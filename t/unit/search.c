@@ -4,7 +4,7 @@
 
 #include "core/base.h"
 #include "core/mem.h"
-#include "storage/search.h"
+#include "api/search.h"
 
 #include "span_gen.h"
 #include "tap.h"

@@ -7,7 +7,7 @@
 
 #include "core/base.h"
 #include "storage/memtable.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "span_gen.h"
 #include "tap.h"
@@ -67,28 +67,6 @@ look_at_trace(uint32_t rows, uint32_t row)
     pool_free(pool);
 }
 
-static void
-look_for_service(uint32_t rows)
-{
-    struct pool *pool = pool_new(MIB);
-    struct search search = {
-        .tenant = tenant0,
-        .service = SV("service-1"),
-        .start_ns = INT64_MIN,
-        .end_ns = INT64_MAX,
-        .limit = 10,
-        .pool = pool,
-    };
-    int64_t min_end, max_end;
-
-    if (search_init(&search, NULL) != 0 ||
-        memtable_search(mt, rows, &search, NULL) != 0 ||
-        (memtable_end_range(mt, rows, &min_end, &max_end) &&
-            search.nhits > 0 && search.hits[0].end_ns > max_end))
-        atomic_fetch_add(&wrong, 1);
-    pool_free(pool);
-}
-
 static int
 count_stream(UNUSED struct sv service, UNUSED struct sv name,
     UNUSED int32_t kind, void *arg)
@@ -115,7 +93,6 @@ look_at_all(struct span_gen *gen)
     look_at_row(gen_below(gen, rows));
     look_at_row(rows - 1);
     look_at_trace(rows, gen_below(gen, rows));
-    look_for_service(rows);
     if (memtable_visit_streams(mt, rows, &tenant0, &visit, NULL) != 0 ||
         n == 0 || memtable_days(mt, days) == 0)
         atomic_fetch_add(&wrong, 1);

@@ -13,7 +13,7 @@
 #include "span/span.h"
 #include "storage/part.h"
 #include "storage/part_read_cache.h"
-#include "storage/search.h"
+#include "storage/stream_visit.h"
 
 #include "part_gen.h"
 #include "span_gen.h"
@@ -32,15 +32,12 @@ static struct part *part;
 static uint64_t want[ROUNDS];
 static _Atomic uint32_t wrong;
 
-/* A trace, some rows or a search, by round; 0 when it failed. */
+/* A trace or some rows, by round; 0 when it failed. */
 static uint64_t
 ask(uint32_t round)
 {
     struct pool *pool = pool_new(POOL_MAX);
     uint32_t row = gen.rows[round * 577 % gen.nrows];
-    struct search search = {.tenant = tenant0, .service = SV("service-1"),
-        .start_ns = INT64_MIN, .end_ns = INT64_MAX, .limit = 20,
-        .pool = pool};
     struct batch batch;
     struct err err = ERR_INIT;
     bool truncated = false;
@@ -49,18 +46,12 @@ ask(uint32_t round)
     int rc;
 
     batch_init(&batch, pool);
-    if (round % 3 == 0) {
+    if (round % 2 == 0) {
         rc = part_read_trace(part, &tenant0, &gen.mt->trace_id[row], 1000,
             &batch, &truncated, &err);
-    } else if (round % 3 == 1) {
+    } else {
         rc = part_read_rows(part, row % (ROWS - 50), 50, &batch, NULL, &got,
             &err);
-    } else {
-        rc = search_init(&search, &err);
-        if (rc == 0)
-            rc = part_search(part, &search, &err);
-        for (uint32_t i = 0; i < search.nhits; i++)
-            sum += (uint64_t)search.hits[i].end_ns * search.hits[i].id.b[5];
     }
     for (uint32_t i = 0; i < batch.nspans; i++) {
         uint64_t hash[2];

@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/*
- * The questions that memtables and parts both answer.  (The query engine's
- * sources replace these loops; the answers stay the tests' reference.)
- */
+/* The newest traces of a search: what is kept while rows are looked at. */
 
-#ifndef SPOOR_STORAGE_SEARCH_H
-#define SPOOR_STORAGE_SEARCH_H
+#ifndef SPOOR_API_SEARCH_H
+#define SPOOR_API_SEARCH_H
 
 #include "core/base.h"
 #include "core/err.h"
 #include "core/pool.h"
 #include "span/span.h"
 
-/* Visits every distinct (service, span name) of a tenant, perhaps twice. */
-struct stream_visit {
-    /* name, kind and service are borrowed for the call; -1 stops. */
-    int (*fn)(struct sv service, struct sv name, int32_t kind, void *arg);
-    void *arg;
-    int64_t start_ns; /* parts that end before are skipped; INT64_MIN: all */
-    int64_t end_ns;
-};
-
-/*
- * Newest traces with a span of this service (and name) that ends within
- * [start, end].  Keeps the `limit` traces whose newest matching span ends
- * last.
- */
+/* Keeps the `limit` traces whose newest matching span ends last. */
 struct search_hit {
     struct trace_id id;
     int64_t end_ns; /* newest matching span */

@@ -11,7 +11,7 @@
  */
 
 #include "core/base.h"
-#include "storage/search.h"
+#include "api/search.h"
 
 #include "core/assert.h"
 #include "core/err.h"
