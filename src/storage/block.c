@@ -153,7 +153,10 @@ find_memo(const struct block *block, struct sv name)
     return NULL;
 }
 
-/* The wanted rows when they are few, else v is NULL. */
+/*
+ * The wanted rows when they are few, else v is NULL.  Whoever reads one
+ * column of these rows mostly reads many.
+ */
 static int
 pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
 {
@@ -163,17 +166,26 @@ pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
     *few = (struct block_rows){NULL, 0};
     if (wanted == NULL || block->mt != NULL)
         return 0;
+    if (block->few_bits != NULL &&
+        memcmp(block->few_bits, wanted, words * sizeof(*wanted)) == 0) {
+        *few = block->few;
+        return 0;
+    }
     n = bitmap_count(wanted, block->info.rows);
     if (n >= block->info.rows / FEW_ROWS)
         return 0;
     v = block_alloc(block, n + 1, sizeof(*v));
-    if (v == NULL)
+    if (block->few_bits == NULL)
+        block->few_bits = block_alloc(block, words, sizeof(*wanted));
+    if (v == NULL || block->few_bits == NULL)
         return -1;
+    memcpy(block->few_bits, wanted, words * sizeof(*wanted));
     few->v = v;
     for (uint32_t i = 0; i < words; i++) {
         for (uint64_t word = wanted[i]; word != 0; word &= word - 1)
             v[few->n++] = 64 * i + (uint32_t)__builtin_ctzll(word);
     }
+    block->few = *few;
     return 0;
 }
 

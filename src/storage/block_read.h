@@ -83,6 +83,12 @@ struct sv block_part_name(bool is_link, unsigned i);
 /* Columns kept for the case that they are asked for again. */
 #define BLOCK_MEMO 32u
 
+/* Few rows out of many: columns fetch single values. */
+struct block_rows {
+    const uint32_t *v;
+    uint32_t n;
+};
+
 struct block {
     uint32_t magic;
     struct pool *pool;
@@ -99,18 +105,14 @@ struct block {
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
     const int64_t *starts;     /* of each row, once computed */
+    uint64_t *few_bits;        /* the last few rows that were wanted */
+    struct block_rows few;
 };
 
 /* Memory of the block's pool; NULL sets the error. */
 void *block_alloc(struct block *block, size_t n, size_t size) WARN_UNUSED;
 void *block_zalloc(struct block *block, size_t n, size_t size) WARN_UNUSED;
 int block_no_memory(const struct block *block);
-
-/* Few rows out of many: columns fetch single values. */
-struct block_rows {
-    const uint32_t *v;
-    uint32_t n;
-};
 
 /* --- distinct texts (block_values.c) --- */
 
