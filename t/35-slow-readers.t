@@ -76,6 +76,23 @@ ok defined $took, 'a query gets its turn';
 cmp_ok $spoor->metric('spoor_http_refused_total{reason="slow_reader"}'), '>',
     0, 'a reader was cut for it';
 
+# --- many idle connections ----------------------------------------------------
+
+# One of HTTP/2 costs some 20 KiB; 8 MiB hold fewer than 400 of them.
+my @idle;
+for (1 .. 600) {
+    my $socket = $spoor->connect;
+    syswrite $socket, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        . "\0\0\0\4\0\0\0\0\0";
+    sysread $socket, my $settings, 100;
+    push @idle, $socket;
+}
+is $spoor->get('/health')->{status}, 200, '600 idle connections, one more';
+cmp_ok $spoor->metric('spoor_http_connections'), '<', 400,
+    'the oldest were closed';
+is $spoor->spoorctl('gen', '--traces', 100)->{status}, 0,
+    'spans are taken meanwhile';
+
 sub rss {
     my ($pid) = @_;
 

@@ -91,6 +91,7 @@ conf_budget_make(struct conf_budget *out, const struct conf *conf,
     out->lanes = (unsigned)clamp(out->queries / (2 * LANE_BYTES), 1,
         conf->threads);
     out->replies = clamp(share / 8, 8 * MIB, 256 * MIB);
+    out->conns = clamp(share / 8, 8 * MIB, 1 * GIB);
     out->cache = clamp(share / 16, 4 * MIB, 128 * MIB);
     out->heap_keep = clamp(share / 32, 1 * MIB, 64 * MIB);
 }

@@ -27,6 +27,7 @@ struct conf_budget {
     uint64_t query;     /* what one keeps between blocks; its answer */
     unsigned lanes;     /* threads that work on one query at a time */
     uint64_t replies;   /* queued answers: above a worker takes no more */
+    uint64_t conns;     /* idle connections, all together */
     uint64_t cache;     /* pieces of parts that were read */
     uint64_t heap_keep; /* freed memory that malloc may keep */
 };

@@ -38,6 +38,35 @@ static struct loop_timer *reader_timer;
 #define READER_CUT_NS (50 * NS_PER_MS)
 
 /*
+ * An idle connection, as bench/conns measures it with some reserve, and what
+ * nghttp2 adds to one of HTTP/2.
+ */
+#define CONN_BYTES (2 * KIB)
+#define CONN_H2_BYTES (20 * KIB)
+/* Connections that are let go for one that comes: more than it can cost. */
+#define MAKE_ROOM_MAX 8
+
+static void
+drop_oldest(void)
+{
+    struct server_conn *oldest = TAILQ_FIRST(&server.waiting);
+
+    metric_add(METRIC_HTTP_REFUSED_TOO_MANY_CONNECTIONS, 1);
+    oldest->ops->kill(oldest);
+}
+
+/* Where memory is short, fewer connections fit than are allowed. */
+static void
+make_memory(void)
+{
+    uint64_t most = conf_budget(server.process->conf)->conns;
+
+    for (int i = 0; i < MAKE_ROOM_MAX && !TAILQ_EMPTY(&server.waiting) &&
+        server.nconns * CONN_BYTES + server.nh2 * CONN_H2_BYTES > most; i++)
+        drop_oldest();
+}
+
+/*
  * Nearly full: connections that only end make room, then who has waited
  * longest without a whole request, so that idle or slow clients never keep
  * out others.
@@ -47,18 +76,16 @@ make_room(void)
 {
     uint64_t most = server.process->conf->connections;
     uint64_t spare = MAX(most / 16, 1);
-    struct server_conn *oldest = TAILQ_FIRST(&server.waiting);
 
+    make_memory();
     if (server.nconns + conn_left() < most - spare)
         return;
     if (conn_left() > spare) {
         conn_drop_left((unsigned)spare);
         return;
     }
-    if (server.nconns < most - spare || oldest == NULL)
-        return;
-    metric_add(METRIC_HTTP_REFUSED_TOO_MANY_CONNECTIONS, 1);
-    oldest->ops->kill(oldest);
+    if (server.nconns >= most - spare && !TAILQ_EMPTY(&server.waiting))
+        drop_oldest();
 }
 
 static void

@@ -33,7 +33,7 @@ server_conn_add(struct server *server, struct server_conn *conn,
 {
     conn->ops = ops;
     conn->server = server;
-    conn->is_waiting = false;
+    conn->is_waiting = conn->is_h2 = false;
     TAILQ_INSERT_TAIL(&server->conns, conn, link);
     server->nconns++;
     metric_add(METRIC_HTTP_CONNECTIONS_TOTAL, 1);
@@ -50,6 +50,7 @@ server_conn_remove(struct server_conn *conn)
     TAILQ_REMOVE(&server->conns, conn, link);
     check(server->nconns > 0);
     server->nconns--;
+    server->nh2 -= conn->is_h2;
     metric_gauge_add(METRIC_HTTP_CONNECTIONS, -1);
     listen_conn_ended();
 }
@@ -61,6 +62,8 @@ server_conn_replace(struct server_conn *old, struct server_conn *conn,
     conn->ops = ops;
     conn->server = old->server;
     conn->is_waiting = false;
+    conn->is_h2 = true;
+    conn->server->nh2++;
     server_wait_end(old);
     TAILQ_INSERT_AFTER(&old->server->conns, old, conn, link);
     TAILQ_REMOVE(&old->server->conns, old, link);

@@ -45,6 +45,7 @@ struct server_conn {
     const struct server_conn_ops *ops;
     struct server *server;
     bool is_waiting; /* on server->waiting: no whole request yet */
+    bool is_h2;
     TAILQ_ENTRY(server_conn) link;
     TAILQ_ENTRY(server_conn) wait_link;
 };
@@ -56,6 +57,7 @@ struct server {
     struct server_list conns;   /* all */
     struct server_list waiting; /* for a whole request, longest first */
     unsigned nconns;
+    unsigned nh2;               /* of these */
     unsigned nrequests;         /* with a handler, or their reply unsent */
     int64_t cut_ns;             /* when a reader was last cut to make room */
     bool is_draining;
@@ -66,7 +68,7 @@ void server_conn_add(struct server *server, struct server_conn *conn,
     const struct server_conn_ops *ops);
 /* Its descriptor is gone. */
 void server_conn_remove(struct server_conn *conn);
-/* One connection turned out to speak another protocol: takes its place. */
+/* One connection turned out to speak HTTP/2: takes its place. */
 void server_conn_replace(struct server_conn *old, struct server_conn *conn,
     const struct server_conn_ops *ops);
 
