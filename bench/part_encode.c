@@ -2,8 +2,8 @@
 
 /*
  * Parts without the server around them: CPU nanoseconds to encode a span, bytes
- * on disk by kind of data, microseconds to open a part, to read a trace, to
- * search.  Two corpora of 65,536 spans: "plain" is span_gen_real() of the
+ * on disk by kind of data, microseconds to open a part and to read a trace.
+ * Two corpora of 65,536 spans: "plain" is span_gen_real() of the
  * tests; "shop" has 18 spans a trace in call order, 20 services with three
  * pods each, nanosecond clocks, and values that repeat less: paths, users,
  * sessions, query texts, a uuid in 37 % of the spans, stack traces.
@@ -18,7 +18,6 @@
 #include <time.h>
 
 #include "storage/part_read.h"
-#include "storage/search.h"
 
 #include "../t/unit/part_gen.h"
 #include "../t/unit/span_gen.h"
@@ -442,28 +441,6 @@ bench_traces(struct part *part)
 }
 
 static void
-bench_search(struct part *part, struct sv service)
-{
-    struct pool *pool = pool_new(POOL_MAX);
-    struct search search = {.tenant = tenant0, .service = service,
-        .start_ns = INT64_MIN, .end_ns = INT64_MAX, .limit = 20,
-        .pool = pool};
-    struct err err = ERR_INIT;
-    int64_t best = INT64_MAX;
-
-    for (int i = 0; i < 5; i++) {
-        int64_t start = cpu_ns();
-
-        check(search_init(&search, &err) == 0);
-        check(part_search(part, &search, &err) == 0);
-        best = MIN(best, cpu_ns() - start);
-    }
-    printf("search of service %8.1f us best, %u hits\n", (double)best / 1000,
-        search.nhits);
-    pool_free(pool);
-}
-
-static void
 bench_scan(struct part *part)
 {
     int64_t start = cpu_ns();
@@ -507,7 +484,6 @@ bench_corpus(const char *name, bool is_shop)
     printf("open              %8.1f us\n",
         (double)(cpu_ns() - start) / 1000);
     bench_traces(part);
-    bench_search(part, is_shop ? SV("shop-3") : SV("service-3"));
     bench_scan(part);
     print_sizes(part);
     part_close(part);
