@@ -324,8 +324,8 @@ static const char *const queries[] = {
     "stats quantile(0.95, duration) p95",
     "stats by (service) sum(duration) s, max(duration) m",
     "stats by (service, name, kind) count() n",
-    "stats by (name, status_code) count() n, sum(duration) s, "
-        "max(duration) m",
+    ("stats by (name, status_code) count() n, sum(duration) s, "
+        "max(duration) m"),
     "stats by (route) count() n, max(duration) m",
     "stats by (status_code) count() n",
     "stats by (_time:1m) count() n",

@@ -265,8 +265,14 @@ IMPL(server_conn_ops) old_none(UNUSED struct server_conn *conn)
     panic("a connection that was replaced");
 }
 
+static size_t
+old_unread(UNUSED const struct server_conn *conn, UNUSED int64_t *since_ns)
+{
+    panic("a connection that was replaced");
+}
+
 static const struct server_conn_ops old_ops = {
-    old_none, old_none, old_none, old_none};
+    old_none, old_none, old_none, old_none, old_unread};
 
 static void
 check_bounds(void)
