@@ -234,6 +234,29 @@ last_wanted(int64_t bound, bool is_strict)
         : bound - 1;
 }
 
+/* The next pick that is not beyond the limit; four numbers at a time. */
+static uint32_t
+next_within(const struct picks *picks, uint32_t i, const int64_t *ints,
+    int64_t flip, int64_t limit)
+{
+    if (picks->index == NULL) {
+        const int64_t *v = ints + picks->first;
+
+        for (; i + 4 <= picks->n; i += 4) {
+            bool is_within = (v[i] ^ flip) <= limit;
+
+            is_within |= (v[i + 1] ^ flip) <= limit;
+            is_within |= (v[i + 2] ^ flip) <= limit;
+            is_within |= (v[i + 3] ^ flip) <= limit;
+            if (UNLIKELY(is_within))
+                break;
+        }
+    }
+    while (i < picks->n && (ints[picks_row(picks, i)] ^ flip) > limit)
+        i++;
+    return i;
+}
+
 static int
 add_numbers(struct intake *in, struct sort_heap *heap, struct err *err)
 {
@@ -249,13 +272,12 @@ add_numbers(struct intake *in, struct sort_heap *heap, struct err *err)
     bool is_strict = spec->nfields > 1;
     int64_t limit = last_wanted(bound, is_strict);
 
-    for (uint32_t i = 0; i < in->picks.n; i++) {
-        uint32_t row = picks_row(&in->picks, i);
+    for (uint32_t i = next_within(&in->picks, 0, ints, flip, limit);
+        i < in->picks.n;
+        i = next_within(&in->picks, i + 1, ints, flip, limit)) {
         int64_t own;
 
-        if (LIKELY((ints[row] ^ flip) > limit))
-            continue;
-        in->row.row = row;
+        in->row.row = picks_row(&in->picks, i);
         if (offer(in, heap, err) != 0)
             return -1;
         own = own_bound(in, heap, tag, flip);
