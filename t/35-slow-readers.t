@@ -8,6 +8,7 @@ use warnings;
 
 use Test::More;
 use IO::Socket::INET;
+use Test::Http2;
 use Test::Spoor qw(wait_for);
 use Time::HiRes qw(sleep time);
 
@@ -75,6 +76,23 @@ $took = seconds_until_answer();
 ok defined $took, 'a query gets its turn';
 cmp_ok $spoor->metric('spoor_http_refused_total{reason="slow_reader"}'), '>',
     0, 'a reader was cut for it';
+
+# --- one that asks on ---------------------------------------------------------
+
+# All replies wait on the connection that the next question comes by.
+@readers = ();
+ok defined seconds_until_answer(), 'queries run again';
+my ($pid) = @{$spoor->pids->{worker}};
+my $asker = Test::Http2->connect($spoor->port, window => 0);
+my $search = '/select/jaeger/api/traces?service=checkout&limit=200';
+for (1 .. 60) {
+    $asker->request('GET', $search);
+    sleep 0.5;
+    $asker->is_alive or last;
+}
+ok $asker->{closed}, 'it is cut, too';
+ok defined seconds_until_answer(), 'and a query gets its turn';
+is $spoor->pids->{worker}[0], $pid, 'the worker lives';
 
 # --- many idle connections ----------------------------------------------------
 

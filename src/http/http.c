@@ -27,6 +27,9 @@ static struct server server = {
 };
 static struct loop_timer *drain_timer;
 static struct loop_timer *reader_timer;
+static void cut_reader(void *arg);
+/* Whoever asks for room may be what is cut, so it is cut afterwards. */
+static struct loop_later cut_later = {.fn = cut_reader};
 
 /* How often slow readers are looked for. */
 #define READER_CHECK_NS (5 * NS_PER_SEC)
@@ -115,8 +118,9 @@ IMPL(loop_timer_fn) http_check_readers(UNUSED void *arg)
 
 /* Whose replies are the largest of those that wait for long. */
 static void
-cut_reader(int64_t now_ns)
+IMPL(loop_post_fn) cut_reader(UNUSED void *arg)
 {
+    int64_t now_ns = loop_now_ns(server.process->loop);
     struct server_conn *conn, *worst = NULL;
     size_t most = CONN_LOW_WATER;
 
@@ -130,7 +134,6 @@ cut_reader(int64_t now_ns)
         most = unread;
         worst = conn;
     }
-    server.cut_ns = now_ns;
     if (worst == NULL)
         return;
     metric_add(METRIC_HTTP_REFUSED_SLOW_READER, 1);
@@ -146,8 +149,10 @@ http_has_reply_room(const struct process *process)
 
     if (replies_queued_total() <= conf_budget(process->conf)->replies)
         return true;
-    if (now_ns - server.cut_ns >= READER_CUT_NS)
-        cut_reader(now_ns);
+    if (now_ns - server.cut_ns >= READER_CUT_NS) {
+        server.cut_ns = now_ns;
+        loop_later_add(process->loop, &cut_later);
+    }
     return false;
 }
 
@@ -213,6 +218,7 @@ http_exit_process(struct process *process)
     loop_timer_free(drain_timer);
     loop_timer_free(reader_timer);
     drain_timer = reader_timer = NULL;
+    loop_later_remove(process->loop, &cut_later);
     while ((conn = TAILQ_FIRST(&server.conns)) != NULL) {
         conn->ops->kill(conn);
         conn->ops->reap(conn);
