@@ -39,6 +39,8 @@
 /* Beyond what each kind of flood is allowed. */
 #define REPEATS_MAX 1100u
 #define MESSAGE_BYTES_MAX (64 * KIB)
+/* Two large replies use it up. */
+#define REPLIES_BYTES_MAX (1 * MIB)
 /* Four bodies of BODY_STEP: one client can use it up. */
 #define BODIES_BYTES_MAX (4 * BODY_STEP)
 
@@ -273,6 +275,29 @@ old_unread(UNUSED const struct server_conn *conn, UNUSED int64_t *since_ns)
 
 static const struct server_conn_ops old_ops = {
     old_none, old_none, old_none, old_none, old_unread};
+
+/* Stands for http.c: who does not read is cut, when this callback ends. */
+static void
+IMPL(loop_post_fn) cut(UNUSED void *arg)
+{
+    struct server_conn *conn = TAILQ_FIRST(&server.conns);
+    int64_t since_ns;
+
+    if (conn != NULL && conn->ops->unread(conn, &since_ns) >
+        REPLIES_BYTES_MAX)
+        conn->ops->kill(conn);
+}
+
+static struct loop_later cut_later = {.fn = cut};
+
+bool
+http_has_reply_room(UNUSED const struct process *ours)
+{
+    if (replies_queued_total() <= REPLIES_BYTES_MAX)
+        return true;
+    loop_later_add(&fake_loop, &cut_later);
+    return false;
+}
 
 static void
 check_bounds(void)
