@@ -12,6 +12,8 @@
 
 #include "tap.h"
 
+#include "query/bucket.h"
+#include "query/steps.h"
 #include "query/text.h"
 #include "stage_run.h"
 
@@ -147,8 +149,8 @@ plain_print(struct sb *out, struct plain *plain, bool is_ordered)
 
 /* by: up to two columns, RANDOM_COLUMNS: none. */
 static void
-plain_stats(const struct table *table, const uint32_t *by, uint32_t arg,
-    struct sb *out)
+plain_stats(const struct table *table, const struct table *keys,
+    const uint32_t *by, uint32_t arg, struct sb *out)
 {
     static struct plain plain;
     bool *done = xcalloc(table->nrows + 1, sizeof(*done));
@@ -156,20 +158,21 @@ plain_stats(const struct table *table, const uint32_t *by, uint32_t arg,
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < table->nrows; i++) {
-        const struct sv *a = &table->cells[i * RANDOM_COLUMNS];
+        const struct sv *a = &keys->cells[i * RANDOM_COLUMNS];
         struct sb line;
 
         if (done[i])
             continue;
         memset(&plain, 0, sizeof(plain));
         for (uint32_t k = i; k < table->nrows; k++) {
-            const struct sv *b = &table->cells[k * RANDOM_COLUMNS];
+            const struct sv *b = &keys->cells[k * RANDOM_COLUMNS];
 
             if ((by[0] < RANDOM_COLUMNS && !sv_eq(a[by[0]], b[by[0]])) ||
                 (by[1] < RANDOM_COLUMNS && !sv_eq(a[by[1]], b[by[1]])))
                 continue;
             done[k] = true;
-            plain.texts[plain.n++] = b[arg];
+            plain.texts[plain.n++] =
+                table->cells[k * RANDOM_COLUMNS + arg];
         }
         sb_init(&line, MIB);
         for (uint32_t k = 0; k < 2; k++) {
@@ -189,10 +192,66 @@ plain_stats(const struct table *table, const uint32_t *by, uint32_t arg,
     xfree(done);
 }
 
+/* The same table with the buckets of the query's "by" instead of values. */
+static struct table
+bucketed_table(const struct table *table, const char *text,
+    const uint32_t *by, struct pool *pool)
+{
+    struct table copy = *table;
+    struct query *query;
+    struct err err = ERR_INIT;
+    uint32_t k = 0;
+
+    if (query_parse(&query, sv_from(text), 0, pool, &err) != 0) {
+        fail("%s: %s", text, err.text);
+        return copy;
+    }
+    copy.cells = pool_alloc(pool, (size_t)table->nrows * RANDOM_COLUMNS *
+        sizeof(struct sv));
+    memcpy(copy.cells, table->cells, (size_t)table->nrows * RANDOM_COLUMNS *
+        sizeof(struct sv));
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct stats_by *bucket;
+
+        if (by[i] == RANDOM_COLUMNS)
+            continue;
+        bucket = &query->pipes->stats->by[k++];
+        for (uint32_t row = 0; row < table->nrows; row++) {
+            struct sv *cell = &copy.cells[row * RANDOM_COLUMNS + by[i]];
+            char buf[BUCKET_TEXT_MAX];
+            struct sv bucket_of = bucket_text(bucket, *cell, buf);
+
+            *cell = sv_make(pool_dup(pool, bucket_of.ptr, bucket_of.len),
+                bucket_of.len);
+        }
+    }
+    return copy;
+}
+
+static const char *
+random_bucket(uint32_t column, uint64_t *random)
+{
+    static const char *const times[] = {
+        "", ":1s", ":1m", ":1m offset 17s", ":month", ":hour",
+        ":2m offset -1h",
+    };
+    static const char *const ints[] = {
+        "", ":10", ":7 offset 3", ":0.5", ":1000", ":5 offset -1000", ":1",
+    };
+
+    if (column == 2)
+        return times[stage_random(random) % ARRAY_LEN(times)];
+    return column == 0 || column == 4
+        ? ints[stage_random(random) % ARRAY_LEN(ints)] : "";
+}
+
 static bool
 stats_agree(const struct table *table, const uint32_t *by, uint32_t arg,
     uint64_t seed)
 {
+    struct pool *pool = pool_new(256 * MIB);
+    uint64_t random = seed;
+    struct table bucketed;
     char query[512];
     const char *name = random_names[arg];
     struct sb want, got;
@@ -201,9 +260,9 @@ stats_agree(const struct table *table, const uint32_t *by, uint32_t arg,
 
     for (uint32_t k = 0; k < 2; k++) {
         if (by[k] < RANDOM_COLUMNS)
-            len += snprintf(query + len, sizeof(query) - (size_t)len, "%s%s",
+            len += snprintf(query + len, sizeof(query) - (size_t)len, "%s%s%s",
                 k > 0 && by[0] < RANDOM_COLUMNS ? "," : "",
-                random_names[by[k]]);
+                random_names[by[k]], random_bucket(by[k], &random));
     }
     len += snprintf(query + len, sizeof(query) - (size_t)len,
         ") count() n, count(%s) f, count_uniq(%s) u", name, name);
@@ -213,7 +272,9 @@ stats_agree(const struct table *table, const uint32_t *by, uint32_t arg,
             name, name, name);
     sb_init(&want, 16 * MIB);
     sb_init(&got, 16 * MIB);
-    plain_stats(table, by, arg, &want);
+    bucketed = bucketed_table(table, query, by, pool);
+    plain_stats(table, &bucketed, by, arg, &want);
+    pool_free(pool);
     if (run_table(&sink, query, table, 1 + seed % 4, seed) != 0)
         return false;
     qsort(sink.lines, sink.n, sizeof(char *), line_order);
@@ -232,7 +293,7 @@ static void
 test_random_stats(void)
 {
     uint64_t random = 7;
-    uint32_t wrong = 0, rounds = 250;
+    uint32_t wrong = 0, rounds = 500;
 
     for (uint32_t i = 0; i < rounds; i++) {
         struct pool *pool = pool_new(64 * MIB);
@@ -308,9 +369,62 @@ test_random_sort(void)
     }
     is_int(wrong, 0, "%u random tables, sort", rounds);
 }
+/* --- buckets of one width: values around every edge --- */
+
+#define EDGES 300u
+
+static uint32_t
+steps_wrong(const struct stats_by *by, int64_t first, uint64_t *random)
+{
+    static int64_t ints[3 * EDGES];
+    static uint32_t codes[3 * EDGES];
+    struct column column = {.kind = COLUMN_TIMES, .ints = ints};
+    struct picks picks = {ARRAY_LEN(ints), NULL, 0};
+    struct steps steps;
+    uint32_t wrong = 0;
+
+    for (uint32_t i = 0; i < ARRAY_LEN(ints); i++) {
+        uint32_t at = stage_random(random) % (i + 1);
+
+        ints[i] = ints[at];
+        ints[at] = first + i / 3 * by->step_ns + i % 3 - 1;
+    }
+    if (!steps_make(&steps, by, &column, &picks))
+        return 1;
+    steps_codes(&steps, &column, &picks, codes);
+    for (uint32_t i = 0; i < ARRAY_LEN(ints); i++)
+        wrong += codes[i] >= steps.n ||
+            steps_start(&steps, codes[i]) != bucket_time(by, ints[i]);
+    return wrong;
+}
+
+static void
+test_steps(void)
+{
+    uint64_t random = 17;
+    uint32_t wrong = 0, rounds = 2000;
+
+    for (uint32_t i = 0; i < rounds; i++) {
+        int64_t width = 3 + (int64_t)(stage_random(&random) >> i % 28);
+        struct stats_by by = {.bucket = BUCKET_STEP};
+        int64_t first;
+
+        width *= i % 3 == 0 ? 1 : i % 3 == 1 ? 1000 : 100000;
+        by.step_ns = width;
+        by.step = (double)width;
+        by.offset_ns = i % 4 == 0 ? (int64_t)stage_random(&random) : 0;
+        by.offset = (double)by.offset_ns;
+        first = bucket_time(&by, i % 2 == 0 ? INT64_C(1772359200000000000)
+            : -(int64_t)stage_random(&random));
+        wrong += steps_wrong(&by, first, &random);
+    }
+    is_int(wrong, 0, "edges of %u buckets", rounds);
+}
+
 int
 main(void)
 {
+    test_steps();
     test_random_stats();
     test_random_sort();
     return tap_done();
