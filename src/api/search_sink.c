@@ -52,7 +52,7 @@ row_id(const struct column *column, uint32_t row, struct trace_id *id)
     if (column->kind != COLUMN_IDS || column->width != sizeof(id->b))
         return enc_unhex(column_text(column, row, buf), id->b,
             sizeof(id->b));
-    memcpy(id->b, column->ids + (size_t)row * sizeof(id->b), sizeof(id->b));
+    memcpy(id->b, column_id(column, row), sizeof(id->b));
     return true;
 }
 

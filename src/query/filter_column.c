@@ -198,6 +198,20 @@ is_exact_id(const struct predicate *predicate)
         predicate->filter->text.len > 0;
 }
 
+/* False when no row has it, as far as a table of ids tells. */
+static bool
+has_id(const struct column *column, const uint8_t *id)
+{
+    if (column->codes == NULL)
+        return true;
+    for (uint32_t i = 0; i < column->nvalues; i++) {
+        if (memcmp(column->ids + (size_t)i * column->width, id,
+                column->width) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 run_id(const struct column_rows *rows, struct sv text, uint64_t *out)
 {
@@ -205,14 +219,16 @@ run_id(const struct column_rows *rows, struct sv text, uint64_t *out)
     uint8_t id[16];
 
     clear_bits(rows, out);
-    if (!exact_id(text, width, id))
+    if (!exact_id(text, width, id) || !has_id(rows->column, id))
         return;
-    for (uint32_t row = 0; row < rows->n; row++) {
-        if (memcmp(rows->column->ids + (size_t)row * width, id, width) == 0)
-            bitmap_set(out, row);
+    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
+        for (uint64_t bits = rows->in[word]; bits != 0; bits &= bits - 1) {
+            uint32_t row = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+            if (memcmp(column_id(rows->column, row), id, width) == 0)
+                bitmap_set(out, row);
+        }
     }
-    for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++)
-        out[word] &= rows->in[word];
 }
 
 /* --- row by row --- */

@@ -124,10 +124,10 @@ column_number(const struct column *column, uint32_t row)
         return (struct key128){(uint64_t)column->ints[row], NUMBER_TIME};
     default:
         if (column->width == 16) {
-            memcpy(&key, column->ids + (size_t)row * 16, 16);
+            memcpy(&key, column_id(column, row), 16);
             return key;
         }
-        memcpy(&key.lo, column->ids + (size_t)row * 8, 8);
+        memcpy(&key.lo, column_id(column, row), 8);
         key.hi = key.lo == 0 ? 0 : NUMBER_ID8;
         return key;
     }

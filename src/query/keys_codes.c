@@ -62,6 +62,7 @@ number_text(const struct keys *keys, uint32_t i, const struct column *column,
     struct sv text;
 
     one.present = NULL;
+    one.codes = NULL;
     if (key.lo == 0 && key.hi == 0) {
         out->len = 0;
         return;
@@ -265,6 +266,21 @@ keys_column_codes(struct keys *keys, uint32_t k, const struct keys_input *input,
 
 /* --- one column without codes --- */
 
+/* For ids that rows share: the number of each, none is known yet. */
+static int
+codes_known(const struct column *column, struct pool *pool, uint32_t **out,
+    struct err *err)
+{
+    *out = NULL;
+    if (column->kind != COLUMN_IDS || column->codes == NULL)
+        return 0;
+    *out = pool_alloc(pool, column->nvalues * sizeof(**out) + 1);
+    if (*out == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    memset(*out, 0xff, column->nvalues * sizeof(**out));
+    return 0;
+}
+
 static int
 map_numbers(struct keys *keys, const struct keys_input *input,
     uint32_t *ids, struct err *err)
@@ -273,15 +289,22 @@ map_numbers(struct keys *keys, const struct keys_input *input,
     bool is_id16 = column->kind == COLUMN_IDS && column->width == 16;
     struct dict *dict = is_id16 ? &keys->ids : &keys->numbers;
     struct key128 last = {0, 0};
-    uint32_t last_id = KEYS_NONE;
+    uint32_t last_id = KEYS_NONE, *known;
     char buf[BUCKET_TEXT_MAX];
 
+    if (codes_known(column, input->pool, &known, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < input->picks->n; i++) {
         uint32_t row = picks_row(input->picks, i);
-        struct key128 key = row_number(keys, 0, column, row);
+        struct key128 key;
         struct sv text = {buf, 0};
         struct dict_slot *slot;
 
+        if (known != NULL && known[column->codes[row]] != KEYS_NONE) {
+            ids[row] = known[column->codes[row]];
+            continue;
+        }
+        key = row_number(keys, 0, column, row);
         if (i > 0 && key.lo == last.lo && key.hi == last.hi) {
             ids[row] = last_id;
             continue;
@@ -295,6 +318,8 @@ map_numbers(struct keys *keys, const struct keys_input *input,
                 return -1;
         }
         ids[row] = last_id = slot->code;
+        if (known != NULL)
+            known[column->codes[row]] = last_id;
         last = key;
     }
     return 0;

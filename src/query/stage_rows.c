@@ -33,7 +33,7 @@ picks_make(struct picks *out, const struct rows *rows, struct err *err)
 static bool
 id_is_filled(const struct column *column, uint32_t row)
 {
-    const uint8_t *id = column->ids + (size_t)row * column->width;
+    const uint8_t *id = column_id(column, row);
     uint64_t low, high = 0;
 
     memcpy(&low, id, sizeof(low));

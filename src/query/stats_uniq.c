@@ -214,10 +214,22 @@ add_numbers_at_once(struct acc *acc, const struct acc_rows *in,
     struct id_set *set = is_id16 ? &sets->ids : &sets->others;
     struct key128 keys[BATCH], last = {0, 0};
     uint32_t n = 0;
+    uint8_t *seen = NULL; /* of ids that rows share */
 
+    if (column->kind == COLUMN_IDS && column->codes != NULL) {
+        seen = pool_zalloc(in->pool, column->nvalues + 1);
+        if (seen == NULL)
+            return err_set(err, ERR_LIMIT, "no memory for ids");
+    }
     for (uint32_t i = 0; i < in->picks.n; i++) {
-        struct key128 key = column_number(column, picks_row(&in->picks, i));
+        uint32_t row = picks_row(&in->picks, i);
+        struct key128 key;
 
+        if (seen != NULL && seen[column->codes[row]])
+            continue;
+        if (seen != NULL)
+            seen[column->codes[row]] = 1;
+        key = column_number(column, row);
         if (!is_id16)
             key = value_of_number(key);
         keys[n] = key;

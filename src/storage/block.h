@@ -32,23 +32,32 @@ enum column_kind {
     COLUMN_INTS,      /* ints[row] in decimal */
     COLUMN_UINTS,     /* (uint64_t)ints[row] in decimal */
     COLUMN_TIMES,     /* ints[row] ns since 1970 as RFC3339, short fraction */
-    COLUMN_IDS,       /* width bytes a row as hex; all zero: "" */
+    COLUMN_IDS,       /* column_id() as hex; all zero: "" */
     COLUMN_TEXTS,     /* texts[row] */
 };
 
 struct column {
     struct sv name;
     enum column_kind kind;
-    uint32_t nvalues;     /* CODES */
+    uint32_t nvalues;     /* CODES; IDS with codes */
     uint32_t width;       /* IDS: 8 or 16 */
     const struct sv *values;
     const uint32_t *codes;
     const int64_t *ints;
     const uint64_t *present; /* INTS, UINTS: bitmap of rows that have one;
                                 NULL: all; the others are "" */
+    /* IDS: width bytes a row; with codes nvalues of them, which rows share. */
     const uint8_t *ids;
     const struct sv *texts;
 };
+
+/* The width bytes of a row of IDS. */
+static inline const uint8_t *
+column_id(const struct column *column, uint32_t row)
+{
+    return column->ids + (size_t)column->width *
+        (column->codes == NULL ? row : column->codes[row]);
+}
 
 #define COLUMN_TEXT_MAX 64
 /* The text of a row; views into the column or into buf[COLUMN_TEXT_MAX]. */

@@ -40,20 +40,26 @@ load_halves(struct block *block, uint32_t column, uint64_t **out)
     return copy_fixed(r, vector, HALF, (uint8_t *)*out);
 }
 
+/* One id for each trace, which its rows share. */
 static int
-all_trace_ids(struct block *block, uint8_t *ids)
+trace_ids(struct block *block, struct column *column)
 {
+    uint32_t n = block->reading.block->traces;
     uint64_t *high = NULL, *low = NULL;
     const uint32_t *ordinals = NULL;
+    uint8_t *ids = block_alloc(block, n, 2 * HALF);
 
-    if (load_halves(block, PART_TRACE_HI, &high) != 0 ||
+    if (ids == NULL || load_halves(block, PART_TRACE_HI, &high) != 0 ||
         load_halves(block, PART_TRACE_LO, &low) != 0 ||
         part_ordinals(block, &ordinals) != 0)
         return -1;
-    for (uint32_t row = 0; row < block->info.rows; row++) {
-        memcpy(ids + 16 * (size_t)row, &high[ordinals[row]], HALF);
-        memcpy(ids + 16 * (size_t)row + HALF, &low[ordinals[row]], HALF);
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(ids + 2 * HALF * (size_t)i, &high[i], HALF);
+        memcpy(ids + 2 * HALF * (size_t)i + HALF, &low[i], HALF);
     }
+    column_set_ids(column, 2 * HALF, ids);
+    column->codes = ordinals;
+    column->nvalues = n;
     return 0;
 }
 
@@ -204,15 +210,16 @@ part_id_column(struct block *block, enum block_what what,
     const struct block_rows *few, struct column *column)
 {
     uint32_t width = what == BLOCK_TRACE_ID ? 2 * HALF : HALF;
-    uint8_t *ids = block_alloc(block, block->info.rows, width);
+    uint8_t *ids;
     int rc;
 
+    if (what == BLOCK_TRACE_ID && few->v == NULL)
+        return trace_ids(block, column);
+    ids = block_alloc(block, block->info.rows, width);
     if (ids == NULL)
         return -1;
     if (few->v != NULL)
         rc = few_ids(block, what, few, ids);
-    else if (what == BLOCK_TRACE_ID)
-        rc = all_trace_ids(block, ids);
     else if (what == BLOCK_SPAN_ID)
         rc = all_span_ids(block, ids);
     else

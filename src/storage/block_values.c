@@ -199,8 +199,7 @@ column_text(const struct column *column, uint32_t row, char *buf)
     case COLUMN_TIMES:
         return sv_make(buf, flat_time(buf, column->ints[row]));
     case COLUMN_IDS:
-        return id_text(column->ids + (size_t)row * column->width,
-            column->width, buf);
+        return id_text(column_id(column, row), column->width, buf);
     case COLUMN_TEXTS:
         return column->texts[row];
     }

@@ -135,6 +135,29 @@ column_ids(struct column *column, const struct sv *texts, uint32_t n,
     column->ids = ids;
 }
 
+/* Rows with the same id share it. */
+static inline void
+column_share(struct column *column, uint32_t n, struct pool *pool)
+{
+    uint32_t *codes = pool_alloc(pool, n * sizeof(*codes));
+    uint8_t *ids = pool_alloc(pool, (size_t)n * column->width);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint8_t *id = column->ids + (size_t)i * column->width;
+        uint32_t code = 0;
+
+        while (code < column->nvalues && memcmp(ids + (size_t)code *
+                column->width, id, column->width) != 0)
+            code++;
+        if (code == column->nvalues)
+            memcpy(ids + (size_t)column->nvalues++ * column->width, id,
+                column->width);
+        codes[i] = code;
+    }
+    column->ids = ids;
+    column->codes = codes;
+}
+
 static inline void
 column_codes(struct column *column, const struct sv *texts, uint32_t n,
     struct pool *pool)
@@ -193,6 +216,8 @@ column_make(const struct sv *texts, uint32_t n, uint64_t *random,
         break;
     case COLUMN_IDS:
         column_ids(&column, texts, n, pool);
+        if (stage_random(random) % 2 == 0)
+            column_share(&column, n, pool);
         break;
     default:
         copy = pool_alloc(pool, n * sizeof(*copy));
