@@ -20,19 +20,17 @@ bucket_is_none(const struct stats_by *by)
         (by->bucket == BUCKET_STEP && by->step == 0);
 }
 
-/* A double that is no integer, or a step that is none. */
-static bool
-has_fraction(double v, int64_t exact)
+/* Whole numbers and times stay such: what is left of a step of 2.5. */
+static int64_t
+whole_of(double v, int64_t exact)
 {
-    return exact == 0 && v != 0;
+    return exact != 0 || fabs(v) >= 9e18 ? exact : (int64_t)v;
 }
 
-bool
-bucket_is_whole(const struct stats_by *by)
+static int64_t
+offset_of(const struct stats_by *by)
 {
-    return by->bucket != BUCKET_STEP ||
-        (!has_fraction(by->step, by->step_ns) &&
-        !has_fraction(by->offset, by->offset_ns));
+    return whole_of(by->offset, by->offset_ns);
 }
 
 /* Whole numbers only: floor((v - offset) / step) * step + offset. */
@@ -58,7 +56,7 @@ step_of(const struct stats_by *by)
 {
     switch (by->bucket) {
     case BUCKET_STEP:
-        return by->step_ns;
+        return whole_of(by->step, by->step_ns);
     case BUCKET_IPV4:
         return (INT64_C(1) << 32) - by->step_ns;
     case BUCKET_WEEK:
@@ -71,13 +69,13 @@ step_of(const struct stats_by *by)
 int64_t
 bucket_width(const struct stats_by *by)
 {
-    return bucket_is_whole(by) ? step_of(by) : 0;
+    return step_of(by);
 }
 
 int64_t
 bucket_int(const struct stats_by *by, int64_t v)
 {
-    return floor_to(v, step_of(by), by->offset_ns);
+    return floor_to(v, step_of(by), offset_of(by));
 }
 
 /* Month and year: calendar units in UTC. */
@@ -93,7 +91,7 @@ floor_calendar(int64_t ns, bool is_year)
 int64_t
 bucket_time(const struct stats_by *by, int64_t ns)
 {
-    int64_t offset = by->offset_ns, shifted;
+    int64_t offset = offset_of(by), shifted;
 
     if (by->bucket == BUCKET_WEEK)
         return floor_to(ns, NS_PER_WEEK, offset + MONDAY_NS);
@@ -155,7 +153,7 @@ ipv4_bucket(const struct stats_by *by, uint32_t ip, char *buf)
 
     /* A step of more than all addresses is none. */
     if (step_of(by) <= UINT32_MAX)
-        start = floor_to(ip, step_of(by), by->offset_ns);
+        start = floor_to(ip, step_of(by), offset_of(by));
     return print_ipv4(buf, start < 0 ? 0 : (uint32_t)start);
 }
 
@@ -169,7 +167,7 @@ bucket_text(const struct stats_by *by, struct sv text, char *buf)
 
     if (text.len == 0 || bucket_is_none(by))
         return text;
-    if (num_parse_i64(text, &v) && bucket_is_whole(by))
+    if (num_parse_i64(text, &v))
         len = num_print_i64(buf, bucket_int(by, v));
     else if (num_parse_double(text, &number))
         len = num_print_double(buf, floor_double(by, number));

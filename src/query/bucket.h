@@ -21,13 +21,14 @@
 /* Every value is a bucket of its own. */
 bool bucket_is_none(const struct stats_by *by);
 
-/* bucket_int() can be used, for whole numbers and for times. */
-bool bucket_is_whole(const struct stats_by *by);
-/* The start of the bucket of a whole number, or of a time in ns. */
+/*
+ * The start of the bucket of a whole number, or of a time in ns: a whole
+ * number, too, as fractions of step and offset do not count.
+ */
 int64_t bucket_int(const struct stats_by *by, int64_t v);
 int64_t bucket_time(const struct stats_by *by, int64_t ns);
 
-/* How wide each bucket is; 0: months, years, and what is no whole number. */
+/* The same: how wide each bucket is; 0: months, years, less than 1. */
 int64_t bucket_width(const struct stats_by *by);
 
 /* Bytes of a bucket's text: a double without an exponent is the longest. */

@@ -41,7 +41,7 @@ row_number(const struct keys *keys, uint32_t i, const struct column *column,
 {
     struct key128 key = column_number(column, row);
 
-    if (!has_bucket(keys, i) || !bucket_is_whole(&keys->by[i]))
+    if (!has_bucket(keys, i))
         return key;
     if (column->kind == COLUMN_TIMES)
         key.lo = (uint64_t)bucket_time(&keys->by[i], (int64_t)key.lo);
@@ -76,7 +76,7 @@ number_text(const struct keys *keys, uint32_t i, const struct column *column,
         one.kind = COLUMN_INTS;
     text = column_text(&one, 0, buf);
     if (has_bucket(keys, i) && (column->kind == COLUMN_IDS ||
-        key.hi == NUMBER_UINT || !bucket_is_whole(&keys->by[i])))
+        key.hi == NUMBER_UINT))
         text = bucket_text(&keys->by[i], text, bucket);
     if (text.ptr != buf)
         memcpy(buf, text.ptr, text.len);

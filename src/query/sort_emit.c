@@ -51,6 +51,17 @@ place_name(struct output *out, struct sv name, uint32_t *id,
     return 0;
 }
 
+/* A field of the order that has the name of the rank keeps its value. */
+static bool
+has_rank(const struct sort_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->nfields; i++) {
+        if (sv_eq(spec->fields[i].name, spec->rank))
+            return false;
+    }
+    return spec->rank.len > 0;
+}
+
 /* The rank, the fields of the order, then the others. */
 static int
 place_columns(struct output *out, struct sort_item **items, uint32_t n,
@@ -62,7 +73,7 @@ place_columns(struct output *out, struct sort_item **items, uint32_t n,
 
     out->chunk++;
     out->ncolumns = 0;
-    if (spec->rank.len > 0 && place_name(out, spec->rank, &id, err) != 0)
+    if (has_rank(spec) && place_name(out, spec->rank, &id, err) != 0)
         return -1;
     for (uint32_t i = 0; i < spec->nfields; i++) {
         if (needed_has(&out->mine->needed, spec->fields[i].name) &&
@@ -100,6 +111,7 @@ emit_chunk(struct output *out, struct sort_item **items, uint32_t n,
     uint64_t rank, struct err *err)
 {
     const struct sort_spec *spec = out->mine->spec;
+    bool is_ranked = has_rank(spec);
     struct emit emit;
     struct sv *texts;
     char number[24];
@@ -112,7 +124,7 @@ emit_chunk(struct output *out, struct sort_item **items, uint32_t n,
     emit_begin(&emit, out->mine->stage.next, out->columns, out->ncolumns);
     for (uint32_t i = 0; i < n && result == 0 && !emit.is_done; i++) {
         fill_row(out, items[i], texts);
-        if (spec->rank.len > 0)
+        if (is_ranked)
             texts[0] = sv_make(number, num_print_u64(number, rank + i));
         result = emit_row(&emit, texts, err);
     }

@@ -142,6 +142,7 @@ load(struct rows *rows, const struct sv *names, uint32_t n,
         if (rows_column(rows, names[i], &column, err) != 0)
             return -1;
         columns[i] = *column;
+        columns[i].name = names[i];
     }
     *out = columns;
     return 0;
@@ -236,6 +237,72 @@ pick(struct rows *rows, const struct filter *filter, struct picks *out,
     return result;
 }
 
+/* --- fields that a star stands for --- */
+
+/*
+ * min, max and quantile count a missing value as "".  But a star stands for
+ * the fields that a row has, whatever other rows of the block have.
+ */
+static bool
+has_stars(const struct stats_fn *fn)
+{
+    bool has_star = fn->nargs == 0;
+
+    for (uint32_t i = 0; i < fn->nargs; i++)
+        has_star |= fn->args[i].is_prefix;
+    return has_star && (fn->kind == STATS_MIN || fn->kind == STATS_MAX ||
+        fn->kind == STATS_QUANTILE);
+}
+
+static bool
+is_of_star(const struct stats_fn *fn, struct sv name)
+{
+    for (uint32_t i = 0; i < fn->nargs; i++) {
+        if (!fn->args[i].is_prefix && sv_eq(fn->args[i].name, name))
+            return false;
+    }
+    return true;
+}
+
+static int
+pick_filled(const struct acc_rows *in, const struct column *column,
+    struct picks *out, struct err *err)
+{
+    uint32_t *index = pool_alloc(in->pool, in->picks.n * sizeof(*index) + 1);
+
+    if (index == NULL)
+        return no_memory(err);
+    *out = (struct picks){0, index, 0};
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+
+        index[out->n] = row;
+        out->n += column_is_filled(column, row);
+    }
+    return 0;
+}
+
+/* Column by column. */
+static int
+add_stars(struct acc *acc, const struct acc_rows *all, struct err *err)
+{
+    struct acc_rows in = *all;
+
+    in.ncolumns = 1;
+    for (uint32_t i = 0; i < all->ncolumns; i++) {
+        in.columns = &all->columns[i];
+        in.picks = all->picks;
+        if (is_of_star(acc->fn, in.columns->name) &&
+            pick_filled(all, in.columns, &in.picks, err) != 0)
+            return -1;
+        if (in.picks.n > 0 && acc->ops->add(acc, &in, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- adding --- */
+
 static bool
 takes_runs(const struct acc *acc, const struct acc_rows *in)
 {
@@ -244,8 +311,8 @@ takes_runs(const struct acc *acc, const struct acc_rows *in)
     for (uint32_t i = 0; i < in->ncolumns; i++)
         is_plain &= in->columns[i].kind != COLUMN_CODES &&
             in->columns[i].kind != COLUMN_TEXTS;
-    return acc->ops->runs == ACC_RUNS_ALWAYS ||
-        (acc->ops->runs == ACC_RUNS_PLAIN && is_plain);
+    return !has_stars(acc->fn) && (acc->ops->runs == ACC_RUNS_ALWAYS ||
+        (acc->ops->runs == ACC_RUNS_PLAIN && is_plain));
 }
 
 /* Run by run: each is of one group. */
@@ -301,7 +368,8 @@ add_rows(struct stats_lane *lane, const struct chunk *chunk,
             return -1;
         in->groups = ids->ids;
         if (in->picks.n > 0)
-            result = acc->ops->add(acc, in, err);
+            result = has_stars(acc->fn) ? add_stars(acc, in, err)
+                : acc->ops->add(acc, in, err);
     }
     return result;
 }

@@ -186,6 +186,13 @@ sum_gaps(struct total *totals, const struct acc_rows *in,
     }
 }
 
+/* "NaN" is no number that could be added. */
+static bool
+to_number(struct sv text, double *out)
+{
+    return number_parse(text, out) && !isnan(*out);
+}
+
 static int
 sum_codes(struct total *totals, const struct acc_rows *in,
     const struct column *column, struct err *err)
@@ -202,7 +209,7 @@ sum_codes(struct total *totals, const struct acc_rows *in,
         uint32_t code = column->codes[row];
 
         if (UNLIKELY(state[code] == UNKNOWN)) {
-            state[code] = number_parse(column->values[code], &numbers[code])
+            state[code] = to_number(column->values[code], &numbers[code])
                 ? NUMBER : TEXT;
         }
         if (state[code] == NUMBER)
@@ -225,7 +232,7 @@ sum_texts(struct total *totals, const struct acc_rows *in,
 
         if (!is_const || i == 0) {
             last = column_text(column, row, buf);
-            is_number = number_parse(last, &v);
+            is_number = to_number(last, &v);
         }
         if (is_number)
             total_add(&totals[acc_group(in, row)], v);

@@ -154,6 +154,11 @@ test_stats_forms(void)
     gives("* | stats quantile(0, kind) a, quantile(1, kind) b, "
         "quantile(0.5, span_id) c, median(_time) d",
         "a=2 b=3 c=b2 d=2026-03-01T10:02:00Z");
+    gives("* | stats min(to*) a, min(took) b, quantile(0, to*) c, "
+        "quantile(0, took) d, min(to*, took) e, max(p*, to*) f, "
+        "min(nos*) g", "a=7ms c=7ms f=900us");
+    gives("* | stats by (kind) min(to*) a, median(to*, k*) b",
+        "kind=2 a=1.5s b=2\nkind=3 a=7ms b=3");
     gives("* | fields kind | stats sum() a, min(*) b, max() c, count(*) d, "
         "quantile(0.9) e, uniq_values() f",
         "a=14 b=2 c=3 d=6 e=3 f=[\"2\",\"3\"]");
@@ -198,6 +203,7 @@ test_buckets(void)
     gives("* | stats by (_time:year) count() n",
         "_time=2026-01-01T00:00:00Z n=6");
     gives("* | stats by (kind:0.5) count() n", "kind=2 n=4\nkind=3 n=2");
+    gives("* | stats by (kind:2.5 offset 0.5) count() n", "kind=2 n=6");
     gives("* | stats by (_time:0) count() n | stats count() m", "m=6");
     gives("* | stats by (_time:hour) count() n",
         "_time=2026-03-01T10:00:00Z n=6");
@@ -396,6 +402,8 @@ test_sort_forms(void)
         "!service=cart kind=2\nservice=db kind=3\nservice=pay kind=3");
     gives("* | fields span_id, kind | sort by (span_id) limit 1 "
         "rank as kind", "!kind=1 span_id=a1");
+    gives("* | fields span_id, kind | sort by (kind desc, span_id) limit 1 "
+        "rank as span_id", "!kind=3 span_id=a2");
     gives("* | sort by (span_id) limit 3 | filter kind:=3 | fields span_id",
         "!span_id=a2");
     gives("* | sort by (span_id desc) limit 4 | sort by (span_id) limit 2 "

@@ -433,6 +433,27 @@ test_pairs(void)
     pool_free(pool);
 }
 
+/* Values that are no plain texts or numbers. */
+static void
+test_odd(void)
+{
+    static struct sv cells[] = {
+        SV("it's"), SV("1.5"), SV("<b>"), SV("NaN"), SV("\"\\"), SV("2"),
+        SV("it's"), SV("+Inf"),
+    };
+    struct table odd = {.names = {"p", "q"}, .ncolumns = 2, .nrows = 4,
+        .cells = cells};
+
+    table = odd;
+    gives_one("* | stats uniq_values(p) v",
+        "v=[\"\\\"\\\\\",\"\\u003cb>\",\"it\\u0027s\"]");
+    gives_one("* | stats sum(q) s, avg(q) a", "s=+Inf a=+Inf");
+    gives_one("* | limit 99 | filter !q:=+Inf | stats sum(q) s, avg(q) a",
+        "s=3.5 a=1.75");
+    gives_one("* | stats by (q:1.5) count() n | filter q:=1.5", "q=1.5 n=1");
+    gives_one("* | stats by (q:1.5) count() n | filter q:=2", "q=2 n=1");
+}
+
 static void
 test_many(void)
 {
@@ -518,6 +539,7 @@ main(void)
     test_newest();
     test_many();
     test_pairs(); /* makes another table */
+    test_odd();
     test_needed();
     pool_free(pool);
     return tap_done();
