@@ -114,11 +114,13 @@ echo "\$ spoorctl trace --url $url $id"
 title "Use it"
 cat <<END
   send spans     OTEL_EXPORTER_OTLP_ENDPOINT=$url
-                 OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+                 OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (or grpc, http/json)
   OTLP           POST $url/v1/traces
   Jaeger API     $url/select/jaeger/api/services
                  $url/select/jaeger/api/traces?service=$service&limit=5
                  $url/select/jaeger/api/traces/$id
+  LogsQL         $url/select/logsql/query?query=*+|+sort+by+(duration+desc)+limit+3
+                 $url/select/logsql/query?query=*+|+stats+by+(name)+count(),quantile(0.95,duration)
   metrics        $url/metrics
   client         SPOOR_URL=$url objs/spoorctl help
 END
