@@ -216,7 +216,8 @@ add_numbers_at_once(struct acc *acc, const struct acc_rows *in,
     uint32_t n = 0;
     uint8_t *seen = NULL; /* of ids that rows share */
 
-    if (column->kind == COLUMN_IDS && column->codes != NULL) {
+    if (column->kind == COLUMN_IDS && column->codes != NULL &&
+        in->picks.n >= column->nvalues) {
         seen = pool_zalloc(in->pool, column->nvalues + 1);
         if (seen == NULL)
             return err_set(err, ERR_LIMIT, "no memory for ids");
