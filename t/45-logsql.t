@@ -115,6 +115,46 @@ in_all_states($spoor, sub {
         "$where: another tenant sees its own rows only";
 });
 
+# --- ids that look like something else ----------------------------------------
+
+my @odd = map { ('ab' x 8) . $_ } qw(0100000000000000 0200000000000000
+    0300000000000000 1000000000000000);
+post_traces($spoor, resource_spans('odd',
+    map { otlp_span(name => 'odd', traceId => $_) } @odd), [AccountID => 8]);
+for my $state ('memory', 'parts') {
+    for my $query ('uniq by (trace_id)', 'uniq by (trace_id, name)',
+        'stats by (trace_id) count() n', 'stats by (trace_id, name) count() n',
+        'sort by (name) limit 1 partition by (trace_id)') {
+        my $reply = ask('query', { AccountID => 8 }, query => "* | $query");
+        my @ids = sort map { $json->decode($_)->{trace_id} }
+            split /\n/, $reply->{body};
+
+        is_deeply \@ids, [sort @odd], "$state: $query";
+    }
+    ok flush($spoor), 'flushed' if $state eq 'memory';
+}
+
+# --- functions with filters of their own ---------------------------------------
+
+# What one filter reads of a few rows is not what the next one sees.
+post_traces($spoor,
+    resource_spans('first', map { otlp_span(name => "common $_ 1")} 1 .. 200),
+    resource_spans('second', map { otlp_span(name => 'often') } 1 .. 200),
+    resource_spans('third', otlp_span(name => 'rare')), [AccountID => 9]);
+for my $state ('memory', 'parts') {
+    my $reply = ask('query', { AccountID => 9 }, query => '* | stats '
+        . "count() if (name:='rare' {resource_attr:service.name='third'}) a, "
+        . "count() if ({resource_attr:service.name='third'}) b, "
+        . "count() if ({resource_attr:service.name='second'}) c, "
+        . "count() if (name:='rare' $service:='third') d, "
+        . "count() if ($service:='first') e");
+
+    is_deeply $json->decode($reply->{body}), { a => '1', b => '1', c => '200',
+        d => '1', e => '200' }, "$state: filters of functions"
+        or diag $reply->{body};
+    ok flush($spoor), 'flushed' if $state eq 'memory';
+}
+
 # Wrong questions: a clear text, status 400.
 my @wrong = (
     [qr/argument query is missing/, query => ''],

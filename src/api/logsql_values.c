@@ -131,6 +131,7 @@ field_start(struct http_req *req, struct sv field)
     struct err err = ERR_INIT;
     uint64_t limit;
     struct sb pipe;
+    char *text;
     int rc;
 
     if (job == NULL)
@@ -145,10 +146,10 @@ field_start(struct http_req *req, struct sv field)
     sb_add_str(&pipe, ") with hits");
     if (limit > 0)
         sb_addf(&pipe, " limit %llu", (unsigned long long)limit);
-    rc = sb_failed(&pipe)
+    text = sb_failed(&pipe) ? NULL : pool_dup(job->pool, pipe.ptr, pipe.len);
+    rc = text == NULL
         ? err_set(&err, ERR_INVALID, "the field's name is too long")
-        : values_prepare(job, sv_make(pool_dup(job->pool, pipe.ptr,
-            pipe.len), pipe.len), field, hits, &err);
+        : values_prepare(job, sv_make(text, pipe.len), field, hits, &err);
     sb_release(&pipe);
     if (rc != 0)
         logsql_refuse(job, &err);

@@ -72,7 +72,7 @@ number_text(const struct keys *keys, uint32_t i, const struct column *column,
     else
         one.ints = (const int64_t *)&key.lo;
     /* A bucket of an unsigned number may be negative. */
-    if (key.hi == NUMBER_INT)
+    if (column->kind != COLUMN_IDS && key.hi == NUMBER_INT)
         one.kind = COLUMN_INTS;
     text = column_text(&one, 0, buf);
     if (has_bucket(keys, i) && (column->kind == COLUMN_IDS ||

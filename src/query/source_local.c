@@ -78,7 +78,13 @@ select_rows(const struct source_plan *plan, struct block *block,
     return rows_filter(rows, plan->filter, err);
 }
 
-/* 1: the stage has enough. */
+/*
+ * A stage that fails may have taken some of the block, which cannot be taken
+ * back.
+ */
+#define FAILED_IN_STAGE (-2)
+
+/* 1: the stage has enough.  -1, or FAILED_IN_STAGE. */
 static int
 block_read(struct work *work, unsigned lane, struct block *block,
     struct pool *pool, struct err *err)
@@ -86,6 +92,7 @@ block_read(struct work *work, unsigned lane, struct block *block,
     const struct block_info *info = block_get_info(block);
     const struct source_plan *plan = work->plan;
     struct rows rows;
+    int got;
 
     if (info->rows == 0 || info->max_end_ns < plan->min_time ||
         info->min_end_ns > plan->max_time ||
@@ -98,8 +105,10 @@ block_read(struct work *work, unsigned lane, struct block *block,
         return -1;
     metric_add(METRIC_QUERY_BLOCKS, 1);
     metric_add(METRIC_QUERY_ROWS, info->rows);
-    return rows.nselected == 0 ? 0
-        : stage_write(plan->first, lane, &rows, err);
+    if (rows.nselected == 0)
+        return 0;
+    got = stage_write(plan->first, lane, &rows, err);
+    return got < 0 ? FAILED_IN_STAGE : got;
 }
 
 static int
@@ -108,7 +117,7 @@ block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
 {
     struct err read_err = ERR_INIT;
     struct open_block open;
-    int got;
+    int got, rc;
 
     if (work->scan.blocks[i].max_end_ns <
         atomic_load(&work->plan->run->time_bound))
@@ -118,10 +127,15 @@ block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
         return got < 0 ? -1 : 0;
     got = block_read(work, lane, open.block, pool, &read_err);
     scan_close_block(&open);
-    if (got < 0)
-        return scan_item_failed(&work->scan, work->scan.blocks[i].item,
-            &read_err, err);
-    return got;
+    if (got >= 0)
+        return got;
+    rc = scan_item_failed(&work->scan, work->scan.blocks[i].item, &read_err,
+        err);
+    if (rc == 0 && got == FAILED_IN_STAGE) {
+        *err = read_err;
+        return err_wrap(err, "damaged data, which the next query leaves out");
+    }
+    return rc;
 }
 
 /* --- lanes --- */

@@ -223,7 +223,7 @@ pick(struct rows *rows, const struct filter *filter, struct picks *out,
 {
     size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
     uint64_t *copy = pool_alloc(rows->pool, size + 1);
-    uint32_t nselected = rows->nselected;
+    uint32_t nselected = rows->nselected, ncolumns = rows->ncolumns;
     int result;
 
     if (copy == NULL)
@@ -234,6 +234,8 @@ pick(struct rows *rows, const struct filter *filter, struct picks *out,
         result = picks_make(out, rows, err);
     rows->selected = copy;
     rows->nselected = nselected;
+    /* Columns that the filter loaded are those of fewer rows. */
+    rows->ncolumns = ncolumns;
     return result;
 }
 
