@@ -228,6 +228,9 @@ job_new(struct http_req *req)
     return job;
 }
 
+/* Places that jobs of this worker have; loop thread only. */
+static unsigned nplaces;
+
 /* The place is that of the thread: nobody keeps it by reading slowly. */
 static void
 place_leave(struct job *job)
@@ -235,6 +238,7 @@ place_leave(struct job *job)
     if (!job->has_place)
         return;
     job->has_place = false;
+    nplaces--;
     admission_leave(job->process);
     queue_wake();
 }
@@ -400,16 +404,21 @@ job_post(struct job *job)
     struct err err = ERR_INIT;
 
     job->has_place = true;
+    nplaces++;
     if (task_post(job->process->queries, job_run, job_done, job,
         &err) != 0)
         job_refuse(job, err.text);
 }
 
-/* What it answers needs memory, too. */
+/*
+ * What it answers needs memory, too.  And a place is for a thread: who waits
+ * for one waits here, where it is seen when its client leaves.
+ */
 static bool
 place_enter(const struct job *job)
 {
-    return http_has_reply_room(job->process) &&
+    return nplaces < (unsigned)job->process->conf->threads &&
+        http_has_reply_room(job->process) &&
         admission_enter(job->process);
 }
 
