@@ -341,6 +341,33 @@ all_equal('files of strangers', sub {
     mkdir "$data/partitions/lost+found";
 });
 
+# --- a column that only the trace needs -------------------------------------
+
+# Nearly all of the part is one text, which a search by service does not read:
+# the trace is found and then cannot be shown.
+{
+    my $one = Test::Spoor->new(conf => { workers => 1 });
+    my $span = otlp_span(attributes => attributes(
+        text => join '', map { chr(33 + int rand 90) } 1 .. 100_000));
+
+    $one->start;
+    post_traces($one, resource_spans('one', $span));
+    ok flush($one), 'a part of one text';
+    is $one->stop, 0, 'stop';
+    my ($part) = map { $one->data_dir . "/$_" } grep { /\.l1$/ }
+        files($one->data_dir);
+    my $bytes = slurp($part);
+    cmp_ok length $bytes, '<', 150_000, 'and of little else';
+    substr($bytes, length($bytes) / 2, 1) ^= chr 1;
+    spew($part, $bytes);
+    $one->start;
+    my $reply = $one->get("$api/traces?service=one");
+    is $reply->{status}, 200, 'a search for a trace that is damaged';
+    like $reply->{body}, qr/"data":\[\],/, 'cannot show it';
+    like $reply->{body}, qr/"errors":\[\{"code":206,/, 'and says so';
+    is $one->stop, 0, 'stop';
+}
+
 # --- logs --------------------------------------------------------------------
 
 # Requests that are in the log alone, a group each; the last group of a log

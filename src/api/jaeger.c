@@ -226,7 +226,7 @@ parse_trace_id(struct sv text, struct trace_id *id)
 
 int
 jaeger_trace_write(struct job *job, struct json_out *out,
-    const struct trace_id *id, enum found *found)
+    const struct trace_id *id, enum found *found, bool *is_partial)
 {
     struct pool *pool = pool_new(job->bytes_max);
     struct err err = ERR_INIT;
@@ -243,6 +243,8 @@ jaeger_trace_write(struct job *job, struct json_out *out,
         jaeger_job_error(job, &err);
         rc = -1;
     } else {
+        if (answer.is_partial)
+            *is_partial = true;
         if (batch.nspans == 0 && answer.is_partial)
             *found = FOUND_DAMAGE;
         else if (batch.nspans != 0)
@@ -267,12 +269,13 @@ trace_run(struct job *job)
 {
     const struct trace_id *id = job->arg;
     struct json_out out;
+    bool is_partial = false; /* the trace itself says so */
     enum found found;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
-    if (jaeger_trace_write(job, &out, id, &found) != 0)
+    if (jaeger_trace_write(job, &out, id, &found, &is_partial) != 0)
         return;
     if (found != FOUND_TRACE) {
         job->status = found == FOUND_NONE ? 404 : 500;
@@ -315,6 +318,7 @@ multi_run(struct job *job)
     char hex[IDS_MAX][32];
     struct json_out out;
     unsigned nerrors = 0;
+    bool is_partial = false; /* each trace says so */
     enum found found;
 
     json_out_init(&out, &job->reply);
@@ -322,7 +326,8 @@ multi_run(struct job *job)
     json_array(&out);
     for (unsigned i = 0; i < multi->n; i++) {
         if (atomic_load(&job->cancel) ||
-            jaeger_trace_write(job, &out, &multi->ids[i], &found) != 0)
+            jaeger_trace_write(job, &out, &multi->ids[i], &found,
+                &is_partial) != 0)
             return;
         if (found != FOUND_TRACE)
             errors[nerrors++] = (struct jaeger_error){

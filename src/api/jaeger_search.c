@@ -27,10 +27,11 @@ struct jaeger_search {
 
 static void
 search_write(struct job *job, const struct search *search,
-    const struct store_answer *answer)
+    struct store_answer *answer)
 {
     struct json_out out;
     uint32_t total = 0;
+    bool is_partial = false;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
@@ -43,11 +44,14 @@ search_write(struct job *job, const struct search *search,
             jaeger_job_error(job, &err);
             return;
         }
-        if (jaeger_trace_write(job, &out, &search->hits[i].id, &found) != 0)
+        if (jaeger_trace_write(job, &out, &search->hits[i].id, &found,
+            &is_partial) != 0)
             return;
         total += found == FOUND_TRACE;
     }
     json_array_end(&out);
+    if (is_partial)
+        answer->is_partial = true;
     jaeger_end_answer(&out, total, answer);
 }
 

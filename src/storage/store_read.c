@@ -9,6 +9,7 @@
 #include "storage/store.h"
 
 #include "core/metrics.h"
+#include "storage/dedupe.h"
 #include "storage/memtable.h"
 #include "storage/scan.h"
 
@@ -50,71 +51,13 @@ items_read(struct scan *scan, item_fn fn, void *arg, struct err *err)
 /* --- a trace --- */
 
 static int
-id_cmp(const struct span *a, const struct span *b)
-{
-    int order = memcmp(&a->span_id, &b->span_id, sizeof(a->span_id));
-
-    if (order == 0)
-        order = (a->start_ns > b->start_ns) - (a->start_ns < b->start_ns);
-    if (order == 0)
-        order = (a->end_ns > b->end_ns) - (a->end_ns < b->end_ns);
-    return order;
-}
-
-static int
 time_cmp(const void *left, const void *right)
 {
     const struct span *a = left, *b = right;
 
     if (a->start_ns != b->start_ns)
         return a->start_ns < b->start_ns ? -1 : 1;
-    return id_cmp(a, b);
-}
-
-static int
-key_cmp(const void *left, const void *right)
-{
-    return id_cmp(*(const struct span *const *)left,
-        *(const struct span *const *)right);
-}
-
-/*
- * One span per identity: equal ids, times and content are one span (design
- * P14); same ids with other content are kept.
- */
-static int
-spans_dedupe(struct batch *batch, struct err *err)
-{
-    const struct span **sorted;
-    uint32_t kept = 0;
-
-    if (batch->nspans < 2)
-        return 0;
-    sorted = pool_alloc(batch->pool, batch->nspans * sizeof(*sorted));
-    if (sorted == NULL)
-        return err_set(err, ERR_LIMIT, "trace needs too much memory");
-    for (uint32_t i = 0; i < batch->nspans; i++)
-        sorted[i] = &batch->spans[i];
-    qsort(sorted, batch->nspans, sizeof(*sorted), key_cmp);
-    for (uint32_t i = 1, first = 0; i < batch->nspans; i++) {
-        if (id_cmp(sorted[first], sorted[i]) != 0) {
-            first = i;
-            continue;
-        }
-        for (uint32_t k = first; k < i; k++) {
-            if (sorted[k]->reject == REJECT_NONE &&
-                span_equal(batch, sorted[k], batch, sorted[i])) {
-                ((struct span *)(uintptr_t)sorted[i])->reject = REJECT_LARGE;
-                break;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < batch->nspans; i++) {
-        if (batch->spans[i].reject == REJECT_NONE)
-            batch->spans[kept++] = batch->spans[i];
-    }
-    batch->nspans = kept;
-    return 0;
+    return dedupe_id_cmp(a, b);
 }
 
 struct trace_question {
