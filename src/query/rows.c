@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "core/num.h"
+#include "query/pipe.h"
 #include "storage/block.h"
 
 /* Columns of one chunk: a span has at most 1,000 fields, a block more. */
@@ -204,7 +205,8 @@ rows_detach(struct rows *rows, struct err *err)
     if (columns == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < n; i++) {
-        if (rows_column(rows, names[i], &column, err) != 0)
+        if ((rows->run != NULL && run_poll(rows->run, err) != 0) ||
+            rows_column(rows, names[i], &column, err) != 0)
             return -1;
         columns[i] = *column;
         columns[i].name = names[i];

@@ -138,7 +138,8 @@ load_kept(struct stage_sort *mine, struct sort_lane *lane, struct rows *rows,
 
         if (!needed_has(&mine->needed, all[i]))
             continue;
-        if (rows_column(rows, all[i], &column, err) != 0)
+        if (run_poll(mine->stage.run, err) != 0 ||
+            rows_column(rows, all[i], &column, err) != 0)
             return -1;
         if (column->kind == COLUMN_EMPTY)
             continue;

@@ -59,6 +59,17 @@ texts_column(struct part_lists *lists, struct column *column)
     return 0;
 }
 
+/* Of many keys of a block these rows, or their tenant, have only some. */
+static bool
+few_have(const struct part_lists *lists, const struct block_rows *few)
+{
+    for (uint32_t i = 0; i < few->n; i++) {
+        if (part_lists_plan(lists, runs_find(lists->runs, few->v[i]))->n > 0)
+            return true;
+    }
+    return false;
+}
+
 static int
 few_texts(struct part_lists *lists, const struct block_rows *few,
     struct column *column)
@@ -297,7 +308,7 @@ part_row_column(struct block *block, const struct block_field *field,
     if (lists.nsources == 0 || lists.hits_max == 0)
         return 0;
     if (few->v != NULL)
-        return few_texts(&lists, few, column);
+        return few_have(&lists, few) ? few_texts(&lists, few, column) : 0;
     if (lists.hits_max == 1 && lists.types == 1u << VALUE_INT)
         return ints_column(&lists, column);
     if (lists.nsources == 1 && lists.types == 1u << VALUE_STRING)
