@@ -182,4 +182,31 @@ my $form = $spoor->post('/select/logsql/query', 'query=' . uri('* | count()'),
 is $form->{status}, 200, 'a form';
 like $form->{body}, qr/"count\(\*\)":"4"/, 'with an answer';
 
+# What a proxy appends to the URL restricts whatever else the client sends.
+sub restricted {
+    my ($name, $filter, $body) = @_;
+
+    return $spoor->post('/select/logsql/query?query=' . uri('* | count() n')
+        . "&$name=" . uri($filter), $body,
+        { 'Content-Type' => 'application/x-www-form-urlencoded' });
+}
+
+for my $case (['extra_filters', "$service:=pay", '*'],
+    ['extra_stream_filters', '{name="charge"}', '{}']) {
+    my ($name, $filter, $all) = @$case;
+    my $one = "$name=" . uri($all);
+    my $reply = restricted($name, $filter, join '&', ($one) x 99);
+
+    is $reply->{status}, 200, "100 $name";
+    like $reply->{body}, qr/"n":"1"/, 'the last one counts';
+    $reply = restricted($name, $filter, join '&', ($one) x 100);
+    is $reply->{status}, 400, "101 $name";
+    like $reply->{body}, qr/too many $name/, 'it says why';
+    # Names that fill the memory for arguments.
+    $reply = restricted($name, $filter, join '&',
+        ('%61' . 'a' x 30) x 30_700, ($one) x 98);
+    is $reply->{status}, 400, "$name that finds no memory";
+    like $reply->{body}, qr/too much memory/, 'it says why';
+}
+
 done_testing;

@@ -156,6 +156,18 @@ times_arg(struct job *job, struct times *times, struct err *err)
     return 0;
 }
 
+/* A filter may be a restriction that a proxy has added: none is left out. */
+static int
+extra_end(struct job *job, const char *name, struct err *err)
+{
+    if (http_arg_n(job->req, name, LOGSQL_REPEATS_MAX).ptr != NULL)
+        return err_set(err, ERR_INVALID, "too many %s: more than %u", name,
+            LOGSQL_REPEATS_MAX);
+    if (job->req->has_lost_arg)
+        return err_set(err, ERR_LIMIT, "the arguments need too much memory");
+    return 0;
+}
+
 static int
 add_extra(struct job *job, struct query *query, int64_t now,
     struct err *err)
@@ -170,6 +182,8 @@ add_extra(struct job *job, struct query *query, int64_t now,
             err) != 0 || query_add_filter(query, filter, false, err) != 0))
             return err_wrap(err, "extra_filters");
     }
+    if (extra_end(job, "extra_filters", err) != 0)
+        return -1;
     for (unsigned i = 0; i < LOGSQL_REPEATS_MAX; i++) {
         struct sv text = http_arg_n(job->req, "extra_stream_filters", i);
         struct filter *filter;
@@ -180,7 +194,7 @@ add_extra(struct job *job, struct query *query, int64_t now,
             err) != 0 || query_add_filter(query, filter, false, err) != 0))
             return err_wrap(err, "extra_stream_filters");
     }
-    return 0;
+    return extra_end(job, "extra_stream_filters", err);
 }
 
 static void

@@ -13,7 +13,7 @@
 #include "core/err.h"
 #include "query/ast.h"
 
-/* Repetitions of extra_filters and of field. */
+/* Repetitions of extra_filters (more are refused) and of field. */
 #define LOGSQL_REPEATS_MAX 100u
 
 /*

@@ -19,13 +19,25 @@ is_form(const struct http_req *req)
     return sv_eq_nocase(type, SV("application/x-www-form-urlencoded"));
 }
 
+/* As http_unescape(); what finds no memory is remembered. */
+static struct sv
+unescape(struct http_req *req, struct sv text)
+{
+    bool is_valid;
+    struct sv out = http_unescape(req->pool, text, true, &is_valid);
+
+    if (out.ptr == NULL)
+        req->has_lost_arg = true;
+    return out;
+}
+
 /*
  * The nth argument of this name within "a=1&b=2".  *nth is counted down by
  * those that were passed over.  Names are compared as they are unless they
  * hold escapes, which is rare.
  */
 static bool
-find_arg(struct pool *pool, struct sv text, struct sv name, unsigned *nth,
+find_arg(struct http_req *req, struct sv text, struct sv name, unsigned *nth,
     struct sv *value)
 {
     struct sv rest = text, pair;
@@ -33,11 +45,10 @@ find_arg(struct pool *pool, struct sv text, struct sv name, unsigned *nth,
     while (sv_split(&rest, '&', &pair)) {
         size_t equals = sv_find_byte(pair, '=');
         struct sv key = sv_sub(pair, 0, equals);
-        bool is_valid;
 
         if (key.len < name.len)
             continue;
-        key = http_unescape(pool, key, true, &is_valid);
+        key = unescape(req, key);
         if (!sv_eq(key, name))
             continue;
         if (*nth == 0) {
@@ -54,14 +65,13 @@ struct sv
 http_arg_n(struct http_req *req, const char *name, unsigned nth)
 {
     struct sv wanted = sv_from(name), value = sv_make(NULL, 0);
-    bool is_valid;
 
     if (req->body.len > 0 && is_form(req) &&
-        find_arg(req->pool, req->body, wanted, &nth, &value))
-        return http_unescape(req->pool, value, true, &is_valid);
+        find_arg(req, req->body, wanted, &nth, &value))
+        return unescape(req, value);
     if (req->query.len > 0 &&
-        find_arg(req->pool, req->query, wanted, &nth, &value))
-        return http_unescape(req->pool, value, true, &is_valid);
+        find_arg(req, req->query, wanted, &nth, &value))
+        return unescape(req, value);
     return value;
 }
 

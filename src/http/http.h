@@ -62,6 +62,7 @@ struct http_req {
     struct process *process;
     const char *peer;
     int64_t start_ns;  /* monotonic */
+    bool has_lost_arg; /* one looked absent because the pool was full */
     /* private to http/ */
     void *stream;
 };
@@ -71,7 +72,8 @@ struct sv http_header_get(const struct http_req *req, const char *name);
 
 /*
  * First value of a query-string or form argument, percent-decoded into the
- * request's pool; ptr NULL when absent.
+ * request's pool; ptr NULL when absent, or when the pool is full, which sets
+ * has_lost_arg: who must not miss an argument looks at that, too.
  */
 struct sv http_arg(struct http_req *req, const char *name);
 /* The Nth (from 0) of a repeated argument. */
