@@ -7,7 +7,8 @@ use warnings;
 
 use Test::More;
 use Test::Http;
-use Time::HiRes qw(sleep);
+use Test::Spoor qw(wait_for);
+use Time::HiRes qw(sleep time);
 
 my $http = Test::Http->new(flags => {
     'opentelemetry.traces.maxRequestSize' => '4MiB' });
@@ -314,6 +315,31 @@ $conn = $http->connect;
 $conn->send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" .
     "Content-Length: 5\r\n\r\nhello");
 is $conn->reply->{interim}, 0, 'nor when the body is there';
+
+# --- large bodies that wait to be compressed --------------------------------
+
+{
+    # The least of every budget: 8 MiB of replies.
+    my $small = Test::Http->new(flags => { 'memory.allowedBytes' => '32MiB' });
+    my $begin = time();
+
+    $small->get('/hold?queries=1&ms=4000');
+    is $small->get('/text?bytes=100000', { 'Accept-Encoding' => 'gzip' })
+        ->{headers}{'content-encoding'}, 'gzip', 'a large reply is packed';
+    cmp_ok time() - $begin, '<', 3, 'while searches hold their threads';
+    $small->get('/hold?ms=3000');
+    my @waiting = map { $small->connect } 1 .. 3;
+    $_->send("GET /text?bytes=3000000 HTTP/1.1\r\n"
+        . "Accept-Encoding: gzip\r\n$end") for @waiting;
+    ok wait_for(sub { $small->get('/text?bytes=1')->{status} == 503 }, 2),
+        'bodies that wait for a thread count as replies that wait';
+    for my $conn (@waiting) {
+        $reply = $conn->reply(20);
+        is $reply->{headers}{'content-encoding'}, 'gzip', 'they are packed';
+    }
+    ok wait_for(sub { $small->get('/text?bytes=1')->{status} == 200 }, 5),
+        'and count no more';
+}
 
 # --- counters ----------------------------------------------------------------
 

@@ -42,8 +42,8 @@ struct process {
     struct loop *loop;
     struct task_pool *tasks; /* NULL in processes without a pool */
     /*
-     * The same for queries and their answers, so that what is ingested never
-     * waits for a thread behind them.
+     * The same for queries, so that what is ingested never waits for a thread
+     * behind them; neither does an answer that is compressed.
      */
     struct task_pool *queries;
     struct task_pool *lookups; /* those that seldom take long */

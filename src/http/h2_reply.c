@@ -37,7 +37,7 @@ h2_stream_of(const struct stream *stream)
 size_t
 replies_queued_total(void)
 {
-    return conn_queued_total() + queued_total;
+    return conn_queued_total() + queued_total + replies_waiting_total();
 }
 
 /* --- pieces --- */

@@ -306,9 +306,19 @@ struct gzip_job {
     int status;
     char *content_type;
     struct sb plain;
+    size_t waiting; /* its part of waiting_total */
     struct sb packed;
     bool is_packed;
 };
+
+/* Memory of all bodies that wait to be compressed on a thread. */
+static size_t waiting_total;
+
+size_t
+replies_waiting_total(void)
+{
+    return waiting_total;
+}
 
 static void
 IMPL(task_fn) gzip_run(void *arg)
@@ -325,6 +335,7 @@ IMPL(task_fn) gzip_done(void *arg)
     struct gzip_job *job = arg;
     struct stream *stream = job->stream;
 
+    waiting_total -= job->waiting;
     stream->state = STREAM_OPEN;
     if (job->is_packed)
         http_reply_header(&stream->req, "Content-Encoding", "gzip");
@@ -337,11 +348,12 @@ IMPL(task_fn) gzip_done(void *arg)
     xfree(job);
 }
 
+/* Searches may hold all threads for queries until their clients have read. */
 static bool
 gzip_later(struct stream *stream, int status, const char *content_type,
     struct sb *body)
 {
-    struct task_pool *tasks = stream->req.process->queries;
+    struct task_pool *tasks = stream->req.process->tasks;
     struct gzip_job *job;
 
     if (tasks == NULL)
@@ -352,6 +364,8 @@ gzip_later(struct stream *stream, int status, const char *content_type,
     job->content_type = xstrdup(content_type);
     job->plain = *body;
     if (task_post(tasks, gzip_run, gzip_done, job, NULL) == 0) {
+        job->waiting = body->cap;
+        waiting_total += job->waiting;
         sb_init(body, body->max);
         return true;
     }

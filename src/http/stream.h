@@ -121,6 +121,8 @@ void access_init(const struct route *routes);
 
 /* Replies of this process that wait to be taken. */
 size_t replies_queued_total(void);
+/* Of these, the memory of bodies that wait to be compressed. */
+size_t replies_waiting_total(void);
 
 /* "Not Found" */
 const char *reply_reason(int status);

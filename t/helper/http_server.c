@@ -228,6 +228,25 @@ handle_slow(struct http_req *req)
 }
 
 static void
+hold_run(void *arg)
+{
+    usleep((useconds_t)((uintptr_t)arg * 1000));
+}
+
+/* Keeps the thread for tasks, or that for queries, busy. */
+static void
+handle_hold(struct http_req *req)
+{
+    struct task_pool *pool = number_arg(req, "queries", 0) == 1
+        ? process.queries : process.tasks;
+    struct err err = ERR_INIT;
+
+    check(task_post(pool, hold_run, NULL,
+        (void *)(uintptr_t)number_arg(req, "ms", 1000), &err) == 0);
+    http_reply(req, 200, NULL, SV_EMPTY);
+}
+
+static void
 handle_stats(struct http_req *req)
 {
     char line[256] = "";
@@ -273,6 +292,7 @@ static const struct route routes[] = {
     {"/slow", HTTP_GET, ROUTE_SELECT, handle_slow, NULL, ""},
     {"/slow_insert", HTTP_POST, ROUTE_INSERT | ROUTE_BODY, handle_slow, NULL,
         ""},
+    {"/hold", HTTP_GET, 0, handle_hold, NULL, ""},
     {"/stats", HTTP_GET, 0, handle_stats, NULL, ""},
     {"/budget", HTTP_POST, ROUTE_ADMIN, handle_budget, NULL, ""},
     {NULL, 0, 0, NULL, NULL, NULL},
