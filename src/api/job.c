@@ -214,7 +214,9 @@ job_new(struct http_req *req)
     job->process = req->process;
     job->tenant = tenant;
     job->bytes_max = (size_t)conf_budget(req->process->conf)->query;
-    memory.max = (size_t)conf_budget(req->process->conf)->queries;
+    /* Before the first query; threads read it from then on. */
+    if (memory.max == 0)
+        memory.max = (size_t)conf_budget(req->process->conf)->queries;
     /* One leaves something to the small ones that run beside it. */
     job->memory.max = memory.max / 4 * 3;
     job->memory.parent = &memory;
