@@ -118,9 +118,12 @@ cmp_ok $flushed->{'vt_storage_parts{type="storage/small"}'}, '>=', 1,
 
 $spoor->write_conf('metrics.expose_metadata' => 'true');
 $spoor->signal('HUP');
-ok wait_for(sub { $spoor->get('/metrics')->{body} =~ /^# HELP/m }, 10),
-    'HELP lines after a reload';
-my $text = $spoor->get('/metrics')->{body};
+# A worker of the generation before may answer once more.
+my $text;
+ok wait_for(sub {
+    $text = $spoor->get('/metrics')->{body};
+    return $text =~ /^# HELP/m;
+}, 10), 'HELP lines after a reload';
 my $reloaded = parse_metrics($text);
 my (%type, @untyped);
 $type{$1} = $2 while $text =~ /^# TYPE (\w+) (\w+)$/mg;
