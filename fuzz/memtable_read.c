@@ -14,6 +14,7 @@
 #include "storage/stream_visit.h"
 
 #include "span_gen.h"
+#include "use_column.h"
 
 #define ROWS 60
 #define DAMAGES_MAX 64
@@ -155,24 +156,6 @@ ask(uint32_t rows)
     memtable_end_range(mt, rows, &low, &high);
     check(memtable_days(mt, days) <= MEMTABLE_DAYS_MAX);
     pool_free(pool);
-}
-
-/* Every text of a column must stand in memory. */
-static void
-use_column(const struct column *column, uint32_t rows)
-{
-    char buf[COLUMN_TEXT_MAX];
-    uint64_t sum = 0;
-
-    for (uint32_t row = 0; row < rows; row++) {
-        struct sv text = column_text(column, row, buf);
-
-        for (size_t i = 0; i < text.len; i += 100)
-            sum += (uint8_t)text.ptr[i];
-        if (text.len > 0)
-            sum += (uint8_t)text.ptr[text.len - 1];
-    }
-    check(sum != UINT64_MAX);
 }
 
 /* Every STEP-th field from `first` on: an input that grows asks them all. */

@@ -20,6 +20,7 @@
 
 #include "../t/unit/part_gen.h"
 #include "../t/unit/span_gen.h"
+#include "use_column.h"
 
 #define ROWS 60
 #define REAL_ROWS 110 /* their texts are enough for a filter */
@@ -296,24 +297,6 @@ ask(struct part *part)
         pool_reset(pool);
     }
     pool_free(pool);
-}
-
-/* Every text of a column must stand in memory. */
-static void
-use_column(const struct column *column, uint32_t rows)
-{
-    char buf[COLUMN_TEXT_MAX];
-    uint64_t sum = 0;
-
-    for (uint32_t row = 0; row < rows; row++) {
-        struct sv text = column_text(column, row, buf);
-
-        for (size_t i = 0; i < text.len; i += 100)
-            sum += (uint8_t)text.ptr[i];
-        if (text.len > 0)
-            sum += (uint8_t)text.ptr[text.len - 1];
-    }
-    check(sum != UINT64_MAX);
 }
 
 /* Every STEP-th field from `first` on: inputs that grow ask them all. */

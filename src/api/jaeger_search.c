@@ -135,7 +135,6 @@ jaeger_search_start(struct job *job)
         jaeger_refuse(job->req, job, wrong);
         return;
     }
-    jaeger->search.tenant = job->tenant;
     jaeger->search.pool = job->pool;
     jaeger->search.cancel = &job->cancel;
     jaeger->search.deadline_ns = job->deadline_ns;

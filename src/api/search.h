@@ -17,9 +17,6 @@ struct search_hit {
 };
 
 struct search {
-    struct tenant tenant;
-    struct sv service;
-    struct sv name;       /* ptr NULL: any */
     int64_t start_ns;
     int64_t end_ns;
     uint32_t limit;
