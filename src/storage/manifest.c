@@ -405,7 +405,7 @@ manifest_rewrite(struct manifest *manifest, bool keep_flushed,
     struct err *err)
 {
     struct manifest_edit edit = {manifest->parts, manifest->nparts, NULL, 0,
-        manifest->flushed, keep_flushed ? manifest->nflushed : 0};
+        manifest->flushed, keep_flushed ? manifest->nflushed : 0, 0};
     char path[PATH_MAX];
     struct sb out;
     int rc;
@@ -481,6 +481,26 @@ out:
     return rc;
 }
 
+static int
+edit_is_allowed(uint32_t day, const struct partition *partition,
+    const struct manifest_edit *edit, struct err *err)
+{
+    static const char *const names[] = {"open", "being detached", "detached",
+        "being dropped"};
+    uint32_t state = atomic_load(&partition->state);
+
+    check(state < ARRAY_LEN(names));
+    if (state != PARTITION_OPEN &&
+        (state != PARTITION_DETACHING || edit->nflushed == 0))
+        return err_set(err, ERR_CANCELLED, "day %u is %s", day,
+            names[state]);
+    if (edit->incarnation != 0 &&
+        edit->incarnation != partition_incarnation(day))
+        return err_set(err, ERR_CANCELLED, "day %u was dropped or detached "
+            "in the meantime", day);
+    return 0;
+}
+
 int
 manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
     struct err *err)
@@ -491,6 +511,8 @@ manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
     int rc = -1;
 
     sb_init(&out, MANIFEST_BYTES_MAX);
+    if (edit_is_allowed(day, partition, edit, err) != 0)
+        goto out;
     if ((partition->manifest_end == 0 ||
         partition->manifest_end > partition->rewrite_at) &&
         manifest_prepare(day, partition, err) != 0) {

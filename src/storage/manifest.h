@@ -56,12 +56,19 @@ struct manifest_edit {
     size_t ndrop;
     const struct manifest_flushed *flushed;
     size_t nflushed;
+    /* From partition_incarnation(); 0: whatever is there. */
+    uint32_t incarnation;
 };
 
 /*
  * Appends an edit under the partition's lock, which this takes; sync makes it
  * durable before it returns.  Creates partition and manifest when needed,
  * rewrites the manifest when it has grown beyond use.
+ *
+ * ERR_CANCELLED, and nothing was changed: the day is not open (while it is
+ * being detached, edits with flushed positions pass: their rows were
+ * acknowledged), or it was dropped or detached since edit->incarnation was
+ * read.  Whoever gets it takes back the files it has prepared.
  */
 int manifest_append(uint32_t day, const struct manifest_edit *edit,
     bool sync, struct err *err) WARN_UNUSED;

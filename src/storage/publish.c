@@ -20,6 +20,7 @@ struct publish_day {
     uint32_t day;
     uint32_t nrows;
     uint32_t *rows;
+    uint32_t incarnation; /* of the partition the file was made for */
     bool is_file_done; /* the part stands under its name */
     bool is_done;      /* and in the manifest */
 };
@@ -161,6 +162,7 @@ day_write(struct publish *publish, struct part_writer *writer, unsigned i,
         return -1;
     check(part->info.id == part_id);
     part->lineage = lineage;
+    day->incarnation = partition_incarnation(day->day);
     if (layout_create_partition(day->day, err) != 0 ||
         file_write(day->day, file, part_id, sync, err) != 0)
         return -1;
@@ -182,7 +184,7 @@ publish_write(struct publish *publish, struct part_writer *writer,
         struct manifest_flushed flushed = {memtable_log_id(publish->mt),
             publish->last_lsn};
         struct manifest_edit edit = {&publish->parts[i], 1, NULL, 0,
-            &flushed, 1};
+            &flushed, 1, publish->days[i].incarnation};
 
         if (publish->days[i].is_done)
             continue;

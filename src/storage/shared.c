@@ -115,19 +115,27 @@ shared_new_part_id(void)
     return (uint64_t)boot << 40 | atomic_fetch_add(&shared->next_part, 1);
 }
 
+static size_t
+partition_index(uint32_t day)
+{
+    int64_t index = time_day_start(day) / NS_PER_DAY;
+
+    check(index >= 0 && index < (int64_t)PARTITIONS_MAX);
+    return (size_t)index;
+}
+
 struct partition *
 partition_lock(uint32_t day)
 {
-    int64_t index = time_day_start(day) / NS_PER_DAY;
+    size_t index = partition_index(day);
     pthread_mutex_t *mutex;
     int rc;
 
-    check(index >= 0 && index < (int64_t)PARTITIONS_MAX);
     mutex = &shared->mutexes[index % PARTITION_MUTEXES];
     rc = pthread_mutex_lock(mutex);
     if (rc == EOWNERDEAD) {
         /* The owner may have died in the middle of an edit of any of them. */
-        for (size_t i = (size_t)index % PARTITION_MUTEXES;
+        for (size_t i = index % PARTITION_MUTEXES;
             i < PARTITIONS_MAX; i += PARTITION_MUTEXES) {
             if (shared->partitions[i].manifest_end != 0)
                 shared->partitions[i].manifest_end = 0;
@@ -147,4 +155,37 @@ partition_unlock(struct partition *partition)
     check(index < PARTITIONS_MAX);
     check(pthread_mutex_unlock(
         &shared->mutexes[index % PARTITION_MUTEXES]) == 0);
+}
+
+enum partition_state
+partition_state(uint32_t day)
+{
+    return (enum partition_state)atomic_load(
+        &shared->partitions[partition_index(day)].state);
+}
+
+uint32_t
+partition_incarnation(uint32_t day)
+{
+    return atomic_load(
+        &shared->partitions[partition_index(day)].incarnation) + 1;
+}
+
+void
+partition_set_state(struct partition *partition, enum partition_state state)
+{
+    enum partition_state was =
+        (enum partition_state)atomic_load(&partition->state);
+
+    if (was == PARTITION_OPEN && state != PARTITION_OPEN)
+        atomic_fetch_add(&shared->closed_days, 1);
+    if (was != state &&
+        (state == PARTITION_DETACHED || state == PARTITION_DROPPING)) {
+        atomic_fetch_add(&partition->incarnation, 1);
+        partition->manifest_end = 0;
+        partition->must_rewrite = 0;
+    }
+    atomic_store(&partition->state, state);
+    if (was != PARTITION_OPEN && state == PARTITION_OPEN)
+        atomic_fetch_sub(&shared->closed_days, 1);
 }

@@ -66,7 +66,24 @@ struct slot {
     _Atomic uint64_t recover_lsn; /* of the record + 1; 0: none */
 };
 
+/*
+ * What may be done with a day (design Q6, Q7).  Only the retention process
+ * changes it, under the partition's lock.
+ */
+enum partition_state {
+    PARTITION_OPEN = 0,
+    PARTITION_DETACHING, /* new rows are refused, those accepted are flushed */
+    PARTITION_DETACHED,  /* the directory belongs to the operator */
+    PARTITION_DROPPING,  /* on its way to .trash */
+};
+
 struct partition {
+    _Atomic uint32_t state;       /* enum partition_state */
+    /*
+     * Counts how often the day was detached or dropped: what was prepared
+     * for an earlier one must not reach the directory that is there now.
+     */
+    _Atomic uint32_t incarnation;
     uint64_t manifest_end; /* where the next edit goes; 0: not read yet */
     uint64_t manifest_number;
     uint64_t rewrite_at;   /* manifest_end beyond which it is rewritten */
@@ -90,6 +107,8 @@ struct shared {
     _Atomic uint64_t next_part;   /* low 40 bits of part ids */
     _Atomic uint64_t flush_request;
     _Atomic uint32_t is_read_only; /* enum read_only */
+    /* Days that are not OPEN; 0: nobody has to look at their states. */
+    _Atomic uint32_t closed_days;
     pthread_mutex_t mutexes[PARTITION_MUTEXES];
     struct partition partitions[PARTITIONS_MAX];
     struct slot slots[];
@@ -126,5 +145,19 @@ uint64_t shared_new_part_id(void);
  */
 struct partition *partition_lock(uint32_t day);
 void partition_unlock(struct partition *partition);
+
+/* State of a day now, without its lock: it may change the moment after. */
+enum partition_state partition_state(uint32_t day);
+/*
+ * What an edit or a file is prepared for, taken before the first step and
+ * given to manifest_append() at the end.  Never 0.
+ */
+uint32_t partition_incarnation(uint32_t day);
+/*
+ * Under the lock.  DETACHED and DROPPING start a new incarnation and forget
+ * what was known of the manifest.
+ */
+void partition_set_state(struct partition *partition,
+    enum partition_state state);
 
 #endif

@@ -21,7 +21,7 @@ add(uint64_t id, uint64_t lsn)
         .rows = 10 * id, .min_end_ns = (int64_t)id, .max_end_ns =
         (int64_t)id + 5}, .lineage = {77, lsn - 1, lsn}};
     struct manifest_flushed flushed = {77, lsn};
-    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, 1};
+    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, 1, 0};
     struct err err = ERR_INIT;
 
     ok(manifest_append(DAY, &edit, true, &err) == 0, "part %d is added%s",
@@ -175,6 +175,51 @@ test_growth(void)
     manifest_release(&manifest);
 }
 
+static int
+append(bool is_flush, uint32_t incarnation)
+{
+    struct manifest_part part = {.info = {.id = 9000, .day = DAY}};
+    struct manifest_flushed flushed = {77, 99999};
+    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, is_flush,
+        incarnation};
+    struct err err = ERR_INIT;
+
+    return manifest_append(DAY, &edit, false, &err) == 0 ? 0 : (int)err.code;
+}
+
+static void
+set_state(enum partition_state state)
+{
+    struct partition *partition = partition_lock(DAY);
+
+    partition_set_state(partition, state);
+    partition_unlock(partition);
+}
+
+/* Who may write in which state. */
+static void
+test_states(void)
+{
+    uint32_t before = partition_incarnation(DAY);
+
+    is_int(append(false, before), 0, "an edit for the present incarnation");
+    set_state(PARTITION_DETACHING);
+    is_int(atomic_load(&shared->closed_days), 1, "one closed day");
+    is_int(append(false, before), ERR_CANCELLED, "no merge while detaching");
+    is_int(append(true, before), 0, "but a flush");
+    set_state(PARTITION_DETACHED);
+    is_int(append(true, 0), ERR_CANCELLED, "no flush when detached");
+    set_state(PARTITION_OPEN);
+    is_int(atomic_load(&shared->closed_days), 0, "no closed day");
+    is_int(append(true, before), ERR_CANCELLED, "not for what was before");
+    is_int(append(true, partition_incarnation(DAY)), 0, "for what is now");
+    set_state(PARTITION_DROPPING);
+    is_int(append(true, 0), ERR_CANCELLED, "not for a day being dropped");
+    set_state(PARTITION_OPEN);
+    is_int(append(true, 0), 0, "for any");
+    is_int(partition_state(DAY), PARTITION_OPEN, "the state is read");
+}
+
 int
 main(void)
 {
@@ -186,6 +231,7 @@ main(void)
     test_damage();
     test_failed_sync();
     test_growth();
+    test_states();
     shared_destroy();
     return tap_done();
 }
