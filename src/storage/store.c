@@ -38,6 +38,7 @@
 #include "storage/part_read_cache.h"
 #include "storage/recover.h"
 #include "storage/requests.h"
+#include "storage/retire.h"
 #include "storage/shared.h"
 
 /* Another master may take this long to finish before we say so again. */
@@ -157,7 +158,8 @@ store_init_master(const struct conf *conf, struct err *err)
         chown_for_user(conf, err) != 0)
         return -1;
     if (shared_create(master_slot_capacity(conf), err) != 0 ||
-        catalog_create(err) != 0 || requests_create(err) != 0)
+        catalog_create(err) != 0 || requests_create(err) != 0 ||
+        retire_create(err) != 0)
         return -1;
     return 0;
 }
