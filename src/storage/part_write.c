@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Encoding a part: the writer, its memory, and the steps in order. */
+/* Encoding a part: the writer, its memory, and the frame of a file. */
 
 #include "core/base.h"
 #include "storage/part_write.h"
@@ -124,50 +124,128 @@ writer_sb_ok(struct part_writer *w, const struct sb *sb)
         (unsigned long long)w->part_id, sb->len);
 }
 
-/* --- steps --- */
-
-/* Zeroes everything that belongs to one part; memory and seed stay. */
-static void
-start_part(struct part_writer *w)
+int
+writer_align(struct part_writer *w, uint32_t align)
 {
-    size_t from = offsetof(struct part_writer, mt);
+    static const char zeros[PART_BLOCK_ALIGN];
+    uint64_t pos = writer_pos(w);
 
-    memset((char *)w + from, 0, sizeof(*w) - from);
-    sb_reset(&w->out);
-    sb_reset(&w->inlined);
-    sb_reset(&w->section);
+    sb_add(&w->out, zeros, ALIGN_UP(pos, align) - pos);
+    return writer_sb_ok(w, &w->out);
 }
 
-static void
-start_footer(struct part_writer *w, uint32_t day, const uint8_t node_id[16])
+uint32_t *
+writer_map(struct part_writer *w, enum scratch_id id, uint32_t n)
 {
+    uint32_t *map = writer_alloc(w, id, (size_t)n * sizeof(*map));
+
+    if (map != NULL)
+        memset(map, 0xff, (size_t)n * sizeof(*map));
+    return map;
+}
+
+/* --- the frame --- */
+
+void
+writer_start(struct part_writer *w, const struct write_name *name,
+    struct err *err)
+{
+    size_t from = offsetof(struct part_writer, err);
     struct part_footer *footer = &w->footer;
 
+    OBJ_CHECK(w, WRITER_MAGIC);
+    memset((char *)w + from, 0, sizeof(*w) - from);
+    sb_reset(&w->out);
+    sb_reset(&w->section);
+    w->err = err;
+    w->part_id = name->part_id;
+    w->trace_seed = part_checksum(w->part_id, &w->seed, sizeof(w->seed));
     footer->magic = PART_MAGIC;
     footer->major = PART_MAJOR;
     footer->minor = PART_MINOR;
-    footer->level = 1;
-    footer->part_id = w->part_id;
-    footer->day = day;
-    footer->nblocks = 1;
-    memcpy(footer->node_id, node_id, sizeof(footer->node_id));
+    footer->level = (uint8_t)name->level;
+    footer->part_id = name->part_id;
+    footer->day = name->day;
+    footer->min_start_ns = footer->min_end_ns = INT64_MAX;
+    footer->max_start_ns = footer->max_end_ns = INT64_MIN;
+    memcpy(footer->node_id, name->node_id, sizeof(footer->node_id));
 }
 
 static int
-end_footer(struct part_writer *w)
+alloc_rows(struct part_writer *w, uint32_t n)
 {
+    w->row_ordinal = writer_alloc(w, SCRATCH_ROW_ORDINAL, n * sizeof(uint32_t));
+    w->ids = writer_alloc(w, SCRATCH_ROW_IDS, n * sizeof(uint64_t));
+    w->parent_ids = writer_alloc(w, SCRATCH_ROW_PARENTS,
+        n * sizeof(uint64_t));
+    w->start_ns = writer_alloc(w, SCRATCH_ROW_STARTS, n * sizeof(int64_t));
+    w->end_ns = writer_alloc(w, SCRATCH_ROW_ENDS, n * sizeof(int64_t));
+    w->row_resource = writer_alloc(w, SCRATCH_ROW_RESOURCES,
+        n * sizeof(uint32_t));
+    w->status = writer_alloc(w, SCRATCH_ROW_STATUS, n);
+    w->tables[TABLE_SPANS].runs = writer_alloc(w, SCRATCH_TABLE_RUNS,
+        n * sizeof(struct write_run));
+    w->tables[TABLE_SPANS].n = n;
+    return w->row_ordinal == NULL || w->ids == NULL ||
+        w->parent_ids == NULL || w->start_ns == NULL || w->end_ns == NULL ||
+        w->row_resource == NULL || w->status == NULL ||
+        w->tables[TABLE_SPANS].runs == NULL ? -1 : 0;
+}
+
+int
+writer_start_block(struct part_writer *w, uint32_t nrows)
+{
+    size_t from = offsetof(struct part_writer, nrows);
+
+    check(nrows > 0 && nrows <= PART_BLOCK_ROWS);
+    memset((char *)w + from, 0, sizeof(*w) - from);
+    sb_reset(&w->inlined);
+    sb_reset(&w->heap);
+    w->nrows = nrows;
+    if (w->nblocks >= PART_BLOCKS_MAX)
+        return err_set(w->err, ERR_LIMIT, "a part has at most %u blocks",
+            PART_BLOCKS_MAX);
+    w->blocks = writer_grow(w, SCRATCH_BLOCKS,
+        ((size_t)w->nblocks + 1) * sizeof(*w->blocks));
+    if (w->blocks == NULL || writer_align(w, PART_BLOCK_ALIGN) != 0)
+        return -1;
+    w->block.off = writer_pos(w);
+    return alloc_rows(w, nrows);
+}
+
+/* Footer and TRACES get what they say of the block. */
+static int
+add_block(struct part_writer *w)
+{
+    const struct part_block *block = &w->block;
     struct part_footer *footer = &w->footer;
 
-    footer->rows = w->block.rows;
-    footer->traces = w->block.traces;
-    footer->min_start_ns = w->block.min_start_ns;
-    footer->max_start_ns = w->block.max_start_ns;
-    footer->min_end_ns = w->block.min_end_ns;
-    footer->max_end_ns = w->block.max_end_ns;
-    footer->file_bytes = w->out.len + sizeof(*footer);
-    footer->xxh3 = part_footer_checksum(footer);
-    sb_add(&w->out, footer, sizeof(*footer));
-    return writer_sb_ok(w, &w->out);
+    w->places = writer_grow(w, SCRATCH_PLACES,
+        ((size_t)w->nplaces + w->ntraces) * sizeof(*w->places));
+    if (w->places == NULL)
+        return -1;
+    for (uint32_t i = 0; i < w->ntraces; i++)
+        w->places[w->nplaces++] = (struct write_place){
+            w->traces[w->trace_order[i]].hash, (uint16_t)i,
+            (uint16_t)w->nblocks};
+    w->blocks[w->nblocks++] = *block;
+    footer->rows += block->rows;
+    footer->traces += block->traces;
+    footer->min_start_ns = MIN(footer->min_start_ns, block->min_start_ns);
+    footer->max_start_ns = MAX(footer->max_start_ns, block->max_start_ns);
+    footer->min_end_ns = MIN(footer->min_end_ns, block->min_end_ns);
+    footer->max_end_ns = MAX(footer->max_end_ns, block->max_end_ns);
+    return 0;
+}
+
+int
+writer_end_block(struct part_writer *w)
+{
+    if (write_rows(w) != 0 || write_subs(w) != 0 || write_all_runs(w) != 0 ||
+        write_keys(w) != 0 || write_dicts(w) != 0 || write_filter(w) != 0 ||
+        write_directory(w) != 0)
+        return -1;
+    return add_block(w);
 }
 
 static void
@@ -189,29 +267,39 @@ fill_info(const struct part_footer *footer, struct part_info *info)
 }
 
 int
+writer_end(struct part_writer *w, const struct write_lineage *lineage,
+    struct part_info *info)
+{
+    struct part_footer *footer = &w->footer;
+
+    if (write_index(w, lineage) != 0)
+        return -1;
+    footer->nblocks = w->nblocks;
+    footer->file_bytes = writer_pos(w) + sizeof(*footer);
+    footer->xxh3 = part_footer_checksum(footer);
+    sb_add(&w->out, footer, sizeof(*footer));
+    fill_info(footer, info);
+    return writer_sb_ok(w, &w->out);
+}
+
+int
 part_encode(struct part_writer *w, const struct memtable *mt,
     const uint32_t *rows, uint32_t nrows, uint64_t part_id, uint32_t day,
     const uint8_t node_id[16], const struct part_lineage *lineage,
     struct sv *file, struct part_info *info, struct err *err)
 {
-    OBJ_CHECK(w, WRITER_MAGIC);
+    struct write_name name = {part_id, day, 1, node_id};
+    struct write_lineage made_of = {NULL, 0, lineage, 1};
+
     check(nrows > 0 && nrows <= MEMTABLE_ROWS_MAX);
-    start_part(w);
+    writer_start(w, &name, err);
     w->mt = mt;
-    w->err = err;
-    w->part_id = part_id;
-    w->trace_seed = part_checksum(part_id, &w->seed, sizeof(w->seed));
-    w->nstrings_mt = MIN(mt->h.nstrings, MEMTABLE_STRINGS_MAX);
+    w->ntexts = MIN(mt->h.nstrings, MEMTABLE_STRINGS_MAX);
     w->input = rows;
-    w->nrows = nrows;
-    start_footer(w, day, node_id);
-    if (write_order(w) != 0 || write_rows(w) != 0 || write_subs(w) != 0 ||
-        write_all_runs(w) != 0 || write_keys(w) != 0 ||
-        write_dicts(w) != 0 || write_filter(w) != 0 ||
-        write_directory(w) != 0 || write_index(w, lineage) != 0 ||
-        end_footer(w) != 0)
+    if (writer_start_block(w, nrows) != 0 || write_order(w) != 0 ||
+        write_gather(w) != 0 || writer_end_block(w) != 0 ||
+        writer_end(w, &made_of, info) != 0)
         return -1;
     *file = sb_sv(&w->out);
-    fill_info(&w->footer, info);
     return 0;
 }

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What the files of the part encoder share; private to part_write*.c.
+ * What the files of the part encoder share; private to part_write*.c and
+ * merge*.c.
  *
- * part_encode() runs these steps, each in its own file:
+ * Rows come from a memtable (part_encode()) or from other parts
+ * (merge_parts()).  Their part of the work is to say which tables the index
+ * has and, for each block, which rows in which order with which values:
  *
- *   part_write_order.c   which streams, traces and runs there are; row order
+ *   part_write_order.c   memtable: streams, traces and runs, row order
+ *   part_write_gather.c  memtable: the values of these rows
+ *   part_write_shapes.c  memtable: keys and shapes
+ *   merge_*.c            the same from parts
+ *
+ * The rest is the same for both:
+ *
+ *   part_write_traces.c  traces of a block and their order
  *   part_write_rows.c    core columns of the spans
  *   part_write_parents.c parents as row numbers
- *   part_write_subs.c    events and links: order and core columns
+ *   part_write_subs.c    events and links: core columns
  *   part_write_keys.c    attribute columns of all three tables
  *   part_write_dict.c    dictionaries
  *   part_write_filter.c  the filter of texts
@@ -37,12 +47,14 @@ enum scratch_id {
     SCRATCH_RESOURCE_MAP,
     SCRATCH_SCOPE_MAP,
     SCRATCH_TENANT_MAP,
-    SCRATCH_STRING_MAP,
     SCRATCH_SHAPE_MAP,    /* by scope, then code */
-    SCRATCH_KEY_MAP,      /* part_write_keys.c */
-    SCRATCH_DICT_MAP,     /* by string code: stamp << 32 | dictionary code */
-    SCRATCH_HEAP_MAP,     /* by string code: heap offset */
-    SCRATCH_STREAMS,      /* by part ordinal: memtable codes */
+    SCRATCH_KEY_MAP,      /* part_write_shapes.c */
+    SCRATCH_STREAM_CODES, /* by part ordinal: memtable codes */
+    SCRATCH_TENANT_CODES,
+    SCRATCH_STRING_MAP,   /* by text: number in STRINGS */
+    SCRATCH_DICT_MAP,     /* by text: stamp << 32 | dictionary code */
+    SCRATCH_HEAP_MAP,     /* by text: heap offset */
+    SCRATCH_STREAMS,
     SCRATCH_RESOURCES,
     SCRATCH_SCOPES,
     SCRATCH_TENANTS,
@@ -50,6 +62,8 @@ enum scratch_id {
     SCRATCH_SHAPES,
     SCRATCH_SHAPE_KEYS,
     SCRATCH_KEYS,
+    SCRATCH_BLOCKS,
+    SCRATCH_PLACES,
     SCRATCH_TRACE_SLOTS,
     SCRATCH_TRACES,
     SCRATCH_ROW_TRACE,
@@ -57,6 +71,12 @@ enum scratch_id {
     SCRATCH_SORT_B,
     SCRATCH_ROWS,
     SCRATCH_ROW_ORDINAL,
+    SCRATCH_ROW_IDS,
+    SCRATCH_ROW_PARENTS,
+    SCRATCH_ROW_STARTS,
+    SCRATCH_ROW_ENDS,
+    SCRATCH_ROW_RESOURCES,
+    SCRATCH_ROW_STATUS,
     SCRATCH_TRACE_ORDER,
     SCRATCH_TRACE_FIRST,
     SCRATCH_TRACE_ROWS,
@@ -106,12 +126,65 @@ struct write_run {
 struct write_rows {
     uint32_t n;
     uint32_t nruns;
-    uint32_t *values; /* by row: word index in the memtable's heap */
+    uint32_t *values; /* memtable: by row, word index in its heap */
     struct write_run *runs;
 };
 
-/* --- what the index describes --- */
+struct write_event {
+    int64_t time_ns;
+    uint32_t row;
+    uint32_t name; /* text */
+};
 
+struct write_link {
+    uint8_t trace_id[16];
+    uint64_t span_id;
+    uint32_t row;
+};
+
+/* --- what the index describes; "text" is a code for writer_text() --- */
+
+/* An attribute list: as in a memtable, a text or two words for each value. */
+struct write_list {
+    uint32_t shape; /* ordinal */
+    const uint32_t *words;
+};
+
+struct write_resource {
+    uint32_t service; /* text */
+    struct write_list list;
+};
+
+struct write_stream {
+    uint32_t tenant;  /* ordinal */
+    uint32_t service; /* text */
+    uint32_t scope;   /* ordinal */
+    uint32_t name;    /* text */
+    int32_t kind;
+};
+
+struct write_shape {
+    uint32_t first; /* in shape_keys */
+    uint32_t n;
+    uint32_t words; /* that the values take in a list */
+    uint8_t scope;
+};
+
+struct write_key {
+    uint32_t name; /* text, or enum field_key */
+    uint32_t occurrence;
+    uint32_t next;      /* key of the next occurrence + 1 */
+    uint32_t cursor;    /* first occurrence: last key used by shape_stamp */
+    uint32_t shape_stamp;
+    uint32_t nvalues;   /* in the block */
+    uint32_t filled;
+    size_t first;       /* in the single or double values */
+    uint8_t scope;
+    uint8_t type;
+    bool is_field;
+};
+
+/* A trace of a block. */
 struct write_trace {
     uint64_t hash;
     uint64_t hi, lo;
@@ -121,25 +194,11 @@ struct write_trace {
     uint32_t ordinal;
 };
 
-struct write_shape {
-    uint32_t first; /* in shape_keys */
-    uint32_t n;
-    uint32_t words; /* that the values take in the memtable */
-    uint8_t scope;
-};
-
-struct write_key {
-    uint32_t name; /* string code, or enum field_key */
-    uint32_t occurrence;
-    uint32_t next;      /* key of the next occurrence + 1 */
-    uint32_t cursor;    /* first occurrence: last key used by shape_stamp */
-    uint32_t shape_stamp;
-    uint32_t nvalues;
-    uint32_t filled;
-    size_t first;       /* in the single or double values */
-    uint8_t scope;
-    uint8_t type;
-    bool is_field;
+/* What TRACES says of it. */
+struct write_place {
+    uint64_t hash;
+    uint16_t ordinal;
+    uint16_t block;
 };
 
 struct write_dict {
@@ -174,7 +233,7 @@ struct part_writer {
     uint64_t seed;       /* of hashes; secret */
     uint32_t *heap_map;
     uint32_t dict_stamp; /* last used in SCRATCH_DICT_MAP */
-    struct sb out;       /* the file */
+    struct sb out;       /* the file, behind what fd has got already */
     struct sb heap;      /* dictionary strings of the block */
     struct sb inlined;   /* chunks that go into the directory */
     struct sb section;   /* one index section */
@@ -182,35 +241,61 @@ struct part_writer {
     uint64_t values[COL_CHUNK];
     uint8_t chunk[COL_CHUNK_BYTES_MAX + 8];
 
-    /* of the part being written */
-    const struct memtable *mt;
+    /* --- of the part being written (writer_start() zeroes them) --- */
     struct err *err;
     uint64_t part_id;
     uint64_t trace_seed;
-    uint32_t nstrings_mt;
-    const uint32_t *input; /* row numbers as given */
-    uint32_t nrows;
-    uint32_t *rows;        /* memtable rows in the order of the part */
-    uint32_t *row_ordinal; /* trace ordinal by position in rows */
-    struct write_trace *traces; /* by order of appearance */
-    uint32_t *trace_order;      /* ordinal -> index in traces */
-    uint32_t ntraces;
-    struct write_rows tables[TABLES];
-
-    uint32_t *stream_map, *resource_map, *scope_map, *tenant_map;
-    uint32_t *string_map;
-    uint32_t *shape_map;
-    uint32_t *streams, *resources, *scopes, *tenants, *strings;
-    uint32_t nstreams, nresources, nscopes, ntenants, nstrings;
+    const struct memtable *mt; /* NULL: rows come from parts */
+    const struct sv *texts;    /* then: the strings */
+    uint32_t ntexts;
+    uint64_t flushed;          /* bytes of the file that left `out` */
+    struct tenant *tenants;
+    struct write_stream *streams;
+    struct write_list *scopes;
+    struct write_resource *resources;
+    uint32_t ntenants, nstreams, nscopes, nresources;
     struct write_shape *shapes;
     uint32_t nshapes;
     uint32_t *shape_keys;
     uint32_t nshape_keys;
     struct write_key *keys;
     uint32_t nkeys;
-    uint32_t *key_map;
-    uint32_t *single;
-    uint64_t *twice;
+    uint32_t *strings; /* of STRINGS: texts */
+    uint32_t nstrings;
+    uint32_t *string_map;
+    struct part_block *blocks;
+    uint32_t nblocks;
+    struct write_place *places;
+    uint32_t nplaces;
+    struct part_footer footer;
+
+    /* memtable only: by its code, the ordinal in the part */
+    uint32_t *stream_map, *resource_map, *scope_map, *tenant_map;
+    uint32_t *shape_map, *key_map;
+    uint32_t *stream_codes, *tenant_codes;
+    const uint32_t *input; /* row numbers as given */
+    uint32_t *rows;        /* memtable rows in the order of the part */
+
+    /* --- of the block being written (writer_start_block()) --- */
+    uint32_t nrows;
+    /* by row */
+    uint32_t *row_ordinal; /* of its trace */
+    uint64_t *ids;
+    uint64_t *parent_ids;  /* 0: none */
+    int64_t *start_ns;
+    int64_t *end_ns;
+    uint32_t *row_resource; /* ordinal */
+    uint8_t *status;
+    struct write_trace *traces; /* by order of appearance */
+    uint32_t *trace_order;      /* ordinal -> index in traces */
+    uint32_t *trace_slots;
+    uint32_t trace_mask;
+    uint32_t ntraces;
+    struct write_rows tables[TABLES];
+    struct write_event *events;
+    struct write_link *links;
+    uint32_t *single; /* values of one word by key, texts or booleans */
+    uint64_t *twice;  /* of two words */
     struct write_dict *dicts;
     uint32_t ndicts;
     uint32_t *dict_codes;
@@ -225,8 +310,49 @@ struct part_writer {
     struct write_chunk *chunks;
     uint32_t nchunks;
     struct part_block block;
-    struct part_footer footer;
 };
+
+/* Where the next byte of the file goes. */
+static inline uint64_t
+writer_pos(const struct part_writer *w)
+{
+    return w->flushed + w->out.len;
+}
+
+/* A string; without ptr when a memtable has not got it. */
+static inline struct sv
+writer_text(const struct part_writer *w, uint32_t code)
+{
+    return w->mt != NULL ? memtable_string(w->mt, code) : w->texts[code];
+}
+
+/* What a new part is called. */
+struct write_name {
+    uint64_t part_id;
+    uint32_t day;
+    uint32_t level;
+    const uint8_t *node_id; /* 16 bytes */
+};
+
+/* What it was made of: the section LINEAGE. */
+struct write_lineage {
+    const uint64_t *inputs; /* part ids */
+    uint32_t ninputs;
+    const struct part_lineage *ranges;
+    uint32_t nranges;
+};
+
+/* --- the frame (part_write.c) --- */
+
+void writer_start(struct part_writer *w, const struct write_name *name,
+    struct err *err);
+/* Begins a block of n rows: arrays by row and by trace are there. */
+int writer_start_block(struct part_writer *w, uint32_t nrows) WARN_UNUSED;
+/* Writes all columns of the block from the arrays. */
+int writer_end_block(struct part_writer *w) WARN_UNUSED;
+/* Writes the index and the footer. */
+int writer_end(struct part_writer *w, const struct write_lineage *lineage,
+    struct part_info *info) WARN_UNUSED;
 
 /* --- memory (part_write.c): NULL and err set when there is none --- */
 
@@ -239,6 +365,11 @@ int writer_damaged(struct part_writer *w, const char *what, uint64_t where)
     WARN_UNUSED;
 /* -1 and err set when an append failed. */
 int writer_sb_ok(struct part_writer *w, const struct sb *sb) WARN_UNUSED;
+/* Zeros up to a multiple of align in the file. */
+int writer_align(struct part_writer *w, uint32_t align) WARN_UNUSED;
+/* A table of n ordinals, all unknown. */
+uint32_t *writer_map(struct part_writer *w, enum scratch_id id, uint32_t n)
+    WARN_UNUSED;
 
 /* --- sorting (part_write_sort.c) --- */
 
@@ -254,31 +385,57 @@ struct sort_item {
 struct sort_item *sort_items(struct sort_item *items, struct sort_item *other,
     uint32_t n, uint32_t bits) WARN_UNUSED;
 
-/* --- steps --- */
+static inline uint32_t
+bits_for(uint32_t count)
+{
+    return count <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(count - 1);
+}
 
+/* --- rows of a memtable --- */
+
+/* Runs and row order of one block of all rows of the input. */
 int write_order(struct part_writer *w) WARN_UNUSED;
+int write_order_resources(struct part_writer *w) WARN_UNUSED;
+/* Values of these rows. */
+int write_gather(struct part_writer *w) WARN_UNUSED;
+/* Part ordinal of a memtable shape as used by lists of a scope. */
+int writer_shape(struct part_writer *w, enum key_scope scope, uint32_t code,
+    uint32_t *ordinal) WARN_UNUSED;
+/* --- traces of a block (part_write_traces.c) --- */
+
+/* Makes room for n traces. */
+int writer_start_traces(struct part_writer *w, uint32_t n) WARN_UNUSED;
+/*
+ * The trace of a row that starts at start_ns, added when it is new; for the
+ * rows of one trace.  Index in traces.
+ */
+uint32_t writer_trace(struct part_writer *w, uint32_t tenant,
+    const struct trace_id *id, int64_t start_ns, uint32_t rows);
+/* Gives them their ordinals: by tenant, then start.  a, b: scratch for all. */
+void writer_number_traces(struct part_writer *w, struct sort_item *a,
+    struct sort_item *b);
+
+/* --- columns of a block --- */
+
 int write_rows(struct part_writer *w) WARN_UNUSED;
 int write_parents(struct part_writer *w) WARN_UNUSED;
 int write_subs(struct part_writer *w) WARN_UNUSED;
 int write_all_runs(struct part_writer *w) WARN_UNUSED;
+/* Where each key's values stand in single or twice: from runs and shapes. */
+int writer_place_values(struct part_writer *w) WARN_UNUSED;
 int write_keys(struct part_writer *w) WARN_UNUSED;
 int write_dicts(struct part_writer *w) WARN_UNUSED;
 int write_filter(struct part_writer *w) WARN_UNUSED;
 int write_directory(struct part_writer *w) WARN_UNUSED;
-int write_index(struct part_writer *w, const struct part_lineage *lineage)
+
+int write_index(struct part_writer *w, const struct write_lineage *lineage)
     WARN_UNUSED;
-
-/* --- shapes and keys (part_write_keys.c) --- */
-
-/* Part ordinal of a memtable shape as used by lists of a scope. */
-int writer_shape(struct part_writer *w, enum key_scope scope, uint32_t code,
-    uint32_t *ordinal) WARN_UNUSED;
 
 /* --- dictionaries (part_write_dict.c) --- */
 
 /*
- * Replaces n string codes of the memtable by codes of a new dictionary of
- * the column, in place, and writes them as its VALUES.
+ * Replaces n texts by codes of a new dictionary of the column, in place, and
+ * writes them as its VALUES.
  */
 int writer_strings(struct part_writer *w, uint32_t column, uint32_t *codes,
     uint32_t n) WARN_UNUSED;

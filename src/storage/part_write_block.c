@@ -28,7 +28,7 @@ new_vector(struct part_writer *w, uint32_t id, uint8_t encoding,
     vector = &w->vectors[w->nvectors++];
     *vector = (struct write_vector){.id = id, .count = count,
         .encoding = encoding, .first_chunk = w->nchunks,
-        .off = w->out.len - w->block.off};
+        .off = writer_pos(w) - w->block.off};
     return vector;
 }
 
@@ -205,7 +205,7 @@ static int
 put_heap(struct part_writer *w, struct sb *dir)
 {
     add_varint(dir, w->heap.len);
-    add_varint(dir, w->out.len - w->block.off);
+    add_varint(dir, writer_pos(w) - w->block.off);
     sb_add_char(dir, PAGE_LOG2);
     for (size_t i = 0; i < w->heap.len; i += PAGE_BYTES) {
         if (put_page(w, dir, w->heap.ptr + i,
@@ -282,10 +282,10 @@ write_directory(struct part_writer *w)
     }
     if (put_heap(w, dir) != 0)
         return -1;
-    w->block.dir_off = w->out.len - w->block.off;
+    w->block.dir_off = writer_pos(w) - w->block.off;
     w->block.dir_len = dir->len;
     w->block.dir_xxh3 = part_checksum(w->part_id, dir->ptr, dir->len);
     sb_add_sv(&w->out, sb_sv(dir));
-    w->block.len = w->out.len - w->block.off;
+    w->block.len = writer_pos(w) - w->block.off;
     return writer_sb_ok(w, &w->out);
 }

@@ -22,7 +22,7 @@
 static uint64_t *
 dict_map(struct part_writer *w)
 {
-    size_t bytes = (size_t)w->nstrings_mt * sizeof(uint64_t);
+    size_t bytes = (size_t)w->ntexts * sizeof(uint64_t);
     struct scratch *scratch = &w->scratch[SCRATCH_DICT_MAP];
     size_t before = scratch->cap;
     uint64_t *map = writer_alloc(w, SCRATCH_DICT_MAP, bytes);
@@ -40,7 +40,7 @@ dict_map(struct part_writer *w)
 static int
 new_code(struct part_writer *w, struct write_dict *dict, uint32_t code)
 {
-    struct sv text = memtable_string(w->mt, code);
+    struct sv text = writer_text(w, code);
 
     if (text.ptr == NULL)
         return writer_damaged(w, "string", code);
@@ -69,7 +69,7 @@ writer_strings(struct part_writer *w, uint32_t column, uint32_t *codes,
     for (uint32_t i = 0; i < n; i++) {
         uint32_t code = codes[i];
 
-        if (UNLIKELY(code >= w->nstrings_mt))
+        if (UNLIKELY(code >= w->ntexts))
             return writer_damaged(w, "string", code);
         if (map[code] >> 32 != stamp >> 32) {
             map[code] = stamp | dict.n;
@@ -88,11 +88,11 @@ static struct sv
 dict_string(const struct part_writer *w, const struct write_dict *dict,
     uint32_t i)
 {
-    return memtable_string(w->mt, w->dict_codes[dict->first + i]);
+    return writer_text(w, w->dict_codes[dict->first + i]);
 }
 
 /*
- * The strings of a dictionary stand all over the memtable: without this each
+ * The strings of a dictionary stand all over memory: without this each
  * is a cache miss.
  */
 static void
@@ -217,7 +217,7 @@ add_to_heap(struct part_writer *w, uint32_t code)
 
     if (w->heap_map[code] == NO_ORDINAL)
         w->heap_map[code] = (uint32_t)offset;
-    sb_add_sv(&w->heap, memtable_string(w->mt, code));
+    sb_add_sv(&w->heap, writer_text(w, code));
     return offset;
 }
 
@@ -269,7 +269,7 @@ compare_dicts(const void *a, const void *b)
 int
 write_dicts(struct part_writer *w)
 {
-    size_t bytes = (size_t)w->nstrings_mt * sizeof(*w->heap_map);
+    size_t bytes = (size_t)w->ntexts * sizeof(*w->heap_map);
 
     w->heap_map = writer_alloc(w, SCRATCH_HEAP_MAP, bytes);
     if (w->heap_map == NULL)

@@ -33,7 +33,7 @@ key_hash(const struct part_writer *w, const struct write_key *key)
         return part_filter_key(w->trace_seed, key->scope | 0x80,
             memtable_field_name(key->name));
     return part_filter_key(w->trace_seed, key->scope,
-        memtable_string(w->mt, key->name));
+        writer_text(w, key->name));
 }
 
 /* Room for n hashes of one more entry of KEYS; NULL without memory. */

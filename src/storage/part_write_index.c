@@ -32,15 +32,6 @@ put_u8(struct part_writer *w, uint8_t v)
     sb_add(&w->section, &v, 1);
 }
 
-static int
-put_zeros(struct part_writer *w, uint32_t align)
-{
-    static const char zeros[PART_BLOCK_ALIGN];
-
-    sb_add(&w->out, zeros, ALIGN_UP(w->out.len, align) - w->out.len);
-    return writer_sb_ok(w, &w->out);
-}
-
 /* The section as it should stand in the file: as it is, or compressed. */
 static struct sv
 pack_section(struct part_writer *w, bool compress, uint8_t *codec)
@@ -73,13 +64,13 @@ end_section(struct part_writer *w, enum part_section_type type,
     uint8_t codec;
 
     if (writer_sb_ok(w, &w->section) != 0 ||
-        put_zeros(w, PART_SECTION_ALIGN) != 0)
+        writer_align(w, PART_SECTION_ALIGN) != 0)
         return -1;
     check(w->footer.nsections < PART_SECTIONS_MAX);
     section = &w->footer.sections[w->footer.nsections++];
     packed = pack_section(w, compress, &codec);
     *section = (struct part_section){.type = (uint16_t)type,
-        .flags = PART_SECTION_CRITICAL, .codec = codec, .off = w->out.len,
+        .flags = PART_SECTION_CRITICAL, .codec = codec, .off = writer_pos(w),
         .len = packed.len, .raw = w->section.len,
         .xxh3 = part_checksum(w->part_id, packed.ptr, packed.len)};
     sb_add_sv(&w->out, packed);
@@ -89,11 +80,11 @@ end_section(struct part_writer *w, enum part_section_type type,
 
 /* --- strings --- */
 
-/* Number of a string of the memtable, added when it is new. */
+/* Number of a text, added when it is new. */
 static int
 put_string(struct part_writer *w, uint32_t code)
 {
-    if (code >= w->nstrings_mt || memtable_string(w->mt, code).ptr == NULL)
+    if (code >= w->ntexts || writer_text(w, code).ptr == NULL)
         return writer_damaged(w, "string", code);
     if (w->string_map[code] == NO_ORDINAL) {
         w->strings = writer_grow(w, SCRATCH_STRINGS,
@@ -112,9 +103,9 @@ write_strings(struct part_writer *w)
 {
     put_varint(w, w->nstrings);
     for (uint32_t i = 0; i < w->nstrings; i++)
-        put_varint(w, memtable_string(w->mt, w->strings[i]).len);
+        put_varint(w, writer_text(w, w->strings[i]).len);
     for (uint32_t i = 0; i < w->nstrings; i++)
-        sb_add_sv(&w->section, memtable_string(w->mt, w->strings[i]));
+        sb_add_sv(&w->section, writer_text(w, w->strings[i]));
     return end_section(w, PART_SECTION_STRINGS, true);
 }
 
@@ -141,22 +132,14 @@ put_value(struct part_writer *w, uint8_t type, const uint32_t *words)
 }
 
 static int
-put_list(struct part_writer *w, enum key_scope scope, uint32_t code,
-    uint32_t values)
+put_list(struct part_writer *w, const struct write_list *list)
 {
-    const uint32_t *words = w->mt->heap + values;
-    uint32_t ordinal;
-    struct write_shape shape;
+    const struct write_shape *shape = &w->shapes[list->shape];
+    const uint32_t *words = list->words;
 
-    if (writer_shape(w, scope, code, &ordinal) != 0)
-        return -1;
-    shape = w->shapes[ordinal];
-    if (shape.words > MEMTABLE_HEAP_WORDS ||
-        values > MEMTABLE_HEAP_WORDS - shape.words)
-        return writer_damaged(w, "values at word", values);
-    put_varint(w, ordinal);
-    for (uint32_t i = 0; i < shape.n; i++) {
-        uint8_t type = w->keys[w->shape_keys[shape.first + i]].type;
+    put_varint(w, list->shape);
+    for (uint32_t i = 0; i < shape->n; i++) {
+        uint8_t type = w->keys[w->shape_keys[shape->first + i]].type;
 
         if (put_value(w, type, words) != 0)
             return -1;
@@ -170,9 +153,7 @@ write_scopes(struct part_writer *w)
 {
     put_varint(w, w->nscopes);
     for (uint32_t i = 0; i < w->nscopes; i++) {
-        struct memtable_scope scope = w->mt->scopes[w->scopes[i]];
-
-        if (put_list(w, KEY_SCOPE, scope.shape, scope.values) != 0)
+        if (put_list(w, &w->scopes[i]) != 0)
             return -1;
     }
     return end_section(w, PART_SECTION_SCOPES, true);
@@ -183,11 +164,8 @@ write_resources(struct part_writer *w)
 {
     put_varint(w, w->nresources);
     for (uint32_t i = 0; i < w->nresources; i++) {
-        struct memtable_resource resource =
-            w->mt->resources[w->resources[i]];
-
-        if (put_string(w, resource.service) != 0 ||
-            put_list(w, KEY_RESOURCE, resource.shape, resource.values) != 0)
+        if (put_string(w, w->resources[i].service) != 0 ||
+            put_list(w, &w->resources[i].list) != 0)
             return -1;
     }
     return end_section(w, PART_SECTION_RESOURCES, true);
@@ -200,15 +178,15 @@ write_streams(struct part_writer *w)
 {
     put_varint(w, w->nstreams);
     for (uint32_t i = 0; i < w->nstreams; i++) {
-        struct memtable_stream stream = w->mt->streams[w->streams[i]];
+        const struct write_stream *stream = &w->streams[i];
 
-        put_varint(w, w->tenant_map[stream.tenant]);
-        if (put_string(w, stream.service) != 0)
+        put_varint(w, stream->tenant);
+        if (put_string(w, stream->service) != 0)
             return -1;
-        put_varint(w, w->scope_map[stream.scope]);
-        if (put_string(w, stream.name) != 0)
+        put_varint(w, stream->scope);
+        if (put_string(w, stream->name) != 0)
             return -1;
-        put_varint(w, enc_zigzag(stream.kind));
+        put_varint(w, enc_zigzag(stream->kind));
     }
     return end_section(w, PART_SECTION_STREAMS, true);
 }
@@ -249,9 +227,7 @@ write_key_names(struct part_writer *w)
 static int
 write_tenants(struct part_writer *w)
 {
-    for (uint32_t i = 0; i < w->ntenants; i++)
-        sb_add(&w->section, &w->mt->tenants[w->tenants[i]],
-            sizeof(struct tenant));
+    sb_add(&w->section, w->tenants, w->ntenants * sizeof(*w->tenants));
     return end_section(w, PART_SECTION_TENANTS, true);
 }
 
@@ -276,41 +252,61 @@ pad8(struct part_writer *w)
     sb_add(&w->section, &zero, ALIGN_UP(w->section.len, 8) - w->section.len);
 }
 
-static int
-write_trace_index(struct part_writer *w)
+/* By their hash, as far as the index holds it. */
+static struct sort_item *
+sort_places(struct part_writer *w, uint32_t bits)
 {
-    uint32_t n = w->ntraces;
-    struct part_traces head = {.seed = w->trace_seed, .n = n,
-        .log2_buckets = (uint8_t)log2_buckets(n)};
-    uint32_t bits = head.log2_buckets + PART_TRACES_TAG_BITS;
+    uint32_t n = w->nplaces;
     struct sort_item *a = writer_alloc(w, SCRATCH_SORT_A, n * sizeof(*a));
     struct sort_item *b = writer_alloc(w, SCRATCH_SORT_B, n * sizeof(*b));
 
     if (a == NULL || b == NULL)
-        return -1;
+        return NULL;
     for (uint32_t i = 0; i < n; i++)
-        a[i] = (struct sort_item){
-            w->traces[w->trace_order[i]].hash >> (64 - bits), i};
-    a = sort_items(a, b, n, bits);
-    sb_add(&w->section, &head, sizeof(head));
-    for (uint32_t bucket = 0, i = 0; bucket <= 1u << head.log2_buckets;
-        bucket++) {
-        while (i < n && a[i].key >> PART_TRACES_TAG_BITS < bucket)
+        a[i] = (struct sort_item){w->places[i].hash >> (64 - bits), i};
+    return sort_items(a, b, n, bits);
+}
+
+static void
+put_bucket_offsets(struct part_writer *w, const struct sort_item *items,
+    uint32_t nbuckets)
+{
+    for (uint32_t bucket = 0, i = 0; bucket <= nbuckets; bucket++) {
+        while (i < w->nplaces &&
+            items[i].key >> PART_TRACES_TAG_BITS < bucket)
             i++;
         sb_add(&w->section, &i, sizeof(i));
     }
     pad8(w);
+}
+
+static int
+write_trace_index(struct part_writer *w)
+{
+    uint32_t n = w->nplaces;
+    struct part_traces head = {.seed = w->trace_seed, .n = n,
+        .log2_buckets = (uint8_t)log2_buckets(n),
+        .has_blocks = w->nblocks > 1};
+    struct sort_item *items = sort_places(w,
+        head.log2_buckets + PART_TRACES_TAG_BITS);
+
+    if (items == NULL)
+        return -1;
+    sb_add(&w->section, &head, sizeof(head));
+    put_bucket_offsets(w, items, 1u << head.log2_buckets);
     for (uint32_t i = 0; i < n; i++) {
-        uint16_t tag = (uint16_t)a[i].key;
+        uint16_t tag = (uint16_t)items[i].key;
 
         sb_add(&w->section, &tag, sizeof(tag));
     }
     pad8(w);
-    for (uint32_t i = 0; i < n; i++) {
-        uint16_t ordinal = (uint16_t)a[i].index;
-
-        sb_add(&w->section, &ordinal, sizeof(ordinal));
-    }
+    for (uint32_t i = 0; i < n; i++)
+        sb_add(&w->section, &w->places[items[i].index].ordinal,
+            sizeof(uint16_t));
+    pad8(w);
+    for (uint32_t i = 0; i < n && head.has_blocks; i++)
+        sb_add(&w->section, &w->places[items[i].index].block,
+            sizeof(uint16_t));
     pad8(w);
     return end_section(w, PART_SECTION_TRACES, false);
 }
@@ -318,35 +314,33 @@ write_trace_index(struct part_writer *w)
 /* --- all --- */
 
 static int
-write_lineage(struct part_writer *w, const struct part_lineage *lineage)
+write_lineage(struct part_writer *w, const struct write_lineage *lineage)
 {
-    uint32_t counts[2] = {0, 1};
-
     sb_add(&w->section, w->footer.node_id, sizeof(w->footer.node_id));
-    sb_add(&w->section, counts, sizeof(counts));
-    sb_add(&w->section, lineage, sizeof(*lineage));
+    sb_add(&w->section, &lineage->ninputs, sizeof(lineage->ninputs));
+    sb_add(&w->section, &lineage->nranges, sizeof(lineage->nranges));
+    sb_add(&w->section, lineage->inputs,
+        lineage->ninputs * sizeof(*lineage->inputs));
+    sb_add(&w->section, lineage->ranges,
+        lineage->nranges * sizeof(*lineage->ranges));
     return end_section(w, PART_SECTION_LINEAGE, false);
 }
 
 int
-write_index(struct part_writer *w, const struct part_lineage *lineage)
+write_index(struct part_writer *w, const struct write_lineage *lineage)
 {
-    size_t bytes = (size_t)w->nstrings_mt * sizeof(*w->string_map);
-
-    w->string_map = writer_alloc(w, SCRATCH_STRING_MAP, bytes);
-    if (w->string_map == NULL)
+    w->string_map = writer_map(w, SCRATCH_STRING_MAP, w->ntexts);
+    w->strings = writer_alloc(w, SCRATCH_STRINGS, 64);
+    if (w->string_map == NULL || w->strings == NULL)
         return -1;
-    memset(w->string_map, 0xff, bytes);
     sb_reset(&w->section);
-    sb_add(&w->section, &w->block, sizeof(w->block));
+    sb_add(&w->section, w->blocks, w->nblocks * sizeof(*w->blocks));
     if (end_section(w, PART_SECTION_BLOCKS, false) != 0 ||
         write_lineage(w, lineage) != 0 || write_trace_index(w) != 0 ||
         write_tenants(w) != 0 || write_streams(w) != 0 ||
-        write_scopes(w) != 0 || write_resources(w) != 0)
-        return -1;
-    /* Lists have numbered their shapes and keys by now. */
-    if (write_shapes(w) != 0 || write_key_names(w) != 0 ||
+        write_scopes(w) != 0 || write_resources(w) != 0 ||
+        write_shapes(w) != 0 || write_key_names(w) != 0 ||
         write_strings(w) != 0)
         return -1;
-    return put_zeros(w, PART_SECTION_ALIGN);
+    return writer_align(w, PART_SECTION_ALIGN);
 }

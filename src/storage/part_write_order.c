@@ -9,27 +9,9 @@
 #include "storage/part_write.h"
 
 #include "core/assert.h"
-#include "core/enc.h"
 
 /* Rows of one trace in one run are rarely more: insertion sort is fine. */
 #define INSERTION_MAX 32u
-
-static uint32_t
-bits_for(uint32_t count)
-{
-    return count <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(count - 1);
-}
-
-/* A table of ordinals, all unknown. */
-static uint32_t *
-new_map(struct part_writer *w, enum scratch_id id, uint32_t n)
-{
-    uint32_t *map = writer_alloc(w, id, (size_t)n * sizeof(*map));
-
-    if (map != NULL)
-        memset(map, 0xff, (size_t)n * sizeof(*map));
-    return map;
-}
 
 /* --- tenants and streams --- */
 
@@ -83,7 +65,7 @@ is_stream_sound(const struct part_writer *w, const struct memtable_stream *s)
 {
     return s->tenant < MIN(w->mt->h.ntenants, MEMTABLE_TENANTS_MAX) &&
         s->scope < MIN(w->mt->h.nscopes, MEMTABLE_SCOPES_MAX) &&
-        s->service < w->nstrings_mt && s->name < w->nstrings_mt &&
+        s->service < w->ntexts && s->name < w->ntexts &&
         memtable_string(w->mt, s->service).ptr != NULL &&
         memtable_string(w->mt, s->name).ptr != NULL;
 }
@@ -96,12 +78,25 @@ add_stream(struct part_writer *w, uint32_t code)
     if (!is_stream_sound(w, stream))
         return writer_damaged(w, "stream", code);
     w->stream_map[code] = 0;
-    w->streams[w->nstreams++] = code;
+    w->stream_codes[w->nstreams++] = code;
     if (w->tenant_map[stream->tenant] == NO_ORDINAL) {
         w->tenant_map[stream->tenant] = 0;
-        w->tenants[w->ntenants++] = stream->tenant;
+        w->tenant_codes[w->ntenants++] = stream->tenant;
     }
     return 0;
+}
+
+static int
+alloc_codes(struct part_writer *w, uint32_t nstreams)
+{
+    w->stream_map = writer_map(w, SCRATCH_STREAM_MAP, nstreams);
+    w->tenant_map = writer_map(w, SCRATCH_TENANT_MAP, MEMTABLE_TENANTS_MAX);
+    w->stream_codes = writer_alloc(w, SCRATCH_STREAM_CODES,
+        nstreams * sizeof(uint32_t));
+    w->tenant_codes = writer_alloc(w, SCRATCH_TENANT_CODES,
+        MEMTABLE_TENANTS_MAX * sizeof(uint32_t));
+    return w->stream_map == NULL || w->tenant_map == NULL ||
+        w->stream_codes == NULL || w->tenant_codes == NULL ? -1 : 0;
 }
 
 /* Also numbers the shapes of the rows. */
@@ -112,17 +107,7 @@ collect_streams(struct part_writer *w)
     uint32_t nstreams = MIN(mt->h.nstreams, MEMTABLE_STREAMS_MAX);
     uint32_t shape;
 
-    w->stream_map = new_map(w, SCRATCH_STREAM_MAP, nstreams);
-    w->tenant_map = new_map(w, SCRATCH_TENANT_MAP, MEMTABLE_TENANTS_MAX);
-    w->scope_map = new_map(w, SCRATCH_SCOPE_MAP, MEMTABLE_SCOPES_MAX);
-    w->streams = writer_alloc(w, SCRATCH_STREAMS, nstreams * sizeof(uint32_t));
-    w->tenants = writer_alloc(w, SCRATCH_TENANTS,
-        MEMTABLE_TENANTS_MAX * sizeof(uint32_t));
-    w->scopes = writer_alloc(w, SCRATCH_SCOPES,
-        MEMTABLE_SCOPES_MAX * sizeof(uint32_t));
-    if (w->stream_map == NULL || w->tenant_map == NULL ||
-        w->scope_map == NULL || w->streams == NULL || w->tenants == NULL ||
-        w->scopes == NULL)
+    if (alloc_codes(w, nstreams) != 0)
         return -1;
     for (uint32_t i = 0; i < w->nrows; i++) {
         uint32_t row = w->input[i];
@@ -139,110 +124,96 @@ collect_streams(struct part_writer *w)
     return 0;
 }
 
-static void
-number_streams(struct part_writer *w)
-{
-    qsort_r(w->tenants, w->ntenants, sizeof(*w->tenants), compare_tenants, w);
-    for (uint32_t i = 0; i < w->ntenants; i++)
-        w->tenant_map[w->tenants[i]] = i;
-    qsort_r(w->streams, w->nstreams, sizeof(*w->streams), compare_streams, w);
-    for (uint32_t i = 0; i < w->nstreams; i++) {
-        uint32_t scope = w->mt->streams[w->streams[i]].scope;
-
-        w->stream_map[w->streams[i]] = i;
-        if (w->scope_map[scope] == NO_ORDINAL) {
-            w->scope_map[scope] = w->nscopes;
-            w->scopes[w->nscopes++] = scope;
-        }
-    }
-}
-
-/* --- traces --- */
-
-static bool
-is_trace(const struct write_trace *trace, uint32_t tenant, uint64_t hi,
-    uint64_t lo)
-{
-    return trace->hi == hi && trace->lo == lo && trace->tenant == tenant;
-}
-
-/* Index of the trace of a row, added when it is new. */
-static uint32_t
-find_trace(struct part_writer *w, uint32_t *slots, uint32_t mask,
-    uint32_t row)
-{
-    const struct memtable *mt = w->mt;
-    const struct trace_id *id = &mt->trace_id[row];
-    uint32_t code = mt->streams[mt->stream[row]].tenant;
-    uint32_t tenant = w->tenant_map[code];
-    uint64_t hi = enc_get64(id->b);
-    uint64_t lo = enc_get64(id->b + 8);
-    uint64_t hash;
-    uint32_t slot;
-
-    if (w->ntraces > 0 && is_trace(&w->traces[w->ntraces - 1], tenant, hi, lo))
-        return w->ntraces - 1;
-    hash = part_trace_hash(w->trace_seed, &mt->tenants[code], id);
-    for (slot = (uint32_t)hash & mask; slots[slot] != 0;
-        slot = (slot + 1) & mask) {
-        struct write_trace *trace = &w->traces[slots[slot] - 1];
-
-        if (trace->hash == hash && is_trace(trace, tenant, hi, lo))
-            return slots[slot] - 1;
-    }
-    w->traces[w->ntraces] = (struct write_trace){.hash = hash, .hi = hi,
-        .lo = lo, .tenant = tenant, .start_ns = mt->start_ns[row]};
-    slots[slot] = ++w->ntraces;
-    return w->ntraces - 1;
-}
-
 static int
-collect_traces(struct part_writer *w, uint32_t *row_trace)
+number_tenants(struct part_writer *w)
 {
-    uint32_t nslots = 2u << bits_for(w->nrows);
-    uint32_t *slots = writer_alloc(w, SCRATCH_TRACE_SLOTS,
-        nslots * sizeof(*slots));
-
-    w->traces = writer_alloc(w, SCRATCH_TRACES,
-        w->nrows * sizeof(*w->traces));
-    if (slots == NULL || w->traces == NULL)
+    qsort_r(w->tenant_codes, w->ntenants, sizeof(*w->tenant_codes),
+        compare_tenants, w);
+    w->tenants = writer_alloc(w, SCRATCH_TENANTS,
+        w->ntenants * sizeof(*w->tenants));
+    if (w->tenants == NULL)
         return -1;
-    memset(slots, 0, nslots * sizeof(*slots));
-    for (uint32_t i = 0; i < w->nrows; i++) {
-        uint32_t row = w->input[i];
-        uint32_t index = find_trace(w, slots, nslots - 1, row);
-        struct write_trace *trace = &w->traces[index];
-
-        trace->start_ns = MIN(trace->start_ns, w->mt->start_ns[row]);
-        trace->rows++;
-        row_trace[i] = index;
+    for (uint32_t i = 0; i < w->ntenants; i++) {
+        w->tenant_map[w->tenant_codes[i]] = i;
+        w->tenants[i] = w->mt->tenants[w->tenant_codes[i]];
     }
     return 0;
 }
 
-/* By tenant, then start. */
-static void
-number_traces(struct part_writer *w, struct sort_item *a, struct sort_item *b)
+/* The list of a scope or resource of the memtable. */
+static int
+make_list(struct part_writer *w, enum key_scope scope, uint32_t code,
+    uint32_t values, struct write_list *list)
 {
-    int64_t min = INT64_MAX;
-    struct sort_item *sorted, *other;
+    uint32_t words;
 
-    for (uint32_t i = 0; i < w->ntraces; i++)
-        min = MIN(min, w->traces[i].start_ns);
-    for (uint32_t i = 0; i < w->ntraces; i++)
-        a[i] = (struct sort_item){
-            (uint64_t)w->traces[i].start_ns - (uint64_t)min, i};
-    sorted = sort_items(a, b, w->ntraces, 64);
-    if (w->ntenants > 1) {
-        for (uint32_t i = 0; i < w->ntraces; i++)
-            sorted[i].key = w->traces[sorted[i].index].tenant;
-        other = sorted == a ? b : a;
-        sorted = sort_items(sorted, other, w->ntraces, bits_for(w->ntenants));
+    if (writer_shape(w, scope, code, &list->shape) != 0)
+        return -1;
+    words = w->shapes[list->shape].words;
+    if (words > MEMTABLE_HEAP_WORDS || values > MEMTABLE_HEAP_WORDS - words)
+        return writer_damaged(w, "values at word", values);
+    list->words = w->mt->heap + values;
+    return 0;
+}
+
+/* Ordinal of a scope, which is added when it is new. */
+static int
+number_scope(struct part_writer *w, uint32_t code, uint32_t *ordinal)
+{
+    struct memtable_scope scope = w->mt->scopes[code];
+
+    if (w->scope_map[code] == NO_ORDINAL) {
+        if (make_list(w, KEY_SCOPE, scope.shape, scope.values,
+                &w->scopes[w->nscopes]) != 0)
+            return -1;
+        w->scope_map[code] = w->nscopes++;
     }
-    for (uint32_t i = 0; i < w->ntraces; i++) {
-        w->trace_order[i] = sorted[i].index;
-        w->traces[sorted[i].index].ordinal = i;
+    *ordinal = w->scope_map[code];
+    return 0;
+}
+
+static int
+number_streams(struct part_writer *w)
+{
+    qsort_r(w->stream_codes, w->nstreams, sizeof(*w->stream_codes),
+        compare_streams, w);
+    w->streams = writer_alloc(w, SCRATCH_STREAMS,
+        w->nstreams * sizeof(*w->streams));
+    w->scope_map = writer_map(w, SCRATCH_SCOPE_MAP, MEMTABLE_SCOPES_MAX);
+    w->scopes = writer_alloc(w, SCRATCH_SCOPES,
+        MEMTABLE_SCOPES_MAX * sizeof(*w->scopes));
+    if (w->streams == NULL || w->scope_map == NULL || w->scopes == NULL)
+        return -1;
+    for (uint32_t i = 0; i < w->nstreams; i++) {
+        struct memtable_stream stream = w->mt->streams[w->stream_codes[i]];
+        struct write_stream *out = &w->streams[i];
+
+        *out = (struct write_stream){w->tenant_map[stream.tenant],
+            stream.service, 0, stream.name, stream.kind};
+        w->stream_map[w->stream_codes[i]] = i;
+        if (number_scope(w, stream.scope, &out->scope) != 0)
+            return -1;
     }
+    return 0;
+}
+
+/* --- traces --- */
+
+static int
+collect_traces(struct part_writer *w, uint32_t *row_trace)
+{
+    const struct memtable *mt = w->mt;
+
+    if (writer_start_traces(w, w->nrows) != 0)
+        return -1;
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        uint32_t row = w->input[i];
+        uint32_t tenant = w->tenant_map[mt->streams[mt->stream[row]].tenant];
+
+        row_trace[i] = writer_trace(w, tenant, &mt->trace_id[row],
+            mt->start_ns[row], 1);
+    }
+    return 0;
 }
 
 /* --- rows --- */
@@ -353,24 +324,48 @@ write_order(struct part_writer *w)
     struct sort_item *a = writer_alloc(w, SCRATCH_SORT_A, n * sizeof(*a));
     struct sort_item *b = writer_alloc(w, SCRATCH_SORT_B, n * sizeof(*b));
 
-    w->trace_order = writer_alloc(w, SCRATCH_TRACE_ORDER,
-        n * sizeof(uint32_t));
     w->rows = writer_alloc(w, SCRATCH_ROWS, n * sizeof(uint32_t));
-    w->row_ordinal = writer_alloc(w, SCRATCH_ROW_ORDINAL,
-        n * sizeof(uint32_t));
-    table->n = n;
     table->values = writer_alloc(w, SCRATCH_TABLE_VALUES,
         n * sizeof(uint32_t));
-    table->runs = writer_alloc(w, SCRATCH_TABLE_RUNS,
-        n * sizeof(struct write_run));
-    if (row_trace == NULL || a == NULL || b == NULL ||
-        w->trace_order == NULL || w->rows == NULL ||
-        w->row_ordinal == NULL || table->values == NULL ||
-        table->runs == NULL || collect_streams(w) != 0)
+    if (row_trace == NULL || a == NULL || b == NULL || w->rows == NULL ||
+        table->values == NULL || collect_streams(w) != 0 ||
+        number_tenants(w) != 0 || number_streams(w) != 0 ||
+        collect_traces(w, row_trace) != 0)
         return -1;
-    number_streams(w);
-    if (collect_traces(w, row_trace) != 0)
-        return -1;
-    number_traces(w, a, b);
+    writer_number_traces(w, a, b);
     return sort_rows(w, row_trace, a, b);
+}
+
+/* --- resources --- */
+
+/* Resources are numbered in the order of their first row. */
+int
+write_order_resources(struct part_writer *w)
+{
+    uint32_t known = MIN(w->mt->h.nresources, MEMTABLE_RESOURCES_MAX);
+
+    w->resource_map = writer_map(w, SCRATCH_RESOURCE_MAP,
+        MEMTABLE_RESOURCES_MAX);
+    w->resources = writer_alloc(w, SCRATCH_RESOURCES,
+        MEMTABLE_RESOURCES_MAX * sizeof(*w->resources));
+    if (w->resource_map == NULL || w->resources == NULL)
+        return -1;
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        uint32_t code = w->mt->resource[w->rows[i]];
+
+        if (code >= known)
+            return writer_damaged(w, "resource of row", w->rows[i]);
+        if (w->resource_map[code] == NO_ORDINAL) {
+            struct memtable_resource resource = w->mt->resources[code];
+            struct write_resource *out = &w->resources[w->nresources];
+
+            out->service = resource.service;
+            if (make_list(w, KEY_RESOURCE, resource.shape, resource.values,
+                    &out->list) != 0)
+                return -1;
+            w->resource_map[code] = w->nresources++;
+        }
+        w->row_resource[i] = w->resource_map[code];
+    }
+    return 0;
 }

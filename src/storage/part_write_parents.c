@@ -8,8 +8,6 @@
 #include "core/base.h"
 #include "storage/part_write.h"
 
-#include "core/enc.h"
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -112,7 +110,7 @@ code_family(const struct part_writer *w, struct family *family,
         index_ids(family);
     for (uint32_t i = 0; i < family->n; i++) {
         uint32_t row = family->rows[i];
-        uint64_t id = enc_get64(w->mt->parent_id[w->rows[row]].b);
+        uint64_t id = w->parent_ids[row];
         uint32_t number;
 
         if (id == 0) {
@@ -136,7 +134,7 @@ group_rows(const struct part_writer *w, struct parents *p)
         uint32_t place = p->first[w->row_ordinal[row]]++;
 
         p->rows[place] = row;
-        p->ids[place] = enc_get64(w->mt->span_id[w->rows[row]].b);
+        p->ids[place] = w->ids[row];
     }
     for (uint32_t i = w->ntraces; i > 0; i--)
         p->first[i] = p->first[i - 1];
@@ -177,7 +175,7 @@ collect_raw(const struct part_writer *w, struct parents *p)
         if (row % COL_MINI == 0)
             p->marks[row / COL_MINI] = p->nraw;
         if (p->codes[row] == PARENT_RAW)
-            p->raw[p->nraw++] = enc_get64(w->mt->parent_id[w->rows[row]].b);
+            p->raw[p->nraw++] = w->parent_ids[row];
     }
 }
 

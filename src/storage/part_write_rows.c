@@ -84,70 +84,31 @@ write_traces(struct part_writer *w, uint64_t *v)
 /* --- columns of one value a row --- */
 
 static int
-write_ids(struct part_writer *w, uint64_t *v)
-{
-    for (uint32_t i = 0; i < w->nrows; i++)
-        v[i] = enc_get64(w->mt->span_id[w->rows[i]].b);
-    return vector_raw8(w, vector_id(PART_ROW_ID, 0), v, w->nrows);
-}
-
-static int
 write_times(struct part_writer *w, uint64_t *v)
 {
-    const struct memtable *mt = w->mt;
     uint32_t n = w->nrows;
 
     for (uint32_t i = 0; i < n; i++) {
         const struct write_trace *trace =
             &w->traces[w->trace_order[w->row_ordinal[i]]];
 
-        v[i] = (uint64_t)mt->start_ns[w->rows[i]] - (uint64_t)trace->start_ns;
+        v[i] = (uint64_t)w->start_ns[i] - (uint64_t)trace->start_ns;
     }
     if (vector_u64(w, vector_id(PART_ROW_START, 0), v, n,
             COL_TRY_SCALE) != 0)
         return -1;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t row = w->rows[i];
-
-        v[i] = enc_zigzag((int64_t)((uint64_t)mt->end_ns[row] -
-            (uint64_t)mt->start_ns[row]));
-    }
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = enc_zigzag((int64_t)((uint64_t)w->end_ns[i] -
+            (uint64_t)w->start_ns[i]));
     return vector_u64(w, vector_id(PART_ROW_DURATION, 0), v, n,
         COL_TRY_SCALE);
-}
-
-/* Resources are numbered in the order of their first row. */
-static int
-write_resources(struct part_writer *w, uint64_t *v)
-{
-    size_t bytes = MEMTABLE_RESOURCES_MAX * sizeof(uint32_t);
-    uint32_t known = MIN(w->mt->h.nresources, MEMTABLE_RESOURCES_MAX);
-
-    w->resource_map = writer_alloc(w, SCRATCH_RESOURCE_MAP, bytes);
-    w->resources = writer_alloc(w, SCRATCH_RESOURCES, bytes);
-    if (w->resource_map == NULL || w->resources == NULL)
-        return -1;
-    memset(w->resource_map, 0xff, bytes);
-    for (uint32_t i = 0; i < w->nrows; i++) {
-        uint32_t code = w->mt->resource[w->rows[i]];
-
-        if (code >= known)
-            return writer_damaged(w, "resource of row", w->rows[i]);
-        if (w->resource_map[code] == NO_ORDINAL) {
-            w->resource_map[code] = w->nresources;
-            w->resources[w->nresources++] = code;
-        }
-        v[i] = w->resource_map[code];
-    }
-    return vector_u64(w, vector_id(PART_ROW_RESOURCE, 0), v, w->nrows,
-        COL_TRY_DELTA);
 }
 
 static int
 write_status(struct part_writer *w, uint64_t *v)
 {
     for (uint32_t i = 0; i < w->nrows; i++) {
-        v[i] = w->mt->status[w->rows[i]] & 3;
+        v[i] = w->status[i];
         w->block.error_rows += v[i] == 2;
     }
     return vector_u64(w, vector_id(PART_ROW_STATUS, 0), v, w->nrows, 0);
@@ -158,14 +119,12 @@ write_status(struct part_writer *w, uint64_t *v)
 static void
 summarize(struct part_writer *w)
 {
-    const struct memtable *mt = w->mt;
     struct part_block *block = &w->block;
 
     block->min_start_ns = block->min_end_ns = INT64_MAX;
     block->max_start_ns = block->max_end_ns = INT64_MIN;
     for (uint32_t i = 0; i < w->nrows; i++) {
-        int64_t start = mt->start_ns[w->rows[i]];
-        int64_t end = mt->end_ns[w->rows[i]];
+        int64_t start = w->start_ns[i], end = w->end_ns[i];
 
         block->min_start_ns = MIN(block->min_start_ns, start);
         block->max_start_ns = MAX(block->max_start_ns, start);
@@ -174,7 +133,7 @@ summarize(struct part_writer *w)
     }
     for (uint32_t i = 0; i < w->nrows; i++)
         block->end_bins[part_end_bin(block->min_end_ns, block->max_end_ns,
-            mt->end_ns[w->rows[i]])]++;
+            w->end_ns[i])]++;
     block->rows = w->nrows;
     block->traces = w->ntraces;
     block->runs = w->tables[TABLE_SPANS].nruns;
@@ -194,8 +153,10 @@ write_rows(struct part_writer *w)
     if (vector_u32(w, vector_id(PART_ROW_TRACE, 0), w->row_ordinal, w->nrows,
             COL_TRY_DELTA) != 0)
         return -1;
-    if (write_ids(w, v) != 0 || write_times(w, v) != 0 ||
-        write_resources(w, v) != 0)
+    if (vector_raw8(w, vector_id(PART_ROW_ID, 0), w->ids, w->nrows) != 0 ||
+        write_times(w, v) != 0 ||
+        vector_u32(w, vector_id(PART_ROW_RESOURCE, 0), w->row_resource,
+            w->nrows, COL_TRY_DELTA) != 0)
         return -1;
     return write_status(w, v);
 }
