@@ -113,6 +113,7 @@ part_judge(struct manifest *manifest, const char *path,
     struct manifest_part entry;
     struct err open_err = ERR_INIT;
     struct part *part;
+    size_t nranges;
 
     memset(&entry, 0, sizeof(entry));
     if (part_open(&part, path, &open_err) != 0) {
@@ -125,7 +126,7 @@ part_judge(struct manifest *manifest, const char *path,
         return layout_discard(path, "quarantine", err);
     }
     entry.info = *part_get_info(part);
-    entry.lineage = *part_get_lineage(part);
+    entry.lineage = *part_get_lineage(part, &nranges);
     part_close(part);
     /* Of a log that is there: replayed, or below what counts as flushed. */
     if (!manifest->is_damaged &&
@@ -251,11 +252,12 @@ part_is_of(const char *path, const uint64_t *log_ids, size_t nlogs)
     struct err ignored = ERR_INIT;
     struct part *part;
     bool found = false;
+    size_t nranges;
 
     if (part_open(&part, path, &ignored) != 0)
         return false;
     for (size_t i = 0; i < nlogs; i++)
-        found |= part_get_lineage(part)->log_id == log_ids[i];
+        found |= part_get_lineage(part, &nranges)->log_id == log_ids[i];
     part_close(part);
     return found;
 }

@@ -249,10 +249,13 @@ parse_lineage(struct part *part, struct sv raw, struct err *err)
         raw.len != 24 + ninputs * UINT64_C(8) + nranges * UINT64_C(24) ||
         memcmp(node_id.ptr, part->footer.node_id, 16) != 0)
         return part_corrupt(part, err, "section LINEAGE");
-    (void)enc_read_bytes(&r, ninputs * (size_t)8);
-    part->lineage.log_id = enc_read64(&r);
-    part->lineage.first_lsn = enc_read64(&r);
-    part->lineage.last_lsn = enc_read64(&r);
+    /* 24 bytes in and 8 each: both arrays are aligned as the section is. */
+    part->ninputs = ninputs;
+    part->nranges = nranges;
+    part->inputs = (const uint64_t *)(const void *)
+        enc_read_bytes(&r, ninputs * sizeof(uint64_t)).ptr;
+    part->ranges = (const struct part_lineage *)(const void *)
+        enc_read_bytes(&r, nranges * sizeof(struct part_lineage)).ptr;
     return 0;
 }
 
@@ -316,9 +319,17 @@ part_get_info(const struct part *part)
 }
 
 const struct part_lineage *
-part_get_lineage(const struct part *part)
+part_get_lineage(const struct part *part, size_t *n)
 {
-    return &part->lineage;
+    *n = part->nranges;
+    return part->ranges;
+}
+
+const uint64_t *
+part_get_inputs(const struct part *part, size_t *n)
+{
+    *n = part->ninputs;
+    return part->inputs;
 }
 
 const uint8_t *

@@ -16,7 +16,7 @@
 #include "storage/memtable.h"
 #include "storage/stream_visit.h"
 
-/* Rows of one log that a part holds: lineage, part of the footer. */
+/* Rows of one log that a part holds. */
 struct part_lineage {
     uint64_t log_id;
     uint64_t first_lsn; /* inclusive */
@@ -64,7 +64,11 @@ int part_open(struct part **out, const char *path, struct err *err)
     WARN_UNUSED;
 void part_close(struct part *part); /* accepts NULL */
 const struct part_info *part_get_info(const struct part *part);
-const struct part_lineage *part_get_lineage(const struct part *part);
+/* Rows of which logs it holds, over all merges: at least one range. */
+const struct part_lineage *part_get_lineage(const struct part *part,
+    size_t *n);
+/* Ids of the parts it was merged from; none at level 1. */
+const uint64_t *part_get_inputs(const struct part *part, size_t *n);
 const uint8_t *part_get_node_id(const struct part *part);
 
 /* As memtable_read_trace(). */

@@ -83,7 +83,9 @@ struct part {
     char *path;
     struct part_info info;
     struct part_footer footer;
-    struct part_lineage lineage;
+    const struct part_lineage *ranges; /* LINEAGE */
+    const uint64_t *inputs;
+    uint32_t nranges, ninputs;
     struct pool *pool; /* everything below */
     struct data_owner data;
 

@@ -23,6 +23,7 @@ compare_info(const struct part *part, const char *name)
     const struct part_info *a = part_get_info(part);
     const struct part_info *b = &gen.info;
     int64_t min_end = INT64_MAX, max_end = INT64_MIN;
+    size_t nranges;
 
     for (uint32_t i = 0; i < gen.nrows; i++) {
         min_end = MIN(min_end, gen.mt->end_ns[gen.rows[i]]);
@@ -35,7 +36,8 @@ compare_info(const struct part *part, const char *name)
     ok(a->ntraces == b->ntraces && a->min_start_ns == b->min_start_ns &&
         a->max_start_ns == b->max_start_ns && b->bytes == a->bytes &&
         b->rows == a->rows, "%s: the writer said the same", name);
-    is_int(part_get_lineage(part)->first_lsn, 1000, "%s: lineage", name);
+    is_int(part_get_lineage(part, &nranges)->first_lsn, 1000, "%s: lineage",
+        name);
     ok(memcmp(part_get_node_id(part), part_gen_node, 16) == 0, "%s: node",
         name);
 }
