@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # No function or variable of ours has the name of one in a library we link:
-# the linker would silently take one for the other.
+# the linker would silently take one for the other.  And core/ and storage/
+# ask the kernel about files, time and chance through src/core/sys.h alone.
 
 use strict;
 use warnings;
@@ -48,5 +49,37 @@ for my $library (@libraries) {
     }
 }
 is_deeply(\@common, [], 'no name is that of a library');
+
+# --- calls that belong to sys.h -----------------------------------------------
+
+my %belongs = map { $_ => 1 } qw(access clock_gettime closedir creat dirfd
+    faccessat fallocate fallocate64 fdatasync fdopendir flock fopen fopen64
+    fstat fstat64 fstatat fstatat64 fsync ftruncate ftruncate64 futimens
+    getentropy getrandom gettimeofday link linkat lstat lstat64 mkdir mkdirat
+    mmap mmap64 nanosleep open open64 openat openat64 opendir pread pread64
+    preadv preadv64 pwrite pwrite64 pwritev pwritev64 random rand readdir
+    readdir64 readlink readlinkat rename renameat renameat2 rmdir stat stat64
+    statvfs statvfs64 symlink sync syncfs time truncate truncate64 unlink
+    unlinkat usleep utimensat __open_2 __open64_2 __pread_chk __pread64_chk
+    __readlink_chk);
+my %may = (
+    # The layer itself.
+    sys => '.*', sys_clock => '.*', sys_fault => '.*', fault => '.*',
+    # Memory that processes share is no file.
+    shm => 'fallocate|ftruncate|mmap',
+    # Rights: asked with the effective user's.
+    conf_check => 'faccessat',
+    # Of the engine's rewrite; its seed of hash tables.
+    part_write => 'getrandom',
+);
+my @calls;
+for (`nm -A -u $objdir/src/core/*.o $objdir/src/storage/*.o 2> /dev/null`) {
+    next unless m{/(core|storage)/(\w+)\.o:\s+U (\w+)};
+    my ($dir, $file, $name) = ($1, $2, $3);
+    next if !$belongs{$name} || !-e "src/$dir/$file.c";
+    push @calls, "src/$dir/$file.c calls $name"
+        if !$may{$file} || $name !~ /^(?:$may{$file})(?:64)?$/;
+}
+is_deeply(\@calls, [], 'files, time and chance go through sys.h');
 
 done_testing;

@@ -31,13 +31,14 @@ fault_points() {
 Places where a test can kill or stop a process or make a call fail, armed
 with the environment variable `SPOOR_FAULT` (see `src/core/fault.h`), as in
 `SPOOR_FAULT=wal.after_pwritev:kill:3`. They cost one predictable branch when
-nothing is armed.
+nothing is armed. The points `sys.KIND` stand before every call of that kind
+(see `src/core/sys.h`); they can also be counted (`SPOOR_SYS_COUNT`).
 
 | point | where |
 |---|---|
 END
-    grep -Ho 'fault("[a-z_.0-9]*")' src/*/*.c |
-        sed 's/^\([^:]*\):fault("\(.*\)")$/| `\2` | `\1` |/' | sort -u
+    grep -EHo '(fault|fails|visit)\("[a-z_.0-9]*"' src/*/*.c |
+        sed 's/^\([^:]*\):[a-z]*("\(.*\)"$/| `\2` | `\1` |/' | sort -u
 }
 
 page conf/spoor.full.yaml "$spoor" -print-sample

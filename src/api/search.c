@@ -16,10 +16,10 @@
 #include "core/assert.h"
 #include "core/err.h"
 #include "core/pool.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 
 #define XXH_INLINE_ALL
-#include <sys/random.h>
 #include <xxhash.h>
 
 /* More traces than any answer may hold. */
@@ -65,8 +65,7 @@ search_init(struct search *search, struct err *err)
     if (index->buckets == NULL || index->next == NULL ||
         index->pos == NULL || index->entry == NULL)
         return no_memory(err);
-    check(getrandom(&index->seed, sizeof(index->seed), 0) ==
-        sizeof(index->seed));
+    check(sys.random(&index->seed, sizeof(index->seed)) == 0);
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "core/conf_type.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/sys.h"
 
 #define FILE_DEFAULT "conf/spoor.yaml"
 
@@ -110,10 +111,10 @@ find_file(struct pool *pool, const struct conf_source *source)
 
     name = prefix != NULL ? path_join(pool, prefix, name)
                           : pool_dup(pool, name, strlen(name));
-    if (source->file != NULL || (name != NULL && access(name, F_OK) == 0))
+    if (source->file != NULL || (name != NULL && sys.access(name, F_OK) == 0))
         return name;
 #ifdef SPOOR_CONF_FILE
-    if (prefix == NULL && access(SPOOR_CONF_FILE, F_OK) == 0)
+    if (prefix == NULL && sys.access(SPOOR_CONF_FILE, F_OK) == 0)
         return SPOOR_CONF_FILE;
 #endif
     return NULL;

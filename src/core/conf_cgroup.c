@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/sys.h"
 
 /* Files of /proc and /sys: far longer than any cgroup path. */
 #define FILE_BYTES_MAX (64 * KIB)
@@ -25,7 +26,7 @@ cgroup_read(const struct cgroup_level *level, const char *name,
     snprintf(path, sizeof(path), "%s%s%.*s/%s", level->root, level->mount,
         SV_ARG(level->path), name);
     sb_reset(sb);
-    if (access(path, R_OK) != 0 || file_read_all(path, sb, NULL) != 0)
+    if (sys.access(path, R_OK) != 0 || file_read_all(path, sb, NULL) != 0)
         return false;
     rest = sb_sv(sb);
     return sv_split(&rest, '\n', line);
@@ -104,7 +105,7 @@ cgroup_least(const char *root, const char *controller, cgroup_limit_fn limit)
 
     snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
     sb_init(&sb, FILE_BYTES_MAX);
-    if (access(path, R_OK) == 0 && file_read_all(path, &sb, NULL) == 0) {
+    if (sys.access(path, R_OK) == 0 && file_read_all(path, &sb, NULL) == 0) {
         rest = sb_sv(&sb);
         while (sv_split(&rest, '\n', &line))
             least = cgroup_lower(least,

@@ -15,6 +15,7 @@
 
 #include "core/conf.h"
 #include "core/conf_load.h"
+#include "core/sys.h"
 
 static void
 complain(const struct conf *conf, enum conf_row_id id,
@@ -58,7 +59,7 @@ check_directory(const struct conf *conf, enum conf_row_id id,
     struct stat st;
 
     snprintf(path, sizeof(path), "%s", directory);
-    while (stat(path, &st) != 0) {
+    while (sys.stat(path, &st) != 0) {
         if (errno != ENOENT || !path_up(path)) {
             complain_errno(conf, id, report, path);
             return;
@@ -81,7 +82,7 @@ check_log(const struct conf *conf, struct conf_report *report)
     if (strcmp(conf->log_file, "stderr") == 0)
         return;
     snprintf(path, sizeof(path), "%s", conf->log_file);
-    if (stat(path, &st) == 0) {
+    if (sys.stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode))
             errno = EISDIR;
         else if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)

@@ -3,21 +3,20 @@
 #include "core/base.h"
 #include "core/fault.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/num.h"
 #include "core/sv.h"
-#include "core/timefmt.h"
+#include "core/sys.h"
 
 /* A test arms a handful of points; the list is a line in an environment. */
 #define FAULT_RULES_MAX 32
 #define FAULT_NAME_MAX 64
+#define FAULT_ROLE_MAX 16
 #define FAULT_TEXT_MAX 2048
 
 /* Counters that all processes share: rules of all versions of the file. */
@@ -25,14 +24,13 @@
 
 #define FAULT_REREAD_NS (10 * NS_PER_MS)
 
-enum fault_action { FAULT_KILL, FAULT_STOP, FAULT_ERRNO, FAULT_SLEEP };
-
 struct fault_rule {
-    char name[FAULT_NAME_MAX];
+    char name[FAULT_NAME_MAX]; /* without the role; may end with '*' */
+    char role[FAULT_ROLE_MAX]; /* "": any */
     enum fault_action action;
-    int number;      /* errno or milliseconds */
-    uint32_t nth;
-    uint64_t key;    /* names its counter */
+    int number;         /* errno or milliseconds */
+    uint32_t nth, last; /* visits */
+    uint64_t key;       /* names its counter */
 };
 
 struct fault_rules {
@@ -45,9 +43,16 @@ struct fault_counter {
     _Atomic uint32_t visits;
 };
 
+/* Of all processes. */
+struct fault_shared {
+    struct fault_counter counters[FAULT_COUNTERS];
+    _Atomic bool is_crashed; /* nobody passes a point any more */
+};
+
 bool fault_is_armed;
 
-static struct fault_counter *fault_counters;
+static struct fault_shared *fault_shared;
+static char fault_role_name[FAULT_ROLE_MAX] = "master";
 static struct fault_rules fault_environment, fault_file;
 static const char *fault_file_path;
 static int64_t fault_file_read_ns;
@@ -77,18 +82,24 @@ errno_from_name(struct sv name)
     return 0;
 }
 
+static const struct {
+    const char *word;
+    enum fault_action action;
+} fault_words[] = {
+    {"kill", FAULT_KILL}, {"crash", FAULT_CRASH}, {"stop", FAULT_STOP},
+    {"short", FAULT_SHORT}, {"tear", FAULT_TEAR},
+};
+
 static bool
 fault_parse_action(struct sv text, struct fault_rule *rule)
 {
     uint64_t ms;
 
-    if (sv_eq(text, SV("kill"))) {
-        rule->action = FAULT_KILL;
-        return true;
-    }
-    if (sv_eq(text, SV("stop"))) {
-        rule->action = FAULT_STOP;
-        return true;
+    for (size_t i = 0; i < ARRAY_LEN(fault_words); i++) {
+        if (sv_eq(text, sv_from(fault_words[i].word))) {
+            rule->action = fault_words[i].action;
+            return true;
+        }
     }
     if (sv_starts_with(text, SV("sleep="))) {
         rule->action = FAULT_SLEEP;
@@ -111,6 +122,39 @@ fault_bad_rule(struct sv text)
     _exit(2);
 }
 
+/* "3": from the third visit on; "3-5": until the fifth. */
+static bool
+fault_parse_visits(struct sv text, struct fault_rule *rule)
+{
+    struct sv first;
+    uint64_t n, last = UINT32_MAX;
+    bool has_last = text.len > 0 && memchr(text.ptr, '-', text.len) != NULL;
+
+    if (!sv_split(&text, '-', &first) || !num_parse_u64(first, &n) ||
+        (has_last && !num_parse_u64(text, &last)) ||
+        n == 0 || last < n || last > UINT32_MAX)
+        return false;
+    rule->nth = (uint32_t)n;
+    rule->last = (uint32_t)last;
+    return true;
+}
+
+/* "name" or "name@role". */
+static bool
+fault_parse_name(struct sv text, struct fault_rule *rule)
+{
+    struct sv name;
+
+    if (!sv_split(&text, '@', &name) || name.len == 0 ||
+        name.len >= sizeof(rule->name) || text.len >= sizeof(rule->role))
+        return false;
+    memcpy(rule->name, name.ptr, name.len);
+    rule->name[name.len] = '\0';
+    memcpy(rule->role, text.len > 0 ? text.ptr : "", text.len);
+    rule->role[text.len] = '\0';
+    return true;
+}
+
 static void
 fault_parse(struct sv list, uint64_t salt, struct fault_rules *rules)
 {
@@ -119,23 +163,21 @@ fault_parse(struct sv list, uint64_t salt, struct fault_rules *rules)
     rules->n = 0;
     while (sv_split(&list, ',', &text)) {
         struct fault_rule *rule = &rules->v[rules->n];
-        struct sv rest, name, action, nth;
-        uint64_t n = 1;
+        struct sv rest, name, action, visits;
 
         text = sv_trim(text);
         if (text.len == 0)
             continue;
         rest = text;
+        rule->nth = 1;
+        rule->last = UINT32_MAX;
         if (rules->n == FAULT_RULES_MAX
             || !sv_split(&rest, ':', &name) || !sv_split(&rest, ':', &action)
-            || name.len == 0 || name.len >= FAULT_NAME_MAX
+            || !fault_parse_name(name, rule)
             || !fault_parse_action(action, rule)
-            || (sv_split(&rest, ':', &nth)
-                && (!num_parse_u64(nth, &n) || n == 0 || n > UINT32_MAX)))
+            || (sv_split(&rest, ':', &visits)
+                && !fault_parse_visits(visits, rule)))
             fault_bad_rule(text);
-        memcpy(rule->name, name.ptr, name.len);
-        rule->name[name.len] = '\0';
-        rule->nth = (uint32_t)n;
         rule->key = fault_hash(text, salt);
         rules->n++;
     }
@@ -145,7 +187,7 @@ fault_parse(struct sv list, uint64_t salt, struct fault_rules *rules)
 static void
 fault_reread_file(void)
 {
-    int64_t now_ns = clock_mono_ns();
+    int64_t now_ns = sys_kernel.mono_ns();
     char text[FAULT_TEXT_MAX];
     struct stat st;
     FILE *file;
@@ -179,22 +221,39 @@ fault_init(void)
 
     fault_file_path = getenv("SPOOR_FAULT_FILE");
     fault_is_armed = list != NULL || fault_file_path != NULL;
-    if (!fault_is_armed)
+    if (!fault_is_armed) {
+        sys_init();
         return;
-    if (fault_counters == NULL) {
-        void *shared = mmap(NULL, FAULT_COUNTERS * sizeof(*fault_counters),
+    }
+    if (fault_shared == NULL) {
+        void *shared = mmap(NULL, sizeof(*fault_shared),
             PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
         if (shared == MAP_FAILED) {
             fprintf(stderr, "spoor: SPOOR_FAULT: mmap: %m\n");
             _exit(2);
         }
-        fault_counters = shared;
+        fault_shared = shared;
     }
+    atomic_store(&fault_shared->is_crashed, false);
     fault_file.n = 0;
     fault_file_read_ns = 0;
     fault_parse(list != NULL ? sv_from(list) : SV_EMPTY, 0,
         &fault_environment);
+    sys_init();
+}
+
+void
+fault_set_role(const char *role)
+{
+    snprintf(fault_role_name, sizeof(fault_role_name), "%.*s",
+        (int)MIN(strcspn(role, " "), sizeof(fault_role_name) - 1), role);
+}
+
+const char *
+fault_role(void)
+{
+    return fault_role_name;
 }
 
 /* Counts one visit over all processes and returns its number, from 1. */
@@ -203,7 +262,7 @@ fault_count(uint64_t key)
 {
     for (unsigned i = 0; i < FAULT_COUNTERS; i++) {
         struct fault_counter *counter =
-            &fault_counters[(key + i) % FAULT_COUNTERS];
+            &fault_shared->counters[(key + i) % FAULT_COUNTERS];
         uint64_t seen = 0;
 
         if (atomic_compare_exchange_strong(&counter->key, &seen, key)
@@ -211,6 +270,25 @@ fault_count(uint64_t key)
             return atomic_fetch_add(&counter->visits, 1) + 1;
     }
     return 1;
+}
+
+static bool
+fault_is_named(const struct fault_rule *rule, const char *name)
+{
+    size_t len = strlen(rule->name);
+
+    if (rule->role[0] != '\0' && strcmp(rule->role, fault_role_name) != 0)
+        return false;
+    if (rule->name[len - 1] == '*')
+        return strncmp(rule->name, name, len - 1) == 0;
+    return strcmp(rule->name, name) == 0;
+}
+
+static bool
+fault_is_once(enum fault_action action)
+{
+    return action == FAULT_KILL || action == FAULT_CRASH ||
+        action == FAULT_STOP || action == FAULT_TEAR;
 }
 
 /* The first rule of this name that fires now; false if there is none. */
@@ -225,13 +303,13 @@ fault_find(const struct fault_rules *rules, const char *name,
         uint32_t visit;
         bool fires;
 
-        if (strcmp(rule->name, name) != 0)
+        if (!fault_is_named(rule, name))
             continue;
         visit = fault_count(rule->key);
-        if (rule->action == FAULT_KILL || rule->action == FAULT_STOP)
+        if (fault_is_once(rule->action))
             fires = visit == rule->nth;
         else
-            fires = visit >= rule->nth;
+            fires = visit >= rule->nth && visit <= rule->last;
         if (fires && !any) {
             *found = *rule;
             any = true;
@@ -240,15 +318,24 @@ fault_find(const struct fault_rules *rules, const char *name,
     return any;
 }
 
-int
-fault_point(const char *name)
+void
+fault_die(void)
+{
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+enum fault_action
+fault_visit(const char *name, int *number)
 {
     struct fault_rule rule;
-    struct timespec wait;
     bool fires;
 
-    if (fault_counters == NULL)
-        return 0;
+    if (fault_shared == NULL)
+        return FAULT_NONE;
+    if (atomic_load(&fault_shared->is_crashed))
+        fault_die();
     pthread_mutex_lock(&fault_lock);
     if (fault_file_path != NULL)
         fault_reread_file();
@@ -256,24 +343,37 @@ fault_point(const char *name)
         || fault_find(&fault_file, name, &rule);
     pthread_mutex_unlock(&fault_lock);
     if (!fires)
-        return 0;
+        return FAULT_NONE;
 
     switch (rule.action) {
+    case FAULT_CRASH:
+        atomic_store(&fault_shared->is_crashed, true);
+        fault_die();
     case FAULT_KILL:
-        kill(getpid(), SIGKILL);
-        for (;;)
-            pause();
+        fault_die();
     case FAULT_STOP:
         kill(getpid(), SIGSTOP);
-        return 0;
+        return FAULT_NONE;
     case FAULT_SLEEP:
-        wait.tv_sec = rule.number / 1000;
-        wait.tv_nsec = rule.number % 1000 * NS_PER_MS;
-        while (nanosleep(&wait, &wait) != 0 && errno == EINTR)
-            ;
-        return 0;
+        sys_kernel.sleep_ns(rule.number * NS_PER_MS);
+        return FAULT_NONE;
+    case FAULT_NONE:
+    case FAULT_SHORT:
+    case FAULT_TEAR:
     case FAULT_ERRNO:
-        return rule.number;
+        break;
     }
-    return 0;
+    *number = rule.number;
+    return rule.action;
+}
+
+int
+fault_point(const char *name)
+{
+    int number = 0;
+    enum fault_action action = fault_visit(name, &number);
+
+    if (action == FAULT_TEAR)
+        fault_die();
+    return action == FAULT_ERRNO ? number : 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/fault.h"
+#include "core/sys.h"
 
 /* Linux writes at most this much in one call anyway. */
 #define FILE_IO_MAX ((size_t)0x7ffff000)
@@ -39,7 +40,7 @@ file_fd_path(int fd, char path[PATH_MAX])
     ssize_t n;
 
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    n = readlink(link, path, PATH_MAX - 1);
+    n = sys.readlink(link, path, PATH_MAX - 1);
     if (n < 0)
         n = snprintf(path, PATH_MAX, "descriptor %d", fd);
     path[n] = '\0';
@@ -63,7 +64,7 @@ file_open(const char *path, int flags, mode_t mode, struct err *err)
     if (file_fault("file.open"))
         return err_sys(err, "%s: open", path);
     do
-        fd = open(path, flags | O_CLOEXEC, mode);
+        fd = sys.open(path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return err_sys(err, "%s: open", path);
@@ -74,7 +75,7 @@ void
 file_close(int fd)
 {
     if (fd >= 0)
-        close(fd);
+        sys.close(fd);
 }
 
 int
@@ -109,7 +110,7 @@ file_pwritev(int fd, struct iovec *iov, int count, uint64_t offset,
         return file_fd_failed(fd, "write", err);
     iov_advance(&iov, &count, 0);
     while (count > 0) {
-        ssize_t n = pwritev(fd, iov, MIN(count, IOV_MAX), (off_t)offset);
+        ssize_t n = sys.pwritev(fd, iov, MIN(count, IOV_MAX), (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -131,7 +132,7 @@ file_pread(int fd, void *ptr, size_t len, uint64_t offset, struct err *err)
     if (file_fault("file.pread"))
         return file_fd_failed(fd, "read", err);
     while (len > 0) {
-        ssize_t n = pread(fd, dst, MIN(len, FILE_IO_MAX), (off_t)offset);
+        ssize_t n = sys.pread(fd, dst, MIN(len, FILE_IO_MAX), (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -156,7 +157,7 @@ file_datasync(int fd, struct err *err)
     if (file_fault("file.datasync"))
         return file_fd_failed(fd, "fdatasync", err);
     do
-        rc = fdatasync(fd);
+        rc = sys.fdatasync(fd);
     while (rc != 0 && errno == EINTR);
     return rc == 0 ? 0 : file_fd_failed(fd, "fdatasync", err);
 }
@@ -172,7 +173,7 @@ file_sync_dir(const char *path, struct err *err)
     if (fd < 0)
         return -1;
     do
-        rc = fsync(fd);
+        rc = sys.fsync(fd);
     while (rc != 0 && errno == EINTR);
     if (rc != 0)
         err_sys(err, "%s: fsync", path);
@@ -183,7 +184,7 @@ file_sync_dir(const char *path, struct err *err)
 int
 file_rename(const char *from, const char *to, struct err *err)
 {
-    if (file_fault("file.rename") || rename(from, to) != 0)
+    if (file_fault("file.rename") || sys.rename(from, to) != 0)
         return err_sys(err, "%s: rename to %s", from, to);
     return 0;
 }
@@ -192,7 +193,7 @@ int
 file_unlink(const char *path, struct err *err)
 {
     if (file_fault("file.unlink")
-        || (unlink(path) != 0 && errno != ENOENT))
+        || (sys.unlink(path) != 0 && errno != ENOENT))
         return err_sys(err, "%s: unlink", path);
     return 0;
 }
@@ -214,18 +215,18 @@ file_mkdirs(const char *path, mode_t mode, struct err *err)
         if (path[i] != '/' && path[i] != '\0')
             continue;
         copy[i] = '\0';
-        if (mkdir(copy, mode) != 0 && errno != EEXIST) {
+        if (sys.mkdir(copy, mode) != 0 && errno != EEXIST) {
             /* EROFS and EACCES come before EEXIST for some parents. */
             int saved = errno;
 
-            if (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)) {
+            if (sys.stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)) {
                 errno = saved;
                 return err_sys(err, "%s: mkdir", copy);
             }
         }
         copy[i] = path[i];
     }
-    if (stat(path, &st) != 0)
+    if (sys.stat(path, &st) != 0)
         return err_sys(err, "%s: mkdir", path);
     if (!S_ISDIR(st.st_mode)) {
         errno = ENOTDIR;
@@ -239,7 +240,7 @@ file_size(int fd, uint64_t *bytes, struct err *err)
 {
     struct stat st;
 
-    if (fstat(fd, &st) != 0)
+    if (sys.fstat(fd, &st) != 0)
         return file_fd_failed(fd, "fstat", err);
     *bytes = (uint64_t)st.st_size;
     return 0;
@@ -254,7 +255,7 @@ file_allocate(int fd, uint64_t offset, uint64_t len, struct err *err)
     if (file_fault("file.allocate"))
         return file_fd_failed(fd, "fallocate", err);
     do
-        rc = fallocate(fd, 0, (off_t)offset, (off_t)len);
+        rc = sys.fallocate(fd, 0, (off_t)offset, (off_t)len);
     while (rc != 0 && errno == EINTR);
     if (rc == 0)
         return 0;
@@ -264,7 +265,7 @@ file_allocate(int fd, uint64_t offset, uint64_t len, struct err *err)
     /* Such a file system can only be given the size. */
     if (file_size(fd, &bytes, err) != 0)
         return -1;
-    if (bytes < offset + len && ftruncate(fd, (off_t)(offset + len)) != 0)
+    if (bytes < offset + len && sys.ftruncate(fd, (off_t)(offset + len)) != 0)
         return file_fd_failed(fd, "ftruncate", err);
     return 0;
 }
@@ -278,7 +279,7 @@ file_read_all(const char *path, struct sb *out, struct err *err)
 
     if (fd < 0)
         return -1;
-    if (file_fault("file.pread") || fstat(fd, &st) != 0) {
+    if (file_fault("file.pread") || sys.fstat(fd, &st) != 0) {
         err_sys(err, "%s: read", path);
         goto out;
     }
@@ -294,7 +295,7 @@ file_read_all(const char *path, struct sb *out, struct err *err)
             err_set(err, ERR_LIMIT, "%s: out of memory", path);
             goto out;
         }
-        n = read(fd, dst, MAX(room, 1));
+        n = sys.read(fd, dst, MAX(room, 1));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -346,7 +347,7 @@ file_replace(const char *path, const void *ptr, size_t len, mode_t mode,
     if (file_pwrite(fd, ptr, len, 0, err) != 0
         || file_datasync(fd, err) != 0
         || file_rename(temporary, path, err) != 0) {
-        unlink(temporary);
+        sys.unlink(temporary);
         file_close(fd);
         return -1;
     }
@@ -357,13 +358,13 @@ file_replace(const char *path, const void *ptr, size_t len, mode_t mode,
 int
 file_list(const char *path, file_name_fn fn, void *arg, struct err *err)
 {
-    DIR *dir = file_fault("file.list") ? NULL : opendir(path);
+    DIR *dir = file_fault("file.list") ? NULL : sys.opendir(path);
     struct dirent *entry;
     int rc = 0;
 
     if (dir == NULL)
         return err_sys(err, "%s: opendir", path);
-    while (errno = 0, (entry = readdir(dir)) != NULL) {
+    while (errno = 0, (entry = sys.readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0
             || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -372,7 +373,7 @@ file_list(const char *path, file_name_fn fn, void *arg, struct err *err)
     }
     if (entry == NULL && errno != 0)
         rc = err_sys(err, "%s: readdir", path);
-    closedir(dir);
+    sys.closedir(dir);
     return rc;
 }
 
@@ -388,7 +389,7 @@ file_free_bytes(const char *path, uint64_t *bytes, struct err *err)
         *bytes = 0;
         return 0;
     }
-    if (statvfs(path, &st) != 0)
+    if (sys.statvfs(path, &st) != 0)
         return err_sys(err, "%s: statvfs", path);
     *bytes = (uint64_t)st.f_bavail * st.f_frsize;
     return 0;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/file.h"
 #include "core/json_out.h"
 #include "core/mem.h"
@@ -107,6 +108,7 @@ void
 log_set_role(const char *role)
 {
     snprintf(log_role, sizeof(log_role), "%s", role);
+    fault_set_role(role);
 }
 
 bool

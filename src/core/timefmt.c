@@ -3,32 +3,22 @@
 #include "core/base.h"
 #include "core/timefmt.h"
 
-#include <time.h>
-
 #include "core/num.h"
+#include "core/sys.h"
 
 #define NS_PER_MINUTE (60 * NS_PER_SEC)
 #define NS_PER_HOUR (3600 * NS_PER_SEC)
 
-static int64_t
-clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
-
 int64_t
 clock_wall_ns(void)
 {
-    return clock_ns(CLOCK_REALTIME);
+    return sys.wall_ns();
 }
 
 int64_t
 clock_mono_ns(void)
 {
-    return clock_ns(CLOCK_MONOTONIC);
+    return sys.mono_ns();
 }
 
 /* Days of a 400-year cycle of the Gregorian calendar, and to 0000-03-01. */

@@ -13,6 +13,13 @@
 
 int64_t clock_wall_ns(void);
 int64_t clock_mono_ns(void);
+/*
+ * Monotonic, too, but as fast as the clock of a test (core/sys.h): for ages
+ * of minutes and more, "flush what is ten minutes old", never for timeouts.
+ * The second is how long really to wait for ns of it to pass.
+ */
+int64_t clock_pace_ns(void);
+int64_t clock_pace_wait_ns(int64_t ns);
 
 /* A date of the Gregorian calendar, also before it was made. */
 struct civil {

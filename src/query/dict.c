@@ -3,8 +3,7 @@
 #include "core/base.h"
 #include "query/dict.h"
 
-#include <sys/random.h>
-
+#include "core/sys.h"
 #include "core/timefmt.h"
 
 #define DICT_BITS_MIN 6u /* 64 slots */
@@ -20,7 +19,7 @@ dict_secret(void)
 
     if (value != 0)
         return value;
-    if (getrandom(&fresh, sizeof(fresh), GRND_NONBLOCK) != sizeof(fresh))
+    if (sys.random(&fresh, sizeof(fresh)) != 0)
         fresh = (uint64_t)clock_wall_ns() * 0x9e3779b97f4a7c15u;
     fresh |= 1;
     /* Whoever comes first decides for all. */

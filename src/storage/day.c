@@ -3,12 +3,14 @@
 #include "core/base.h"
 #include "storage/day.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "storage/layout.h"
 #include "storage/manifest.h"
 #include "storage/part.h"
@@ -194,7 +196,9 @@ listed_check(struct manifest *manifest)
         char path[PATH_MAX];
 
         layout_part(path, info->day, info->id, info->level);
-        if (!manifest->parts[i].is_bad && access(path, F_OK) != 0) {
+        /* Another error says nothing about the file. */
+        if (!manifest->parts[i].is_bad && sys.access(path, F_OK) != 0 &&
+            errno == ENOENT) {
             log_error("part is missing, answers that need it will be marked "
                 "partial: %s", path);
             manifest->parts[i].is_bad = true;

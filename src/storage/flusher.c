@@ -37,9 +37,8 @@ struct flusher {
 static void
 deadline_in(struct timespec *ts, int64_t ns)
 {
-    clock_gettime(CLOCK_MONOTONIC, ts);
-    ns += ts->tv_nsec;
-    ts->tv_sec += ns / NS_PER_SEC;
+    ns += clock_mono_ns();
+    ts->tv_sec = ns / NS_PER_SEC;
     ts->tv_nsec = ns % NS_PER_SEC;
 }
 

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/layout.h"
 #include "storage/requests.h"
@@ -49,7 +50,7 @@ remove_if_older(const char *path, int64_t keep_ns)
     struct err err = ERR_INIT;
     struct stat status;
 
-    if (stat(path, &status) != 0 ||
+    if (sys.stat(path, &status) != 0 ||
         clock_wall_ns() - (int64_t)status.st_mtime * NS_PER_SEC < keep_ns)
         return;
     if (file_unlink(path, &err) != 0)

@@ -188,7 +188,7 @@ group_commit(struct ingester *ingester, struct group *group)
     active->committed_lsn = ingester->next_lsn;
     memtable_commit(active->mt, active->committed);
     if (active->since_ns == 0)
-        active->since_ns = clock_mono_ns();
+        active->since_ns = clock_pace_ns();
     fault("ingest.after_commit");
     for (unsigned i = 0; i < group->n; i++) {
         struct ingest *ingest = group->requests[i];
@@ -372,7 +372,7 @@ flush_when_due(struct ingester *ingester)
     if (request != ingester->flush_seen) {
         ingester->flush_seen = request;
         active_end(ingester, false, request);
-    } else if (active->since_ns != 0 && clock_mono_ns() - active->since_ns >
+    } else if (active->since_ns != 0 && clock_pace_ns() - active->since_ns >
         ingester->process->conf->flush_interval) {
         active_end(ingester, false, 0);
     }
@@ -386,8 +386,8 @@ wait_ms(const struct ingester *ingester)
     if (ingester->waiting != NULL)
         return TWIN_POLL_MS;
     if (ingester->active.since_ns != 0)
-        ns = ingester->process->conf->flush_interval -
-            (clock_mono_ns() - ingester->active.since_ns);
+        ns = clock_pace_wait_ns(ingester->process->conf->flush_interval -
+            (clock_pace_ns() - ingester->active.since_ns));
     if (ingester->sync_interval_ns != 0 && ingester->wal != NULL)
         ns = MIN(ns, ingester->sync_interval_ns);
     if (ns == INT64_MAX)

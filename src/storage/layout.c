@@ -20,6 +20,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/sb.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 
 static char root[PATH_MAX - 128];
@@ -178,7 +179,7 @@ layout_create_partition(uint32_t day, struct err *err)
     char path[PATH_MAX];
 
     layout_partition_dir(path, day);
-    if (access(path, F_OK) == 0)
+    if (sys.access(path, F_OK) == 0)
         return 0;
     if (file_mkdirs(path, 0750, err) != 0)
         return -1;
@@ -220,7 +221,7 @@ layout_keep_copy(const char *path, const char *where, struct err *err)
     char target[PATH_MAX];
 
     discard_target(target, path, where);
-    if (link(path, target) != 0)
+    if (sys.link(path, target) != 0)
         return err_sys(err, "link %s to %s", path, target);
     return 0;
 }

@@ -11,9 +11,9 @@
 
 #include "core/assert.h"
 #include "core/err.h"
+#include "core/sys.h"
 
 #define XXH_INLINE_ALL
-#include <sys/random.h>
 #include <xxhash.h>
 
 static const struct sv field_names[FIELD_KEYS] = {
@@ -84,8 +84,7 @@ memtable_init(void *region, uint64_t log_id, uint64_t first_lsn)
     mt->h.log_id = log_id;
     mt->h.first_lsn = first_lsn;
     mt->h.next_lsn = first_lsn;
-    check(getrandom(&mt->h.trace_seed, sizeof(mt->h.trace_seed), 0) ==
-        sizeof(mt->h.trace_seed));
+    check(sys.random(&mt->h.trace_seed, sizeof(mt->h.trace_seed)) == 0);
     add_fixed(mt);
     return mt;
 }

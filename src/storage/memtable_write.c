@@ -12,9 +12,9 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 
-#include <sys/random.h>
 
 #define WRITER_MAGIC 0x5752544du /* "MTRW" */
 
@@ -47,7 +47,7 @@ memtable_writer_new(void)
     w->stream_roots = xcalloc(MEMTABLE_STREAMS_MAX, sizeof(uint32_t));
     w->stream_memos = xcalloc(STREAM_MEMOS, sizeof(*w->stream_memos));
     w->elems = xcalloc(MEMTABLE_LIST_MAX, sizeof(uint32_t));
-    check(getrandom(&w->seed, sizeof(w->seed), 0) == sizeof(w->seed));
+    check(sys.random(&w->seed, sizeof(w->seed)) == 0);
     XXH3_generateSecret_fromSeed(w->secret, w->seed);
     return w;
 }

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/layout.h"
 #include "storage/memtable_format.h"
@@ -141,7 +142,7 @@ file_write(uint32_t day, struct sv file, uint64_t part_id, bool sync,
 out:
     file_close(fd);
     if (rc != 0)
-        unlink(tmp);
+        sys.unlink(tmp);
     return rc;
 }
 

@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "storage/recover.h"
 
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -12,6 +11,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/catalog.h"
 #include "storage/day.h"
@@ -107,8 +107,8 @@ node_load(struct layout_node *node, struct err *err)
     memset(node, 0, sizeof(*node));
     node->version = LAYOUT_VERSION;
     node->created_ns = clock_wall_ns();
-    if (getrandom(node->id, sizeof(node->id), 0) != sizeof(node->id))
-        return err_sys(err, "getrandom");
+    if (sys.random(node->id, sizeof(node->id)) != 0)
+        return err_sys(err, "random bytes");
     return 0;
 }
 

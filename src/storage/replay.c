@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "span/params.h"
 #include "storage/layout.h"
@@ -33,7 +34,7 @@
 #define POISON_TRIES 4
 /* A living worker settles a request within a sync; or it hangs. */
 #define TWIN_WAIT_NS (10 * NS_PER_SEC)
-#define TWIN_POLL_US 2000
+#define TWIN_POLL_NS (2 * NS_PER_MS)
 
 struct flushed_day {
     uint32_t day;
@@ -273,7 +274,7 @@ record_is_quarantined(const struct wal_entry *entry)
     char path[PATH_MAX];
 
     quarantine_path(path, entry, "body");
-    return access(path, F_OK) == 0;
+    return sys.access(path, F_OK) == 0;
 }
 
 static int
@@ -416,7 +417,7 @@ record_replay(const struct wal_entry *entry, void *arg, struct err *err)
         if (clock_mono_ns() > until_ns)
             return err_set(err, ERR_BUSY, "a worker holds a request that is "
                 "in this log, too");
-        usleep(TWIN_POLL_US);
+        sys.sleep_ns(TWIN_POLL_NS);
     }
     if (state == REQUEST_STORED && !record_is_flushed(replay, entry))
         return 0; /* the client's retry is stored by another log */
@@ -561,7 +562,7 @@ replay_remove_log(const struct wal_file_name *names, size_t n,
         int rc = 0;
 
         wal_file_path(path, sizeof(path), dir, &names[i]);
-        if (names[i].is_digests || access(path, F_OK) != 0)
+        if (names[i].is_digests || sys.access(path, F_OK) != 0)
             continue;
         if (wal_read_file(path, digest_collect, &list, &scan, &ignored) == 0)
             rc = wal_write_digests(dir, &names[i], list.v, list.n, err);

@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
 #include "storage/catalog.h"
@@ -132,7 +133,7 @@ lock_take(struct err *err)
     if (lock_fd < 0)
         return -1;
     for (int64_t waited = 0;; waited += 50 * NS_PER_MS) {
-        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
+        if (sys.flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
             return 0;
         if (errno != EWOULDBLOCK && errno != EINTR)
             return err_sys(err, "lock %s", path);
@@ -145,7 +146,7 @@ lock_take(struct err *err)
             log_warn("%s is in use by another spoor, waiting for it to end",
                 layout_root());
         }
-        usleep(50 * 1000);
+        sys.sleep_ns(50 * NS_PER_MS);
     }
 }
 

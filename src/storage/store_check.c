@@ -14,6 +14,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "storage/layout.h"
 #include "storage/manifest.h"
 #include "storage/part.h"
@@ -51,12 +52,12 @@ lock_probe(struct err *err)
     int fd, rc = 0;
 
     layout_path(path, "LOCK");
-    if (access(path, F_OK) != 0)
+    if (sys.access(path, F_OK) != 0)
         return 0;
     fd = file_open(path, O_RDONLY, 0, err);
     if (fd < 0)
         return -1;
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
+    if (sys.flock(fd, LOCK_SH | LOCK_NB) != 0)
         rc = err_set(err, ERR_BUSY, "%s is in use by a running spoor: stop "
             "it first", layout_root());
     file_close(fd);

@@ -18,6 +18,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/wal_format.h"
 
@@ -149,7 +150,7 @@ wal_new_file(struct wal *wal, bool sync, struct err *err)
         (sync && file_datasync(fd, err) != 0) ||
         (sync && file_sync_dir(wal->dir, err) != 0)) {
         file_close(fd);
-        unlink(path);
+        sys.unlink(path);
         return -1;
     }
     fault("wal.after_new_file");
@@ -382,7 +383,7 @@ out:
     if (rc != 0) {
         wal->is_failed = true;
         metric_add(METRIC_LOG_ERRORS, 1);
-        if (ftruncate(wal->fd, (off_t)wal->offset) != 0)
+        if (sys.ftruncate(wal->fd, (off_t)wal->offset) != 0)
             err_wrap(err, "log not cut back either");
     }
     return rc;

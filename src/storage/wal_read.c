@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/sb.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/requests.h"
 #include "storage/wal_format.h"
@@ -351,7 +352,7 @@ wal_read_file(const char *path, wal_entry_fn fn, void *arg,
         rc = 0;
         goto out;
     }
-    map = mmap(NULL, scan.size, PROT_READ, MAP_PRIVATE, fd, 0);
+    map = sys.mmap(fd, scan.size);
     if (map == MAP_FAILED) {
         err_sys(err, "map %s", path);
         goto out;
