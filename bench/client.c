@@ -82,8 +82,8 @@ static void
 bodies_make(const struct args *args)
 {
     struct pool *pool = pool_new(POOL_BYTES);
-    struct gen *gen = gen_new(SEED, clock_wall_ns() - 3600 * NS_PER_SEC,
-        20 * 1000 * 1000);
+    struct gen *gen = gen_new(GEN_SHOP, SEED, clock_wall_ns() -
+        3600 * NS_PER_SEC, 20 * 1000 * 1000);
     struct sb text;
 
     sb_init(&text, POOL_BYTES);
@@ -475,7 +475,7 @@ fresh(const struct args *args)
 {
     int64_t *latency = xcalloc(args->n, sizeof(*latency));
     struct pool *pool = pool_new(POOL_BYTES);
-    struct gen *gen = gen_new(SEED + 7, clock_wall_ns(), 1000);
+    struct gen *gen = gen_new(GEN_SHOP, SEED + 7, clock_wall_ns(), 1000);
     size_t size = 64 * MIB, body_len;
     char *buf = xmalloc(size), head[256];
     int in = dial(args->port), out = -1;

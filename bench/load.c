@@ -116,7 +116,8 @@ static void
 make_batch(uint64_t seed, uint64_t batch, int64_t start_ns,
     struct batch *out)
 {
-    struct gen *gen = gen_new(seed * 1000003 + batch, start_ns, NS_PER_MS);
+    struct gen *gen = gen_new(GEN_SHOP, seed * 1000003 + batch, start_ns,
+        NS_PER_MS);
 
     check(gen_traces(gen, (uint32_t)args.traces, out) == 0);
     gen_free(gen);

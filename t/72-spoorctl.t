@@ -63,6 +63,8 @@ my $one = gen('one', '--traces', 50);
 cmp_ok length $one, '>', 50000, 'some bytes';
 is md5_hex(gen('two', '--traces', 50)), md5_hex($one),
     'same seed, same bytes';
+isnt md5_hex(gen('b', '--traces', 50, '--profile', 'b')), md5_hex($one),
+    'another profile: other spans';
 isnt md5_hex(gen('seed', '--traces', 50, '--seed', 2)), md5_hex($one),
     'another seed, other bytes';
 my $json = gen('one.json', '--traces', 50, '--json');
@@ -248,6 +250,7 @@ fails([], qr/^usage: spoorctl VERB/, 'no verb');
 fails(['serve'], qr/unknown verb "serve"/, 'unknown verb');
 fails(['gen', '--tarces', 3], qr/unrecognized option '--tarces'.*usage/s,
     'unknown option');
+fails(['gen', '--profile', 'x'], qr/--profile: bad value "x"/, 'bad profile');
 fails(['gen', '--traces', 'x'], qr/--traces: bad value "x"/, 'bad number');
 fails(['gen', '--batch', 0], qr/--batch: bad value "0"/, 'out of range');
 fails(['gen', '--traces'], qr/requires an argument/, 'value missing');

@@ -23,7 +23,10 @@
 
 const struct cli_verb cli_verbs[] = {
     {"gen", "[--url URL | --out FILE] [options]",
-        "Make synthetic traces of a web shop and send them",
+        "Make synthetic traces and send them",
+        "  --profile P  shop: a web shop (default); a: 7.8 spans a trace, "
+        "many\n"
+        "               operations; b: 17.9 spans a trace, many uuids\n"
         "  --traces N   how many traces (default 100)\n"
         "  --seed S     same seed, same spans but for times (default 1)\n"
         "  --batch N    traces in one request (default 20)\n"

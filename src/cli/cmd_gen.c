@@ -21,6 +21,7 @@
 struct gen_args {
     const char *url;
     const char *out;
+    enum gen_profile profile;
     uint64_t traces;
     uint64_t seed;
     uint64_t batch;
@@ -34,6 +35,7 @@ struct gen_args {
 static const struct option options[] = {
     {"url", required_argument, NULL, 'u'},
     {"out", required_argument, NULL, 'o'},
+    {"profile", required_argument, NULL, 'p'},
     {"traces", required_argument, NULL, 'n'},
     {"seed", required_argument, NULL, 's'},
     {"batch", required_argument, NULL, 'b'},
@@ -53,6 +55,7 @@ option_take(struct gen_args *args, int c)
     switch (c) {
     case 'u': args->url = optarg; return true;
     case 'o': args->out = optarg; return true;
+    case 'p': return gen_profile_from_name(value, &args->profile);
     case 'n': return num_parse_u64(value, &args->traces);
     case 's': return num_parse_u64(value, &args->seed);
     case 'b': return num_parse_u64(value, &args->batch) &&
@@ -159,7 +162,8 @@ cli_gen(int argc, char **argv)
         args.batch = MIN(args.traces, 1000u);
     if (gen_open(&run, &err) != 0)
         return cli_fail("%s", err.text);
-    gen = gen_new(args.seed, args.start_ns, args.spread_ns / (int64_t)MAX(args.traces, 1u));
+    gen = gen_new(args.profile, args.seed, args.start_ns,
+        args.spread_ns / (int64_t)MAX(args.traces, 1u));
     start = clock_mono_ns();
     rc = generate(&run, gen, &err);
     gen_free(gen);

@@ -83,7 +83,7 @@ make_batch(uint64_t seed, uint64_t batch, int64_t first_ns, struct pool *pool,
     struct batch *out)
 {
     uint64_t batch_seed = seed * 1000003 + batch;
-    struct gen *gen = gen_new(batch_seed, first_ns, 1000 * 1000);
+    struct gen *gen = gen_new(GEN_SHOP, batch_seed, first_ns, 1000 * 1000);
 
     batch_init(out, pool);
     check(gen_traces(gen, TRACES_PER_BATCH, out) == 0);

@@ -59,7 +59,7 @@ no_decoder(enum otlp_format format, struct sv params, struct sv body,
 static void
 request_make(struct request *request, uint32_t index)
 {
-    struct gen *gen = gen_new(SEED + index, clock_wall_ns() -
+    struct gen *gen = gen_new(GEN_SHOP, SEED + index, clock_wall_ns() -
         (index % 5 == 0 ? NS_PER_DAY : 0), NS_PER_MS);
 
     request->pool = pool_new(64 * MIB);
