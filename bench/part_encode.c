@@ -14,11 +14,9 @@
 
 #include "core/base.h"
 
-#include <inttypes.h>
 #include <time.h>
 
-#include "storage/part_read.h"
-
+#include "../bench/part_sizes.h"
 #include "../t/unit/part_gen.h"
 #include "../t/unit/span_gen.h"
 
@@ -270,114 +268,6 @@ bench_encode(void)
     return true;
 }
 
-/* --- sizes --- */
-
-static double
-vector_bytes(const struct part_directory *dir,
-    const struct part_vector *vector)
-{
-    double bytes = 0;
-
-    if (vector->encoding == PART_INLINE)
-        return 0;
-    for (uint32_t i = 0; i < vector->nchunks; i++)
-        bytes += dir->chunks[vector->first_chunk + i].len;
-    return bytes;
-}
-
-static void
-print_size(const char *what, double bytes)
-{
-    printf("  %-24s %8.3f\n", what, bytes / gen.nrows);
-}
-
-enum group {
-    GROUP_IDS, GROUP_TRACES, GROUP_PLACE, GROUP_TIMES, GROUP_SUBS,
-    GROUP_NUMBERS, GROUP_CODES, GROUP_FIXED, GROUP_LENGTHS, GROUPS,
-};
-
-static enum group
-group_of(const struct part *part, const struct part_vector *vector)
-{
-    uint32_t column = vector->id / PART_ROLES;
-    uint32_t role = vector->id % PART_ROLES;
-
-    if (role != PART_ROLE_VALUES)
-        return role == PART_ROLE_FIXED ? GROUP_FIXED : GROUP_LENGTHS;
-    if (column == PART_ROW_ID)
-        return GROUP_IDS;
-    if (column == PART_ROW_START || column == PART_ROW_DURATION)
-        return GROUP_TIMES;
-    if (column >= PART_TRACE_TENANT && column <= PART_TRACE_START)
-        return GROUP_TRACES;
-    if (column < PART_EVENT_RUN_SHAPE)
-        return GROUP_PLACE;
-    if (column < PART_COLUMNS_CORE)
-        return GROUP_SUBS;
-    return part->keys[column - PART_COLUMNS_CORE].type == VALUE_STRING ?
-        GROUP_CODES : GROUP_NUMBERS;
-}
-
-static void
-print_columns(const struct part *part, const struct part_directory *dir)
-{
-    for (uint32_t i = 0; i < dir->nvectors; i++) {
-        const struct part_vector *vector = &dir->vectors[i];
-        uint32_t column = vector->id / PART_ROLES;
-        struct sv name = SV("core");
-
-        if (column >= PART_COLUMNS_CORE)
-            name = part->keys[column - PART_COLUMNS_CORE].name;
-        if (vector_bytes(dir, vector) > 0.01 * gen.nrows)
-            printf("    column %3u.%u %-28.*s %8u values %7.3f\n", column,
-                vector->id % PART_ROLES, SV_ARG(name), vector->count,
-                vector_bytes(dir, vector) / gen.nrows);
-    }
-}
-
-static void
-print_sizes(struct part *part)
-{
-    static const char *const names[GROUPS] = {"span ids", "trace table",
-        "runs, trace, parent, ...", "start and duration",
-        "events and links", "numbers", "string codes", "uuids and hex",
-        "lengths and marks"};
-    struct reading r;
-    struct err err = ERR_INIT;
-    double groups[GROUPS] = {0}, heap = 0, index = 0;
-
-    check(reading_open(&r, part, 0, &err) == 0);
-    for (uint32_t i = 0; i < r.dir->nvectors; i++)
-        groups[group_of(part, &r.dir->vectors[i])] +=
-            vector_bytes(r.dir, &r.dir->vectors[i]);
-    for (uint32_t i = 0; i < r.dir->npages; i++)
-        heap += r.dir->pages[i].len != 0 ? r.dir->pages[i].len :
-            directory_page_bytes(r.dir, i);
-    printf("bytes a span\n");
-    for (unsigned i = 0; i < GROUPS; i++)
-        print_size(names[i], groups[i]);
-    print_size("strings, zstd", heap);
-    print_size("block directory", (double)r.block->dir_len);
-    for (unsigned i = 0; i < part->footer.nsections; i++) {
-        const struct part_section *section = &part->footer.sections[i];
-
-        if (section->type == PART_SECTION_TRACES)
-            print_size("trace index", (double)section->len);
-        else
-            index += (double)section->len;
-    }
-    print_size("other sections", index);
-    print_size("footer", PART_FOOTER_BYTES);
-    print_size("all", (double)part->info.bytes);
-    printf("  heap %" PRIu64 " bytes raw, %u vectors, %u chunks, %u runs, "
-        "%u streams, %u shapes, %u traces\n", r.dir->heap_bytes,
-        r.dir->nvectors, r.dir->nchunks, r.block->runs, part->nstreams,
-        part->nshapes, r.block->traces);
-    if (getenv("PART_COLUMNS") != NULL)
-        print_columns(part, r.dir);
-    reading_release(&r);
-}
-
 /* --- reading --- */
 
 static double
@@ -468,6 +358,7 @@ bench_scan(struct part *part)
 static bool
 bench_corpus(const char *name, bool is_shop)
 {
+    struct sizes sizes = {0};
     struct part *part;
     struct err err = ERR_INIT;
     int64_t start;
@@ -485,7 +376,11 @@ bench_corpus(const char *name, bool is_shop)
         (double)(cpu_ns() - start) / 1000);
     bench_traces(part);
     bench_scan(part);
-    print_sizes(part);
+    sizes_add(&sizes, part);
+    sizes_print_groups(&sizes);
+    if (getenv("PART_COLUMNS") != NULL)
+        sizes_print_columns(&sizes, 0.01);
+    sizes_release(&sizes);
     part_close(part);
     return true;
 }

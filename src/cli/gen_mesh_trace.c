@@ -261,7 +261,7 @@ static const struct mesh_shape shape_a = {
     .extra_percent = {[MESH_USER] = 20, [MESH_SESSION] = 3,
         [MESH_REQUEST_UUID] = 2, [MESH_CART_CODE] = 8, [MESH_OWN_UUID] = 1,
         [MESH_SIZE] = 30, [MESH_PEER_PORT] = 36, [MESH_TENANT] = 22,
-        [MESH_FLAG] = 10, [MESH_THREAD] = 20, [MESH_COST] = 20},
+        [MESH_FLAG] = 14, [MESH_THREAD] = 30, [MESH_COST] = 6},
 };
 
 static const struct mesh_shape shape_b = {
@@ -275,7 +275,7 @@ static const struct mesh_shape shape_b = {
         [MESH_REQUEST_UUID] = 20, [MESH_ENTITY_UUID] = 18,
         [MESH_CART_CODE] = 8, [MESH_OWN_UUID] = 3, [MESH_SIZE] = 5,
         [MESH_PEER_PORT] = 8, [MESH_TENANT] = 18, [MESH_FLAG] = 3,
-        [MESH_THREAD] = 10, [MESH_COST] = 66},
+        [MESH_THREAD] = 33, [MESH_COST] = 5},
 };
 
 static void
