@@ -19,8 +19,10 @@ my %may = (
     storage => [qw(core span event/task.h event/loop.h event/module.h)],
     query => [qw(core span event/task.h event/module.h storage)],
     api => [qw(core event http span otlp storage query)],
-    # store.h for "spoorctl check", which reads a data directory offline.
-    cli => [qw(core span otlp http/client.h storage/store.h)],
+    # "spoorctl check" and "export --data" read a data directory offline;
+    # text.h reads times as queries write them.
+    cli => [qw(core span otlp http/client.h storage/store.h
+        storage/offline.h query/text.h)],
 );
 
 # Wires everything together.

@@ -57,6 +57,26 @@ const struct cli_verb cli_verbs[] = {
     {"check", "[--deep] DIRECTORY",
         "Verify a data directory nobody uses",
         "  --deep       read and decode every row, too\n", cli_check},
+    {"export", "--data DIRECTORY --out FILE [options]",
+        "Write spans to files of OTLP requests",
+        "  --data D     of a data directory nobody uses\n"
+        "  --out FILE   .jsonl (JSON lines) or .pb (protobuf behind "
+        "lengths), then\n"
+        "               perhaps .zst or .gz; - is standard output\n"
+        "  --format F   json or proto, whatever the name\n"
+        "  --split N    a new file beyond so many bytes (1GiB)\n"
+        "  --start T    spans that end at or after it: a time, or 2h for "
+        "two hours ago\n"
+        "  --end T      and before it\n"
+        "  --tenant A:P account and project (default 0:0)\n"
+        "  --quiet      no progress\n", cli_export},
+    {"import", "[--url URL] [options] FILE...",
+        "Send files of export or of a Collector to a server",
+        "  Files are JSON lines or protobuf, gzip or zstd, by their content; "
+        "- is\n  standard input.\n"
+        "  --tenant A:P account and project (default 0:0)\n"
+        "  --header H   \"Name: value\" with each request, repeated\n"
+        "  --quiet      no progress\n", cli_import},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

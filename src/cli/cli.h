@@ -56,7 +56,9 @@ bool cli_has_color(void);
 unsigned cli_width(void);
 
 int cli_check(int argc, char **argv);
+int cli_export(int argc, char **argv);
 int cli_gen(int argc, char **argv);
+int cli_import(int argc, char **argv);
 int cli_send(int argc, char **argv);
 int cli_search(int argc, char **argv);
 int cli_services(int argc, char **argv);

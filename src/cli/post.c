@@ -18,6 +18,11 @@
 
 struct post {
     struct http_client *client;
+    const char *const *headers;
+    unsigned tries;
+    bool is_quiet;
+    uint64_t refused;
+    struct sb why;
     struct sb encoded;
     struct http_client_reply reply;
 };
@@ -29,6 +34,8 @@ post_new(struct post **out, const char *url, struct err *err)
 
     sb_init(&post->encoded, BODY_BYTES_MAX);
     sb_init(&post->reply.body, REPLY_BYTES_MAX);
+    sb_init(&post->why, 4 * KIB);
+    post->tries = POST_TRIES;
     if (http_client_new(&post->client, url, TIMEOUT_NS, err) != 0) {
         post_free(post);
         return -1;
@@ -45,7 +52,28 @@ post_free(struct post *post)
     http_client_free(post->client);
     sb_release(&post->encoded);
     sb_release(&post->reply.body);
+    sb_release(&post->why);
     xfree(post);
+}
+
+void
+post_set(struct post *post, const char *const *headers, unsigned tries)
+{
+    post->headers = headers;
+    post->tries = tries;
+}
+
+void
+post_set_quiet(struct post *post)
+{
+    post->is_quiet = true;
+}
+
+uint64_t
+post_refused(const struct post *post, struct sv *why)
+{
+    *why = sb_sv(&post->why);
+    return post->refused;
 }
 
 static bool
@@ -103,6 +131,50 @@ refused(const struct post *post, struct err *err)
     return -1;
 }
 
+/*
+ * ExportTracePartialSuccess, field 1 of the answer: rejected_spans 1,
+ * error_message 2.
+ */
+static void
+read_partial(struct sv body, uint64_t *refused, struct sv *why)
+{
+    struct wire w = wire_make(body), partial;
+    struct wire_fail fail;
+    uint64_t tag;
+
+    if (!wire_more(&w) || !wire_read_tag(&w, &tag, &fail) ||
+        tag != WIRE_TAG(1, WIRE_BYTES) ||
+        !wire_read_message(&w, &partial, &fail))
+        return;
+    while (wire_more(&partial) && wire_read_tag(&partial, &tag, &fail)) {
+        if (tag == WIRE_TAG(1, WIRE_VARINT)
+            ? !wire_read_varint(&partial, refused, &fail)
+            : tag == WIRE_TAG(2, WIRE_BYTES)
+            ? !wire_read_bytes(&partial, why, &fail)
+            : !wire_skip(&partial, tag, &fail))
+            return;
+    }
+}
+
+/* Counts are known of protobuf answers only. */
+static void
+note_refused(struct post *post, bool json)
+{
+    struct sv body = sb_sv(&post->reply.body), why = SV_EMPTY;
+    uint64_t refused = 0;
+
+    if (!json)
+        read_partial(body, &refused, &why);
+    post->refused += refused;
+    if (why.len > 0) {
+        sb_reset(&post->why);
+        text_add(&post->why, sv_sub(why, 0, 300));
+    }
+    if (body.len > 2 && !post->is_quiet)
+        fprintf(stderr, "spoorctl: the server refused some spans "
+            "(partial success)\n");
+}
+
 int
 post_send(struct post *post, struct sv body, bool json,
     enum encoding encoding, struct err *err)
@@ -111,6 +183,7 @@ post_send(struct post *post, struct sv body, bool json,
         .method = "POST",
         .target = "/v1/traces",
         .content_type = json ? "application/json" : "application/x-protobuf",
+        .headers = post->headers,
         .body = body,
     };
 
@@ -121,16 +194,14 @@ post_send(struct post *post, struct sv body, bool json,
         req.content_encoding = encoding_name(encoding);
         req.body = sb_sv(&post->encoded);
     }
-    for (unsigned tries = 0; tries < POST_TRIES; tries++) {
+    for (unsigned tries = 0; tries < post->tries; tries++) {
         bool answered;
 
         sb_reset(&post->reply.body);
         answered = http_client_do(post->client, &req, &post->reply,
             err) == 0;
         if (answered && post->reply.status == 200) {
-            if (post->reply.body.len > 2)
-                fprintf(stderr, "spoorctl: the server refused some spans "
-                    "(partial success)\n");
+            note_refused(post, json);
             return 0;
         }
         if (answered && !status_is_retryable(post->reply.status))
@@ -140,5 +211,5 @@ post_send(struct post *post, struct sv body, bool json,
                 post->reply.status);
         wait_before_retry(post, answered, tries);
     }
-    return err_wrap(err, "given up after %u tries", POST_TRIES);
+    return err_wrap(err, "given up after %u tries", post->tries);
 }

@@ -21,8 +21,20 @@ struct post;
 /* url: the server, without the path of the endpoint. */
 int post_new(struct post **out, const char *url, struct err *err) WARN_UNUSED;
 void post_free(struct post *post); /* accepts NULL */
+/*
+ * "Name: value" ..., NULL, sent with each request; borrowed.  tries: instead
+ * of POST_TRIES.
+ */
+void post_set(struct post *post, const char *const *headers, unsigned tries);
 /* 0 when the server answered with success; prints partial rejections. */
 int post_send(struct post *post, struct sv body, bool json,
     enum encoding encoding, struct err *err) WARN_UNUSED;
+/*
+ * Spans that the server refused so far in answers of success, and the reason
+ * it gave last (printable, empty: none).  Asking for it once, with a quiet
+ * post, replaces what post_send() prints.
+ */
+uint64_t post_refused(const struct post *post, struct sv *why);
+void post_set_quiet(struct post *post);
 
 #endif

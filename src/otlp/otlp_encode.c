@@ -284,3 +284,24 @@ otlp_encode_protobuf(const struct batch *batch, struct sb *out)
         put_resource_spans(out, batch, i, end);
     }
 }
+
+static int
+group_cmp(const void *left, const void *right)
+{
+    const struct span *a = left, *b = right;
+
+    if (a->resource != b->resource)
+        return a->resource < b->resource ? -1 : 1;
+    if (a->scope != b->scope)
+        return a->scope < b->scope ? -1 : 1;
+    if (a->end_ns != b->end_ns)
+        return a->end_ns < b->end_ns ? -1 : 1;
+    return memcmp(a->span_id.b, b->span_id.b, sizeof(a->span_id.b));
+}
+
+void
+otlp_group_spans(struct batch *batch)
+{
+    if (batch->nspans > 1)
+        qsort(batch->spans, batch->nspans, sizeof(*batch->spans), group_cmp);
+}

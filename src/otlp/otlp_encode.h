@@ -20,6 +20,12 @@
 void otlp_encode_protobuf(const struct batch *batch, struct sb *out);
 void otlp_encode_json(const struct batch *batch, struct sb *out);
 
+/*
+ * Puts the spans of one resource and scope next to each other, so that an
+ * encoder writes these once; spans of one are in the order of their ends.
+ */
+void otlp_group_spans(struct batch *batch);
+
 /* Bytes of the message Span. */
 size_t otlp_span_size(const struct span *span);
 

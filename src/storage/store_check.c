@@ -7,16 +7,11 @@
 #include "core/base.h"
 #include "storage/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/sys.h"
 #include "storage/layout.h"
 #include "storage/manifest.h"
+#include "storage/offline.h"
 #include "storage/part.h"
 #include "storage/wal.h"
 
@@ -43,25 +38,6 @@ finding(struct check_run *run, const char *fmt, ...)
     sb_vaddf(run->out, fmt, args);
     va_end(args);
     sb_add_char(run->out, '\n');
-}
-
-static int
-lock_probe(struct err *err)
-{
-    char path[PATH_MAX];
-    int fd, rc = 0;
-
-    layout_path(path, "LOCK");
-    if (sys.access(path, F_OK) != 0)
-        return 0;
-    fd = file_open(path, O_RDONLY, 0, err);
-    if (fd < 0)
-        return -1;
-    if (sys.flock(fd, LOCK_SH | LOCK_NB) != 0)
-        rc = err_set(err, ERR_BUSY, "%s is in use by a running spoor: stop "
-            "it first", layout_root());
-    file_close(fd);
-    return rc;
 }
 
 static void
@@ -202,15 +178,19 @@ store_check(const char *path, bool deep, struct sb *out, struct err *err)
     struct check_run run = {.out = out, .deep = deep};
     uint32_t *days = NULL;
     size_t ndays = 0;
+    int fd = -1;
 
     layout_set(path);
-    if (node_check(&run, err) != 0 || lock_probe(err) != 0 ||
-        layout_days(&days, &ndays, err) != 0)
+    if (node_check(&run, err) != 0 || offline_lock(&fd, err) != 0 ||
+        layout_days(&days, &ndays, err) != 0) {
+        file_close(fd);
         return -1;
+    }
     for (size_t i = 0; i < ndays; i++)
         check_day(&run, days[i]);
     xfree(days);
     check_logs(&run);
+    file_close(fd);
     sb_addf(out, "%zu days, %llu parts, %llu spans, %llu traces, %llu bytes; "
         "%llu log files with %llu spans; %u damaged\n", ndays,
         (unsigned long long)run.parts, (unsigned long long)run.rows,
