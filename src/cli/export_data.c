@@ -47,12 +47,12 @@ int
 export_data(struct export *export, struct err *err)
 {
     struct offline_query query = {export->headers.tenant, export->start_ns,
-        export->end_ns, otlp_decode_request};
+        export->end_ns, otlp_decode_request, batch_out, export};
     struct offline_report report;
     struct otlp_mark mark;
 
-    if (offline_read(export->data, &query, batch_out, export, &report,
-        err) != 0 || otlp_out_sync(export->out, &mark, err) != 0)
+    if (offline_read(export->data, &query, &report, err) != 0 ||
+        otlp_out_sync(export->out, &mark, err) != 0)
         return CLI_ERROR;
     return data_report(export, &report);
 }

@@ -44,8 +44,6 @@ struct digest {
 
 struct offline {
     const struct offline_query *query;
-    offline_fn fn;
-    void *arg;
     struct offline_report *report;
     struct flushed_day *flushed;
     size_t nflushed, cap_flushed;
@@ -119,23 +117,32 @@ batch_give(struct offline *o, const struct batch *batch, struct err *err)
     if (batch->nspans == 0)
         return 0;
     o->report->spans += batch->nspans;
-    return o->fn(batch, o->arg, err);
+    return o->query->fn(batch, o->query->arg, err);
 }
 
 /* --- parts --- */
 
-/* Reads up to *n rows; halves *n while they do not fit into memory. */
+/* Rows of a part. */
+struct chunk {
+    struct pool *pool;
+    struct batch batch;
+    struct tenant *tenants; /* of each row */
+    uint32_t n;
+};
+
+/* Reads up to CHUNK_ROWS rows; halves that while they need too much memory. */
 static int
-chunk_read(struct part *part, uint64_t from, uint32_t *n, struct pool *pool,
-    struct batch *batch, struct tenant *tenants, struct err *err)
+chunk_read(struct chunk *chunk, struct part *part, uint64_t from,
+    struct err *err)
 {
-    uint32_t want = *n;
+    uint32_t want = CHUNK_ROWS;
 
     for (;;) {
-        pool_reset(pool);
-        batch_init(batch, pool);
+        pool_reset(chunk->pool);
+        batch_init(&chunk->batch, chunk->pool);
         err_reset(err);
-        if (part_read_rows(part, from, want, batch, tenants, n, err) == 0)
+        if (part_read_rows(part, from, want, &chunk->batch, chunk->tenants,
+            &chunk->n, err) == 0)
             return 0;
         if (err->code != ERR_LIMIT || want == 1)
             return -1;
@@ -147,30 +154,28 @@ chunk_read(struct part *part, uint64_t from, uint32_t *n, struct pool *pool,
 static int
 part_give(struct offline *o, struct part *part, struct err *err)
 {
-    struct tenant *tenants = xcalloc(CHUNK_ROWS, sizeof(*tenants));
-    struct pool *pool = pool_new(CHUNK_BYTES_MAX);
+    struct chunk chunk = {
+        .tenants = xcalloc(CHUNK_ROWS, sizeof(*chunk.tenants)),
+        .pool = pool_new(CHUNK_BYTES_MAX),
+    };
     uint64_t rows = part_get_info(part)->rows;
-    uint32_t n;
     int rc = 0;
 
-    pool_keep(pool, CHUNK_BYTES_MAX / 8);
-    for (uint64_t from = 0; rc == 0 && from < rows; from += n) {
+    pool_keep(chunk.pool, CHUNK_BYTES_MAX / 8);
+    for (uint64_t from = 0; rc == 0 && from < rows; from += chunk.n) {
         struct err part_err = ERR_INIT;
-        struct batch batch;
 
-        n = CHUNK_ROWS;
-        if (chunk_read(part, from, &n, pool, &batch, tenants,
-            &part_err) != 0) {
+        if (chunk_read(&chunk, part, from, &part_err) != 0) {
             damaged(o, &part_err);
             break;
         }
-        if (n == 0)
+        if (chunk.n == 0)
             break;
-        batch_pick(o, &batch, tenants);
-        rc = batch_give(o, &batch, err);
+        batch_pick(o, &chunk.batch, chunk.tenants);
+        rc = batch_give(o, &chunk.batch, err);
     }
-    pool_free(pool);
-    xfree(tenants);
+    pool_free(chunk.pool);
+    xfree(chunk.tenants);
     return rc;
 }
 
@@ -479,10 +484,9 @@ node_check(struct err *err)
 
 int
 offline_read(const char *path, const struct offline_query *query,
-    offline_fn fn, void *arg, struct offline_report *report, struct err *err)
+    struct offline_report *report, struct err *err)
 {
-    struct offline o = {.query = query, .fn = fn, .arg = arg,
-        .report = report};
+    struct offline o = {.query = query, .report = report};
     int fd = -1, rc = -1;
 
     memset(report, 0, sizeof(*report));

@@ -20,11 +20,20 @@
  */
 int offline_lock(int *fd, struct err *err) WARN_UNUSED;
 
+/*
+ * Spans of one tenant, never empty; good during the call.  -1 with err ends
+ * the reading.
+ */
+typedef int (*offline_fn)(const struct batch *batch, void *arg,
+    struct err *err);
+
 struct offline_query {
     struct tenant tenant;
     int64_t start_ns; /* spans that end at or after it */
     int64_t end_ns;   /* and before it */
     store_decode_fn decode;
+    offline_fn fn;
+    void *arg;
 };
 
 struct offline_report {
@@ -38,18 +47,10 @@ struct offline_report {
 };
 
 /*
- * Spans of one tenant, never empty; good during the call.  -1 with err ends
- * the reading.
- */
-typedef int (*offline_fn)(const struct batch *batch, void *arg,
-    struct err *err);
-
-/*
  * Day by day, then the logs; copies that a sender or a crash has made are not
  * looked for.  Damaged parts and log records are left out and counted.
  */
 int offline_read(const char *path, const struct offline_query *query,
-    offline_fn fn, void *arg, struct offline_report *report,
-    struct err *err) WARN_UNUSED;
+    struct offline_report *report, struct err *err) WARN_UNUSED;
 
 #endif
