@@ -100,8 +100,10 @@ struct part {
     uint32_t *shape_keys;
     uint32_t nshape_keys;
     struct scope *scopes;
+    uint32_t *scope_shapes; /* of their lists */
     uint32_t nscopes;
     struct resource *resources;
+    uint32_t *resource_shapes;
     uint32_t nresources;
     struct part_stream *streams;
     uint32_t nstreams;
@@ -225,6 +227,8 @@ struct reading {
 int reading_open(struct reading *r, struct part *part, uint32_t block,
     struct err *err) WARN_UNUSED;
 void reading_release(struct reading *r);
+/* Gives back chunks and pages; tables stay, views into the others do not. */
+void reading_unpin_chunks(struct reading *r);
 
 /* The part's description of a damaged spot of the block. */
 int reading_corrupt(const struct reading *r, const char *fmt, ...)

@@ -248,6 +248,7 @@ parse_shapes(struct parser *p)
 /* --- lists: SCOPES and RESOURCES --- */
 
 struct list {
+    uint32_t shape;
     struct attrs attrs;
     struct sv texts[FIELD_KEYS];
     uint32_t numbers[FIELD_KEYS];
@@ -288,6 +289,7 @@ read_list(struct parser *p, enum key_scope scope, struct list *list)
     memset(list, 0, sizeof(*list));
     if (read_ordinal(p, "shape", part->nshapes, &code) != 0)
         return -1;
+    list->shape = code;
     shape = &part->shapes[code];
     if (shape->scope != scope)
         return wrong(p, "scope of shape", code);
@@ -314,18 +316,27 @@ read_list(struct parser *p, enum key_scope scope, struct list *list)
 }
 
 static int
+alloc_shapes(struct parser *p, uint32_t n, uint32_t **out)
+{
+    *out = pool_alloc(p->part->pool, n * sizeof(**out) + 1);
+    return *out == NULL ? no_memory(p) : 0;
+}
+
+static int
 parse_scopes(struct parser *p)
 {
     struct part *part = p->part;
 
     if (start_table(p, 1, sizeof(*part->scopes), &part->nscopes,
-            &part->scopes) != 0)
+            &part->scopes) != 0 ||
+        alloc_shapes(p, part->nscopes, &part->scope_shapes) != 0)
         return -1;
     for (uint32_t i = 0; i < part->nscopes; i++) {
         struct list list;
 
         if (read_list(p, KEY_SCOPE, &list) != 0)
             return -1;
+        part->scope_shapes[i] = list.shape;
         part->scopes[i] = (struct scope){
             .name = list.texts[FIELD_NAME],
             .version = list.texts[FIELD_VERSION],
@@ -345,7 +356,8 @@ parse_resources(struct parser *p)
     struct part *part = p->part;
 
     if (start_table(p, 2, sizeof(*part->resources), &part->nresources,
-            &part->resources) != 0)
+            &part->resources) != 0 ||
+        alloc_shapes(p, part->nresources, &part->resource_shapes) != 0)
         return -1;
     for (uint32_t i = 0; i < part->nresources; i++) {
         struct resource *resource = &part->resources[i];
@@ -354,6 +366,7 @@ parse_resources(struct parser *p)
         if (read_string(p, &resource->service) != 0 ||
             read_list(p, KEY_RESOURCE, &list) != 0)
             return -1;
+        part->resource_shapes[i] = list.shape;
         resource->attrs = list.attrs;
         resource->schema_url = list.texts[FIELD_SCHEMA_URL];
         resource->dropped_attrs = list.numbers[FIELD_DROPPED_ATTRS];

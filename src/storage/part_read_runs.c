@@ -102,10 +102,19 @@ reading_open(struct reading *r, struct part *part, uint32_t block,
 }
 
 void
+reading_unpin_chunks(struct reading *r)
+{
+    size_t n = (size_t)r->dir->nchunks + r->dir->npages;
+
+    data_unpin(r->chunks, n);
+    memset(r->chunks, 0, n * sizeof(*r->chunks));
+}
+
+void
 reading_release(struct reading *r)
 {
     if (r->chunks != NULL)
-        data_unpin(r->chunks, (size_t)r->dir->nchunks + r->dir->npages);
+        reading_unpin_chunks(r);
     data_unpin(r->pinned, r->npinned);
     xfree(r->chunks);
     xfree(r->memos);
