@@ -56,7 +56,7 @@ conf_loader_set(struct conf_loader *loader, const struct conf_input *input,
     else if (conf_type_parse(row, input->items[0], member, err) != 0)
         return -1;
     *origin = (struct conf_origin){input->layer, where,
-        {items, input->nitems}};
+        {items, input->nitems}, input->mark};
     return 0;
 }
 
@@ -67,7 +67,7 @@ load_defaults(struct conf_loader *loader)
         const struct conf_row *row = &conf_rows[i];
         struct sv items[CONF_LIST_MAX];
         struct conf_input input = {row, CONF_LAYER_DEFAULT, "default", items,
-            0};
+            0, {0, 0, 0}};
         struct err err = ERR_INIT;
 
         if (row->kind == CONF_KIND_LIST) {
@@ -157,7 +157,8 @@ load_error_log(struct conf_loader *loader, const char *path)
 {
     const struct conf_row *row = &conf_rows[CONF_ROW_log_file];
     struct sv item = sv_from(path);
-    struct conf_input input = {row, CONF_LAYER_COMMAND, "-e", &item, 1};
+    struct conf_input input = {row, CONF_LAYER_COMMAND, "-e", &item, 1,
+        {0, 0, 0}};
     struct err err = ERR_INIT;
 
     item.ptr = pool_dup(loader->pool, item.ptr, item.len);
@@ -239,6 +240,8 @@ conf_load(struct conf **out, const struct conf_source *source,
 
     sb_init(&text, CONF_FILE_BYTES_MAX);
     load_layers(&loader, source, &text);
+    if (loader.report.nerrors == 0)
+        conf_check_together(&loader, sb_sv(&text));
     if (loader.report.nerrors == 0 && resolve_paths(&loader, source) != 0 &&
         loader.report.nerrors == 0)
         conf_report_error(&loader.report, NULL, "a path is too long");

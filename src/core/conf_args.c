@@ -123,7 +123,7 @@ load_flag(struct conf_loader *loader, const struct conf_row *row,
     struct given given;
     char where[CONF_NAME_MAX + 1];
     struct conf_input input = {row, CONF_LAYER_COMMAND, where, given.items,
-        0};
+        0, {0, 0, 0}};
     bool is_given = false, is_good = true;
 
     snprintf(where, sizeof(where), "-%s", row->flag);
@@ -162,7 +162,8 @@ load_variable(struct conf_loader *loader, const struct conf_row *row,
     char where[sizeof(name) + 16];
     struct err err = ERR_INIT;
     struct given given;
-    struct conf_input input = {row, CONF_LAYER_ENV, where, given.items, 0};
+    struct conf_input input = {row, CONF_LAYER_ENV, where, given.items, 0,
+        {0, 0, 0}};
     const char *text;
 
     snprintf(name, sizeof(name), "%s%s", prefix, row->flag);

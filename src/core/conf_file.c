@@ -83,12 +83,15 @@ set(struct walk *walk, const struct conf_row *row,
 {
     struct err err = ERR_INIT;
     char where[300];
-    struct conf_input input = {row, walk->layer, where, items, nitems};
+    struct conf_input input = {row, walk->layer, where, items, nitems,
+        {0, 0, 0}};
 
-    if (walk->layer == CONF_LAYER_FILE)
+    if (walk->layer == CONF_LAYER_FILE) {
         snprintf(where, sizeof(where), "%s:%u", walk->name, node->mark.line);
-    else
+        input.mark = node->mark;
+    } else {
         snprintf(where, sizeof(where), "%s", walk->name);
+    }
     if (conf_loader_set(walk->loader, &input, &err) != 0)
         report_value(walk, row, node, err.text);
 }

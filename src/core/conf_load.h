@@ -30,6 +30,7 @@ struct conf_origin {
     enum conf_layer layer;
     const char *where; /* "conf/spoor.yaml:14", "-workers", "default" */
     struct conf_list items;
+    struct conf_mark mark; /* in the file; line 0: not from there */
 };
 
 struct conf_origins {
@@ -50,6 +51,7 @@ struct conf_input {
     const char *where;       /* copied */
     const struct sv *items;  /* in the loader's pool; NUL behind each */
     unsigned nitems;         /* 1 unless the row is a LIST */
+    struct conf_mark mark;   /* in the file; line 0: not from there */
 };
 
 /*
@@ -67,6 +69,12 @@ void conf_load_flags(struct conf_loader *loader, const char *const *flags);
 void conf_load_env(struct conf_loader *loader, const char *prefix);
 /* -g: a YAML text on the command line. */
 void conf_load_global(struct conf_loader *loader, const char *text);
+
+/*
+ * Directives that exclude each other, after all layers: what each of them
+ * says alone is checked before.  file: the text of the file.
+ */
+void conf_check_together(struct conf_loader *loader, struct sv file);
 
 /* The text as the items of a list, in pool; -1 with err. */
 int conf_split_items(struct pool *pool, struct sv text, struct sv *items,

@@ -378,6 +378,17 @@ file_list(const char *path, file_name_fn fn, void *arg, struct err *err)
 }
 
 int
+file_total_bytes(const char *path, uint64_t *bytes, struct err *err)
+{
+    struct statvfs st;
+
+    if (sys.statvfs(path, &st) != 0)
+        return err_sys(err, "%s: statvfs", path);
+    *bytes = (uint64_t)st.f_blocks * st.f_frsize;
+    return 0;
+}
+
+int
 file_free_bytes(const char *path, uint64_t *bytes, struct err *err)
 {
     struct statvfs st;

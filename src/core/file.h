@@ -60,6 +60,9 @@ typedef int (*file_name_fn)(const char *name, void *arg);
 int file_list(const char *path, file_name_fn fn, void *arg, struct err *err)
     WARN_UNUSED;
 
+/* Size of the file system of path. */
+int file_total_bytes(const char *path, uint64_t *bytes, struct err *err)
+    WARN_UNUSED;
 /* Free bytes for unprivileged users on the file system of path. */
 int file_free_bytes(const char *path, uint64_t *bytes, struct err *err)
     WARN_UNUSED;

@@ -111,6 +111,7 @@ count_rejects(const struct batch *batch)
         [REJECT_MANY_FIELDS] = METRIC_DROPPED_TOO_MANY_FIELDS,
         [REJECT_LONG_NAME] = METRIC_DROPPED_LONG_FIELD_NAME,
         [REJECT_LARGE] = METRIC_DROPPED_TOO_LARGE,
+        [REJECT_DETACHED] = METRIC_DROPPED_DETACHED,
     };
     uint32_t counts[REJECT_KINDS] = {0};
 

@@ -193,6 +193,8 @@ static const struct {
         "a field name is longer than 128 bytes"},
     [REJECT_LARGE] = {"too_large",
         "the span is larger than 2 MiB"},
+    [REJECT_DETACHED] = {"detached",
+        "the day on which the span ended is detached"},
 };
 
 const char *

@@ -125,6 +125,7 @@ enum reject {
     REJECT_MANY_FIELDS,
     REJECT_LONG_NAME,
     REJECT_LARGE,         /* the span is over SPAN_BYTES_MAX */
+    REJECT_DETACHED,      /* the day of its end is detached */
     REJECT_KINDS,
 };
 

@@ -8,6 +8,7 @@
 
 #include "core/assert.h"
 #include "core/fault.h"
+#include "core/mem.h"
 #include "core/shm.h"
 #include "storage/shared.h"
 
@@ -202,6 +203,24 @@ catalog_remove_all(void)
             atomic_load(&catalog->entries[i].dead) == UINT64_MAX)
             catalog_remove(i);
     }
+}
+
+uint32_t
+catalog_remove_day(uint32_t day)
+{
+    uint32_t n = atomic_load(&catalog->nentries), removed = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct catalog_entry *entry = &catalog->entries[i];
+
+        if (atomic_load(&entry->born) != 0 &&
+            atomic_load(&entry->dead) == UINT64_MAX &&
+            entry->kind == CATALOG_PART && entry->part.day == day) {
+            catalog_remove(i);
+            removed++;
+        }
+    }
+    return removed;
 }
 
 static bool
@@ -466,4 +485,56 @@ catalog_totals(struct catalog_totals *totals)
         totals->bytes += entry->part.bytes;
         totals->bad += (atomic_load(&entry->flags) & CATALOG_BAD) != 0;
     }
+}
+
+static struct catalog_day *
+day_of(struct catalog_day **days, size_t *n, size_t *cap, uint32_t day)
+{
+    size_t low = 0, high = *n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if ((*days)[middle].day < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < *n && (*days)[low].day == day)
+        return &(*days)[low];
+    if (*n == *cap) {
+        *cap = MAX(2 * *cap, 32u);
+        *days = xrealloc(*days, *cap * sizeof(**days));
+    }
+    memmove(*days + low + 1, *days + low, (*n - low) * sizeof(**days));
+    (*n)++;
+    memset(*days + low, 0, sizeof(**days));
+    (*days)[low].day = day;
+    return &(*days)[low];
+}
+
+/* A copy of each entry, so that one whose place is given away is not seen. */
+size_t
+catalog_sum_days(struct catalog_day **days)
+{
+    uint64_t gen = atomic_load(&catalog->gen);
+    uint32_t total = atomic_load(&catalog->nentries);
+    struct catalog_day *day = NULL;
+    size_t n = 0, cap = 0;
+
+    *days = NULL;
+    for (uint32_t i = 0; i < total; i++) {
+        struct catalog_item item;
+
+        if (!item_copy(&item, &catalog->entries[i], gen) ||
+            item.kind != CATALOG_PART)
+            continue;
+        if (day == NULL || day->day != item.part.day)
+            day = day_of(days, &n, &cap, item.part.day);
+        day->parts++;
+        day->rows += item.part.rows;
+        day->bytes += item.part.bytes;
+        day->bad += (item.flags & CATALOG_BAD) != 0;
+    }
+    return n;
 }

@@ -62,6 +62,8 @@ void catalog_remove(uint32_t entry);
 void catalog_remove_all(void);
 /* Removes every memtable of a slot. */
 void catalog_remove_memtables(unsigned slot);
+/* Removes every part of a day; returns how many. */
+uint32_t catalog_remove_day(uint32_t day);
 /* True when a part of this id is alive (or being added). */
 bool catalog_has_part(uint64_t part_id);
 /* The same for n ids, rising, in one look at the table. */
@@ -113,5 +115,15 @@ struct catalog_totals {
     uint64_t parts, memtables, rows, bytes, bad;
 };
 void catalog_totals(struct catalog_totals *totals);
+
+/* Days that have parts, rising; free with xfree(). */
+struct catalog_day {
+    uint32_t day;
+    uint32_t parts;
+    uint32_t bad;
+    uint64_t rows;
+    uint64_t bytes;
+};
+size_t catalog_sum_days(struct catalog_day **days);
 
 #endif

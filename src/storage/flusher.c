@@ -56,6 +56,8 @@ catalog_swap(struct flusher *flusher, const struct flush_job *job,
         parts = publish_parts(publish, &n);
     catalog_begin();
     for (size_t i = 0; i < n; i++) {
+        if (!publish_is_current(publish, i))
+            continue;
         if (catalog_add_part(&parts[i].info, NULL, err) != 0) {
             catalog_abort();
             return -1;

@@ -143,6 +143,29 @@ group_rotate(struct ingester *ingester, struct group *group, struct err *err)
     return active_open(ingester, err);
 }
 
+/*
+ * Rows of days that are being detached or dropped.  Looked at here, on the
+ * thread that appends: what comes behind a flush that was asked for after the
+ * change of state has seen that (barrier.h).
+ */
+static void
+reject_closed_days(struct batch *batch)
+{
+    if (atomic_load(&shared->closed_days) == 0)
+        return;
+    for (uint32_t i = 0; i < batch->nspans; i++) {
+        enum partition_state state;
+
+        if (batch->spans[i].reject != REJECT_NONE)
+            continue;
+        state = partition_state(time_day(batch->spans[i].end_ns));
+        if (state == PARTITION_DROPPING)
+            batch_reject(batch, i, REJECT_TOO_OLD);
+        else if (state != PARTITION_OPEN)
+            batch_reject(batch, i, REJECT_DETACHED);
+    }
+}
+
 /* Appends one request's rows and its record to the group. */
 static int
 group_add(struct ingester *ingester, struct group *group,
@@ -152,6 +175,7 @@ group_add(struct ingester *ingester, struct group *group,
     uint32_t from = 0;
 
     memtable_reject_oversize(batch);
+    reject_closed_days(batch);
     group->requests[group->n] = ingest;
     group->records[group->n].ingest = ingest;
     group->records[group->n].first_lsn = ingester->next_lsn;
@@ -363,6 +387,16 @@ interval_sync(struct ingester *ingester)
         log_failed(ingester, &err);
 }
 
+static bool
+log_is_to_end(struct ingester *ingester)
+{
+    uint64_t ends = atomic_load(&shared->log_ends);
+    bool is_asked = ends != ingester->log_ends_seen;
+
+    ingester->log_ends_seen = ends;
+    return is_asked && ingester->wal != NULL;
+}
+
 static void
 flush_when_due(struct ingester *ingester)
 {
@@ -371,7 +405,7 @@ flush_when_due(struct ingester *ingester)
 
     if (request != ingester->flush_seen) {
         ingester->flush_seen = request;
-        active_end(ingester, false, request);
+        active_end(ingester, log_is_to_end(ingester), request);
     } else if (active->since_ns != 0 && clock_pace_ns() - active->since_ns >
         ingester->process->conf->flush_interval) {
         active_end(ingester, false, 0);
@@ -457,6 +491,7 @@ ingester_start(struct process *process)
     ingester->tail = &ingester->head;
     ingester->answers_tail = &ingester->answers;
     ingester->active.buffer = UINT_MAX;
+    ingester->log_ends_seen = atomic_load(&shared->log_ends);
     ingester->flush_seen = atomic_load(
         &shared->slots[process->slot].flush_done);
     ingester->writer = memtable_writer_new();

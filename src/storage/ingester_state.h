@@ -63,6 +63,7 @@ struct ingester {
     int64_t last_sync_ns;
     struct ingest *waiting;     /* their twins are in flight */
     uint64_t flush_seen;        /* shared->flush_request handed on */
+    uint64_t log_ends_seen;     /* shared->log_ends */
     struct flusher *flusher;
     struct group group;
     struct ingest *answers, **answers_tail;

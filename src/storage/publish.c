@@ -9,6 +9,7 @@
 #include "core/assert.h"
 #include "core/fault.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/sys.h"
@@ -24,6 +25,7 @@ struct publish_day {
     uint32_t incarnation; /* of the partition the file was made for */
     bool is_file_done; /* the part stands under its name */
     bool is_done;      /* and in the manifest */
+    bool is_left_out;  /* the day is gone */
 };
 
 struct publish {
@@ -172,29 +174,116 @@ day_write(struct publish *publish, struct part_writer *writer, unsigned i,
     return 0;
 }
 
+/* Before anything is written: the directory must not come back. */
+static bool
+day_is_gone(const struct publish_day *day)
+{
+    return day->day < atomic_load(&shared->keep_from) ||
+        partition_state(day->day) == PARTITION_DROPPING;
+}
+
+static void
+day_leave_out(struct publish_day *day)
+{
+    day->is_left_out = true;
+    metric_add(METRIC_DROPPED_TOO_SMALL_TIMESTAMP, day->nrows);
+    log_warn("%u spans of day %u were left out: the day is out of retention",
+        day->nrows, day->day);
+}
+
+/*
+ * The day went while its part was written.  The part of a detached day waits
+ * for its return; that of a dropped one goes, and its directory if this has
+ * made it anew.
+ */
+static void
+day_take_back(struct publish *publish, unsigned i)
+{
+    struct publish_day *day = &publish->days[i];
+    struct err ignored = ERR_INIT;
+    char path[PATH_MAX];
+
+    if (partition_state(day->day) == PARTITION_DETACHED) {
+        day->is_left_out = true;
+        log_warn("day %u is detached: %u spans wait in its directory until "
+            "it is attached", day->day, day->nrows);
+        return;
+    }
+    layout_part(path, day->day, publish->parts[i].info.id, 1);
+    (void)!file_unlink(path, &ignored);
+    layout_partition_dir(path, day->day);
+    (void)sys.rmdir(path);
+    day_leave_out(day);
+}
+
+static int
+day_list(struct publish *publish, unsigned i, bool sync, struct err *err)
+{
+    struct publish_day *day = &publish->days[i];
+    struct manifest_flushed flushed = {memtable_log_id(publish->mt),
+        publish->last_lsn};
+    struct manifest_edit edit = {.add = &publish->parts[i], .nadd = 1,
+        .flushed = &flushed, .nflushed = 1, .incarnation = day->incarnation};
+    struct err edit_err = ERR_INIT;
+
+    if (manifest_append(day->day, &edit, sync, &edit_err) == 0) {
+        day->is_done = true;
+        return 0;
+    }
+    if (edit_err.code == ERR_CANCELLED) {
+        day_take_back(publish, i);
+        return 0;
+    }
+    if (err != NULL)
+        *err = edit_err;
+    return -1;
+}
+
+/* Days that were left out make way for the others. */
+static void
+publish_compact(struct publish *publish)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        if (publish->days[i].is_left_out)
+            continue;
+        publish->days[kept] = publish->days[i];
+        publish->parts[kept++] = publish->parts[i];
+    }
+    publish->ndays = kept;
+}
+
 int
 publish_write(struct publish *publish, struct part_writer *writer,
     bool sync, struct err *err)
 {
     for (unsigned i = 0; i < publish->ndays; i++) {
-        if (!publish->days[i].is_file_done &&
-            day_write(publish, writer, i, sync, err) != 0)
+        struct publish_day *day = &publish->days[i];
+
+        if (day->is_file_done || day->is_left_out)
+            continue;
+        if (day_is_gone(day))
+            day_leave_out(day);
+        else if (day_write(publish, writer, i, sync, err) != 0)
             return -1;
     }
     for (unsigned i = 0; i < publish->ndays; i++) {
-        struct manifest_flushed flushed = {memtable_log_id(publish->mt),
-            publish->last_lsn};
-        struct manifest_edit edit = {&publish->parts[i], 1, NULL, 0,
-            &flushed, 1, publish->days[i].incarnation};
-
-        if (publish->days[i].is_done)
+        if (publish->days[i].is_done || publish->days[i].is_left_out)
             continue;
-        if (manifest_append(publish->days[i].day, &edit, sync, err) != 0)
+        if (day_list(publish, i, sync, err) != 0)
             return -1;
-        publish->days[i].is_done = true;
         fault("publish.between_manifests");
     }
+    publish_compact(publish);
     return 0;
+}
+
+bool
+publish_is_current(const struct publish *publish, size_t i)
+{
+    return partition_incarnation(publish->days[i].day) ==
+        publish->days[i].incarnation;
 }
 
 const struct manifest_part *

@@ -10,6 +10,12 @@
  *
  * The order is kept whatever the fsync mode; `off` only leaves the syncs out.
  * Every step may be repeated after a failure: part ids are chosen once.
+ *
+ * Rows of a day that is out of retention or was dropped since they were
+ * accepted are counted and left out.  Rows of a day that was detached in the
+ * meantime stay in its directory as a part that no manifest lists, until the
+ * day is attached (design Q6); the order of a detachment makes that an
+ * exception.
  */
 
 #ifndef SPOOR_STORAGE_PUBLISH_H
@@ -39,8 +45,14 @@ void publish_free(struct publish *publish);
 int publish_write(struct publish *publish, struct part_writer *writer,
     bool sync, struct err *err) WARN_UNUSED;
 
-/* The parts, after publish_write() succeeded. */
+/* The parts, after publish_write() succeeded; none of a day left out. */
 const struct manifest_part *publish_parts(const struct publish *publish,
     size_t *n);
+/*
+ * Between catalog_begin() and catalog_commit(): false when the day of the
+ * i-th part was dropped or detached since the manifest lists it.  Then the
+ * catalogue must not get it.
+ */
+bool publish_is_current(const struct publish *publish, size_t i);
 
 #endif

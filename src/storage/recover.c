@@ -18,6 +18,8 @@
 #include "storage/layout.h"
 #include "storage/replay.h"
 #include "storage/requests.h"
+#include "storage/retention.h"
+#include "storage/retention_clock.h"
 #include "storage/shared.h"
 #include "storage/wal.h"
 
@@ -75,12 +77,14 @@ tries_end(struct slot *slot, bool is_done)
         atomic_fetch_sub(&slot->recover_tries, 1);
 }
 
+/* By the clock that retention believes: replay must not skip what it keeps. */
 static int64_t
 oldest_kept(const struct conf *conf)
 {
-    int64_t oldest = clock_wall_ns() - conf->retention;
+    struct retention_rules rules = {.now_ns = retention_now_ns(),
+        .retention_ns = conf->retention};
 
-    return time_day_start(time_day(MAX(oldest, 0)));
+    return time_day_start(retention_oldest_day(&rules));
 }
 
 /* --- boot --- */
@@ -303,6 +307,8 @@ recover_boot(const struct conf *conf, store_decode_fn decode,
     /* A boot recovery that crashed is tried again with its notes. */
     atomic_fetch_add(&shared->slots[0].recover_tries, 1);
     rc = layout_create(err);
+    retention_clock_start(&shared->clock, retention_clock_newest_on_disk(),
+        clock_wall_ns(), clock_pace_ns());
     if (rc == 0)
         rc = logs_list(&logs, false, err);
     if (rc == 0)
@@ -372,17 +378,22 @@ slot_discard_unlisted(const struct slot *slot, struct err *err)
     return rc;
 }
 
+struct slot_part {
+    struct part_info info;
+    uint32_t incarnation; /* of its day, before its manifest was read */
+};
+
 struct parts {
-    struct part_info *v;
+    struct slot_part *v;
     size_t n, cap;
 };
 
 static int
 part_cmp(const void *left, const void *right)
 {
-    const struct part_info *a = left, *b = right;
+    const struct slot_part *a = left, *b = right;
 
-    return (a->id > b->id) - (a->id < b->id);
+    return (a->info.id > b->info.id) - (a->info.id < b->info.id);
 }
 
 /* The parts of the slot's logs that are in manifests, by rising id. */
@@ -396,6 +407,7 @@ slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
     if (layout_days(&days, &ndays, err) != 0)
         return -1;
     for (size_t i = 0; rc == 0 && i < ndays; i++) {
+        uint32_t incarnation = partition_incarnation(days[i]);
         struct manifest manifest;
 
         rc = manifest_read(&manifest, days[i], err);
@@ -409,7 +421,8 @@ slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
                 parts->v = xrealloc(parts->v,
                     parts->cap * sizeof(*parts->v));
             }
-            parts->v[parts->n++] = part->info;
+            parts->v[parts->n++] = (struct slot_part){part->info,
+                incarnation};
         }
         if (rc == 0)
             manifest_release(&manifest);
@@ -432,11 +445,15 @@ catalog_add_missing(const struct parts *parts, struct err *err)
     int rc = 0;
 
     for (size_t i = 0; i < parts->n; i++)
-        ids[i] = parts->v[i].id;
+        ids[i] = parts->v[i].info.id;
     catalog_find_parts(ids, found, parts->n);
     for (size_t i = 0; rc == 0 && i < parts->n; i++) {
-        if (!found[i])
-            rc = catalog_add_part(&parts->v[i], NULL, err);
+        const struct slot_part *part = &parts->v[i];
+
+        /* Not of a day that was dropped or detached in the meantime. */
+        if (!found[i] && partition_incarnation(part->info.day) ==
+            part->incarnation)
+            rc = catalog_add_part(&part->info, NULL, err);
     }
     xfree(ids);
     xfree(found);

@@ -23,15 +23,16 @@ struct request {
     uint64_t digest[2];
     uint64_t log_id;
     uint32_t stored_sec; /* wall time; 0 while in flight */
-    uint32_t status;     /* state 2 bits, reject_mask 10, rejected 20 */
+    uint32_t status;     /* state 2 bits, reject_mask (but for its bit 0)
+                            10, rejected 20 */
 };
 _Static_assert(sizeof(struct request) == 32, "sets share no cache line");
-_Static_assert(REJECT_KINDS <= 10 && BATCH_SPANS_MAX < 1u << 20, "status");
+_Static_assert(REJECT_KINDS <= 11 && BATCH_SPANS_MAX < 1u << 20, "status");
 
 static uint32_t
 status_make(uint32_t state, const struct request_outcome *outcome)
 {
-    return state | outcome->reject_mask << 2 | outcome->rejected << 12;
+    return state | outcome->reject_mask >> 1 << 2 | outcome->rejected << 12;
 }
 
 static uint32_t
@@ -44,7 +45,7 @@ static struct request_outcome
 request_outcome(const struct request *request)
 {
     return (struct request_outcome){request->status >> 12,
-        request->status >> 2 & 0x3ff};
+        (request->status >> 2 & 0x3ff) << 1};
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "core/base.h"
 #include "core/err.h"
 #include "storage/memtable.h"
+#include "storage/retention_clock.h"
 
 #define SHARED_MAGIC 0x31646572616873ull /* "shared1" */
 #define SHARED_LAYOUT 1u
@@ -109,6 +110,14 @@ struct shared {
     _Atomic uint32_t is_read_only; /* enum read_only */
     /* Days that are not OPEN; 0: nobody has to look at their states. */
     _Atomic uint32_t closed_days;
+    /* Rows of days before this one are not stored any more; 0: not known. */
+    _Atomic uint32_t keep_from;
+    struct retention_clock clock;
+    /*
+     * Counts flush requests after which no log may hold a row that was
+     * accepted before: workers end their logs with that flush.
+     */
+    _Atomic uint64_t log_ends;
     pthread_mutex_t mutexes[PARTITION_MUTEXES];
     struct partition partitions[PARTITIONS_MAX];
     struct slot slots[];

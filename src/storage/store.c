@@ -7,7 +7,8 @@
  *               leave behind; never opens a data file
  *   recover     recover_boot() or recover_slot(), then ends
  *   worker      ingester and flusher; queries on its task threads
- *   retention   watches the disk; removes what has expired by its own rules
+ *   retention   watches the disk, drops days, serves requests for whole days
+ *               (operator.h); removes what has expired by its own rules
  *               (digest files, .trash)
  *   merge       nothing of its own yet
  */
@@ -35,6 +36,8 @@
 #include "storage/housekeeping.h"
 #include "storage/ingester.h"
 #include "storage/layout.h"
+#include "storage/operator.h"
+#include "storage/ops.h"
 #include "storage/part_cache.h"
 #include "storage/part_read_cache.h"
 #include "storage/recover.h"
@@ -160,7 +163,7 @@ store_init_master(const struct conf *conf, struct err *err)
         return -1;
     if (shared_create(master_slot_capacity(conf), err) != 0 ||
         catalog_create(err) != 0 || requests_create(err) != 0 ||
-        retire_create(err) != 0)
+        retire_create(err) != 0 || ops_create(err) != 0)
         return -1;
     return 0;
 }
@@ -190,11 +193,14 @@ static void
 collect_metrics(struct sb *out, void *arg)
 {
     struct catalog_totals totals;
+    struct catalog_day *days = NULL;
     uint64_t free_bytes = 0;
 
     (void)out;
     (void)arg;
     catalog_totals(&totals);
+    metric_set(METRIC_PARTITIONS, (int64_t)catalog_sum_days(&days));
+    xfree(days);
     metric_set(METRIC_PARTS_BAD, (int64_t)totals.bad);
     metric_set(METRIC_STORAGE_IS_READ_ONLY,
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
@@ -240,6 +246,7 @@ store_init_process(struct process *process, struct err *err)
         housekeeping_timer = loop_timer_new(process->loop,
             housekeeping_tick, NULL);
         loop_timer_set(housekeeping_timer, NS_PER_MS);
+        operator_start(process->conf);
         return 0;
     case ROLE_MERGE:
     case ROLE_COUNT:
@@ -263,6 +270,7 @@ store_exit_process(struct process *process)
         log_warn("not all rows could be written into parts; the log keeps "
             "them");
     ingester = NULL;
+    operator_stop();
     loop_timer_free(housekeeping_timer);
     housekeeping_timer = NULL;
     part_cache_clear();
