@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The client side of bench/ingest and bench/trace: one thread, blocking
- * bodies made in advance, so that it costs the machine as little as it can.
+ * The client side of the benchmarks: blocking bodies made in advance, one
+ * thread that sends them, so that it costs the machine as little as it can.
  *
- *   client ingest --port P --spans N --conns C --encoding E --traces T
- *                 [--json] [--transport h1|h2|grpc]
- *                                 T traces in one request
- *   client trace  --port P --spans N --n K         traces sent before
- *   client fresh  --port P --n K                   ack to searchable
+ *   client ingest --port P --spans N [--profile shop|a|b] [--spread D]
+ *                 [--conns C] [--encoding E] [--traces T] [--json]
+ *                 [--transport h1|h2|grpc] [--stream] [--start S] [--first R]
+ *                                 T traces in one request; D: time from the
+ *                                 first trace to the last, ending now or
+ *                                 beginning at the unix time S; R: number of
+ *                                 the first request, those before it were
+ *                                 sent earlier; stream: bodies are not made
+ *                                 in advance
+ *   client trace  --port P --spans N --n K [--profile] [--traces T]
+ *                 [--drop DIRECTORY]
+ *                                 of those that ingest has sent; drop: the
+ *                                 page cache of all files there, before each
+ *   client fresh  --port P --n K  ack to searchable
  *
  * Prints name=value pairs.
  */
@@ -18,6 +27,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +35,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../bench/bodies.h"
 #include "../bench/h2_send.h"
 #include "cli/gen.h"
 #include "core/assert.h"
@@ -37,74 +48,51 @@
 #define CONNS_MAX 256u
 #define SEED 42u
 #define POOL_BYTES (1 * GIB)
+#define REQUEST_SPANS 900 /* when --traces does not say it */
 
 struct args {
     const char *encoding;
-    uint64_t port, spans, conns, traces, n;
+    const char *drop;
+    enum gen_profile profile;
+    uint64_t port, spans, conns, traces, n, first;
+    int64_t spread_ns, start_ns;
     bool json;
+    bool is_stream;
     bool is_h2;
     bool is_grpc;
 };
 
-struct body {
-    char *ptr;
-    size_t len;
-};
-
-static struct body *bodies;
-static size_t nbodies;
-static uint64_t spans_made, traces_made, bytes_made, inflated_made;
-
-/* --- bodies --- */
-
-static void
-body_add(struct sb *text, const struct args *args)
+static uint64_t
+requests_of(const struct args *args)
 {
-    enum encoding encoding;
-    struct err err = ERR_INIT;
-    struct sb out;
+    double spans = gen_mean_spans(args->profile) * (double)args->traces;
 
-    check(encoding_from_name(sv_from(args->encoding), &encoding));
-    inflated_made += text->len;
-    sb_init(&out, POOL_BYTES);
-    if (encoding == ENCODING_IDENTITY)
-        sb_add(&out, text->ptr, text->len);
-    else
-        check(compress_append(encoding, sb_sv(text), encoding ==
-            ENCODING_GZIP ? 6 : 1, &out, &err) == 0);
-    bodies = xrealloc(bodies, (nbodies + 1) * sizeof(*bodies));
-    bytes_made += out.len;
-    bodies[nbodies].ptr = sb_detach(&out, &bodies[nbodies].len);
-    nbodies++;
+    return MAX((uint64_t)((double)args->spans / spans + 0.5), 1u);
+}
+
+/* Requests of all profiles have about as many spans. */
+static void
+args_finish(struct args *args)
+{
+    if (args->traces == 0)
+        args->traces = (uint64_t)(REQUEST_SPANS /
+            gen_mean_spans(args->profile));
+    if (args->start_ns == 0)
+        args->start_ns = clock_wall_ns() - args->spread_ns - NS_PER_SEC;
 }
 
 static void
 bodies_make(const struct args *args)
 {
-    struct pool *pool = pool_new(POOL_BYTES);
-    struct gen *gen = gen_new(GEN_SHOP, SEED, clock_wall_ns() -
-        3600 * NS_PER_SEC, 20 * 1000 * 1000);
-    struct sb text;
+    struct bodies_conf conf = {.profile = args->profile,
+        .is_json = args->json, .is_stream = args->is_stream, .seed = SEED,
+        .traces = args->traces, .first = args->first,
+        .requests = requests_of(args), .first_ns = args->start_ns};
 
-    sb_init(&text, POOL_BYTES);
-    while (spans_made < args->spans) {
-        struct batch batch;
-
-        pool_reset(pool);
-        sb_reset(&text);
-        batch_init(&batch, pool);
-        check(gen_traces(gen, (unsigned)args->traces, &batch) == 0);
-        if (args->json)
-            otlp_encode_json(&batch, &text);
-        else
-            otlp_encode_protobuf(&batch, &text);
-        body_add(&text, args);
-        spans_made += batch.nspans;
-        traces_made += args->traces;
-    }
-    gen_free(gen);
-    sb_release(&text);
-    pool_free(pool);
+    check(encoding_from_name(sv_from(args->encoding), &conf.encoding));
+    conf.spacing_ns = args->spread_ns /
+        (int64_t)((conf.first + conf.requests) * conf.traces);
+    bodies_start(&conf);
 }
 
 /* --- connections --- */
@@ -190,7 +178,8 @@ print_latency(const char *name, int64_t *v, size_t n)
 
 struct sender {
     int fd;
-    size_t body;
+    uint64_t number;
+    const struct body *body;
     size_t sent; /* of head and body */
     char head[256];
     size_t head_len;
@@ -201,7 +190,7 @@ struct sender {
     struct h2_send h2;
 };
 
-static size_t next_body;
+static uint64_t next_body;
 static uint64_t errors;
 
 static bool
@@ -209,16 +198,17 @@ sender_next(struct sender *s, const struct args *args)
 {
     bool plain = strcmp(args->encoding, "identity") == 0;
 
-    if (next_body == nbodies)
+    if (next_body == bodies.conf.requests)
         return false;
-    s->body = next_body++;
+    s->number = next_body++;
+    s->body = bodies_get(s->number);
     s->sent = 0;
     s->reply_len = 0;
     s->is_waiting = false;
     s->head_len = (size_t)snprintf(s->head, sizeof(s->head),
         "POST /v1/traces HTTP/1.1\r\nHost: bench\r\nContent-Type: "
         "application/%s\r\nContent-Length: %zu\r\n%s%s%s\r\n",
-        args->json ? "json" : "x-protobuf", bodies[s->body].len,
+        args->json ? "json" : "x-protobuf", s->body->len,
         plain ? "" : "Content-Encoding: ", plain ? "" : args->encoding,
         plain ? "" : "\r\n");
     s->start_ns = clock_mono_ns();
@@ -231,14 +221,15 @@ sender_next_h2(struct sender *s, const struct args *args)
 {
     bool plain = strcmp(args->encoding, "identity") == 0;
 
-    if (next_body == nbodies)
+    if (next_body == bodies.conf.requests)
         return false;
-    s->body = next_body++;
+    s->number = next_body++;
+    s->body = bodies_get(s->number);
     s->start_ns = clock_mono_ns();
     h2_send_request(&s->h2, args->is_grpc ? "application/grpc"
         : args->json ? "application/json" : "application/x-protobuf",
         plain ? NULL : args->encoding,
-        sv_make(bodies[s->body].ptr, bodies[s->body].len));
+        sv_make(s->body->ptr, s->body->len));
     return true;
 }
 
@@ -251,7 +242,7 @@ sender_start(struct sender *s, const struct args *args)
 static void
 sender_write(struct sender *s)
 {
-    const struct body *body = &bodies[s->body];
+    const struct body *body = s->body;
 
     if (s->h2.session != NULL) {
         h2_send_write(&s->h2);
@@ -334,7 +325,7 @@ ingest(const struct args *args)
     size_t done = 0, live = 0;
 
     bodies_make(args);
-    latency = xcalloc(nbodies, sizeof(*latency));
+    latency = xcalloc(bodies.conf.requests, sizeof(*latency));
     for (unsigned i = 0; i < args->conns; i++) {
         senders[i].fd = dial(args->port);
         if (args->is_h2)
@@ -360,6 +351,7 @@ ingest(const struct args *args)
                 continue;
             latency[done++] = clock_mono_ns() - s->start_ns;
             sender_check(s);
+            bodies_release(s->number);
             if (sender_start(s, args)) {
                 sender_write(s);
             } else {
@@ -369,9 +361,10 @@ ingest(const struct args *args)
         }
     }
     took = clock_mono_ns() - start;
-    printf("spans=%llu requests=%zu bytes=%llu inflated=%llu errors=%llu "
-        "seconds=%.3f ", (unsigned long long)spans_made, nbodies,
-        (unsigned long long)bytes_made, (unsigned long long)inflated_made,
+    printf("spans=%llu requests=%llu bytes=%llu inflated=%llu errors=%llu "
+        "seconds=%.3f ", (unsigned long long)bodies.spans,
+        (unsigned long long)bodies.conf.requests,
+        (unsigned long long)bodies.bytes, (unsigned long long)bodies.inflated,
         (unsigned long long)errors, (double)took / 1e9);
     print_latency("request", latency, done);
     printf("\n");
@@ -379,17 +372,31 @@ ingest(const struct args *args)
 
 /* --- trace by id --- */
 
-static uint64_t
-traces_for_spans(const struct args *args)
+/* The page cache forgets all files below; they must be clean. */
+static void
+drop_files(const char *path)
 {
-    bodies_make(args);
-    return traces_made;
+    char *paths[] = {(char *)(uintptr_t)path, NULL};
+    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTSENT *entry;
+
+    check(fts != NULL);
+    while ((entry = fts_read(fts)) != NULL) {
+        int fd = entry->fts_info == FTS_F
+            ? open(entry->fts_accpath, O_RDONLY | O_CLOEXEC) : -1;
+
+        if (fd < 0)
+            continue;
+        check(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+        close(fd);
+    }
+    fts_close(fts);
 }
 
 static void
 trace(const struct args *args)
 {
-    uint64_t traces = traces_for_spans(args), state = 12345, found = 0;
+    uint64_t traces = requests_of(args) * args->traces, state = 12345, found = 0;
     int64_t *latency = xcalloc(args->n, sizeof(*latency));
     size_t size = 64 * MIB, body_len, bytes = 0;
     char *buf = xmalloc(size);
@@ -409,6 +416,8 @@ trace(const struct args *args)
                 snprintf(hex + 2 * k, 3, "%02x", id.b[k]);
             snprintf(request, sizeof(request), "GET /select/jaeger/api/"
                 "traces/%s HTTP/1.1\r\nHost: bench\r\n\r\n", hex);
+            if (args->drop != NULL)
+                drop_files(args->drop);
             start = clock_mono_ns();
             write_all(fd, request, strlen(request));
             status = read_reply(fd, buf, size, &body_len);
@@ -533,6 +542,32 @@ set_transport(struct args *args, const char *name)
     check(args->is_h2 || strcmp(name, "h1") == 0);
 }
 
+static bool
+option_take(struct args *args, int c)
+{
+    struct sv value = optarg != NULL ? sv_from(optarg) : SV_EMPTY;
+
+    switch (c) {
+    case 'p': return num_parse_u64(value, &args->port);
+    case 's': return num_parse_u64(value, &args->spans);
+    case 'c': return num_parse_u64(value, &args->conns) &&
+        args->conns <= CONNS_MAX;
+    case 't': return num_parse_u64(value, &args->traces);
+    case 'n': return num_parse_u64(value, &args->n);
+    case 'f': return num_parse_u64(value, &args->first);
+    case 'P': return gen_profile_from_name(value, &args->profile);
+    case 'd': return time_parse_duration(value, &args->spread_ns);
+    case 'S': return num_parse_i64(value, &args->start_ns) &&
+        !__builtin_mul_overflow(args->start_ns, NS_PER_SEC, &args->start_ns);
+    case 'e': args->encoding = optarg; return true;
+    case 'D': args->drop = optarg; return true;
+    case 'T': set_transport(args, optarg); return true;
+    case 'j': args->json = true; return true;
+    case 'w': args->is_stream = true; return true;
+    default: return false;
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -543,27 +578,26 @@ main(int argc, char **argv)
         {"traces", required_argument, NULL, 't'},
         {"encoding", required_argument, NULL, 'e'},
         {"n", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"profile", required_argument, NULL, 'P'},
+        {"spread", required_argument, NULL, 'd'},
+        {"start", required_argument, NULL, 'S'},
+        {"drop", required_argument, NULL, 'D'},
         {"transport", required_argument, NULL, 'T'},
+        {"stream", no_argument, NULL, 'w'},
         {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    struct args args = {"identity", 10428, 100000, 4, 50, 1000, false,
-        false, false};
+    struct args args = {.encoding = "identity", .port = 10428,
+        .spans = 100000, .conns = 4, .n = 1000,
+        .spread_ns = 3600 * NS_PER_SEC};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'e')
-            args.encoding = optarg;
-        else if (c == 'j')
-            args.json = true;
-        else if (c == 'T')
-            set_transport(&args, optarg);
-        else if (c == '?' || !num_parse_u64(sv_from(optarg), c == 'p'
-            ? &args.port : c == 's' ? &args.spans : c == 'c' ? &args.conns
-            : c == 't' ? &args.traces : &args.n))
+        if (!option_take(&args, c))
             return 2;
     }
-    check(args.conns <= CONNS_MAX);
     if (optind + 1 != argc)
         return 2;
+    args_finish(&args);
     if (strcmp(argv[optind], "ingest") == 0)
         ingest(&args);
     else if (strcmp(argv[optind], "trace") == 0)
