@@ -357,5 +357,5 @@ shop_scope(struct gen *gen, uint32_t number, struct scope *out)
     out->version = SV("0.60.0");
 }
 
-const struct gen_maker gen_shop = {.name = "shop", .mean_spans = 15,
+const struct gen_maker gen_shop = {.name = "shop", .mean_spans = 15.3,
     .trace = shop_trace, .resource = shop_resource, .scope = shop_scope};
