@@ -54,8 +54,12 @@ request_set_state(struct request *request, uint32_t state)
     request->status = (request->status & ~3u) | state;
 }
 
+/* A page of memory; most of the table is never touched. */
+#define GROUP_SETS 8u
+
 struct requests {
     pthread_mutex_t mutex;
+    uint8_t is_used[SETS / GROUP_SETS]; /* set before the first of a group */
     struct request places[SETS][WAYS];
 };
 
@@ -156,6 +160,9 @@ static void
 request_fill(struct request *request, const uint8_t digest[16],
     uint64_t log_id, uint32_t status, uint32_t stored_sec)
 {
+    size_t place = (size_t)(request - &requests->places[0][0]);
+
+    requests->is_used[place / (WAYS * GROUP_SETS)] = 1;
     __atomic_store_n(&request->status, FREE, __ATOMIC_RELEASE);
     request->digest[0] = enc_get64(digest);
     request->digest[1] = enc_get64(digest + 8);
@@ -254,6 +261,8 @@ requests_recovered(uint64_t log_id)
 {
     requests_lock();
     for (uint32_t s = 0; s < SETS; s++) {
+        if (!requests->is_used[s / GROUP_SETS])
+            continue;
         for (unsigned i = 0; i < WAYS; i++) {
             struct request *request = &requests->places[s][i];
 
