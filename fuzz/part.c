@@ -15,6 +15,7 @@
 
 #include "core/assert.h"
 #include "storage/block.h"
+#include "storage/merge.h"
 #include "storage/part_read.h"
 #include "storage/stream_visit.h"
 
@@ -351,6 +352,28 @@ ask_blocks(struct part *part, uint32_t first)
     }
 }
 
+/* Whatever the input was, what is made of it is a part. */
+static void
+ask_merge(struct part *part)
+{
+    struct part *twice[] = {part, part};
+    char output[64];
+    struct merge_task task = {twice, 1 + part_get_info(part)->rows % 2, 4711,
+        part_gen_node, output, false, NULL};
+    struct merge_counts counts;
+    struct part_info info;
+    struct err err = ERR_INIT;
+
+    snprintf(output, sizeof(output), "/dev/shm/spoor-fuzz-merge-%d",
+        (int)getpid());
+    if (merge_parts(&task, &info, &counts, NULL, &err) != 0) {
+        is_expected(&err);
+        return;
+    }
+    check(part_check(output, &err) == 0);
+    unlink(output);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -376,6 +399,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (part_open(&part, path, &err) == 0) {
         ask(part);
         ask_blocks(part, first);
+        if (first % 4 == 0)
+            ask_merge(part);
     } else {
         is_expected(&err);
     }

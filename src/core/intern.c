@@ -11,6 +11,8 @@
 #include <xxhash.h>
 
 #define FIRST_CAP 256u
+/* Of strings that come and go, not given back to the system in between. */
+#define KEEP_BYTES (4 * MIB)
 
 void
 intern_init(struct intern *intern, size_t bytes_max, uint64_t seed)
@@ -19,7 +21,7 @@ intern_init(struct intern *intern, size_t bytes_max, uint64_t seed)
     intern->seed = seed;
     intern->fixed = pool_new(bytes_max);
     intern->loose = pool_new(bytes_max);
-    pool_keep(intern->loose, bytes_max / 2);
+    pool_keep(intern->loose, MIN(bytes_max / 2, KEEP_BYTES));
 }
 
 void

@@ -13,6 +13,8 @@
 
 /* Tables, plan and all of one block of the output. */
 #define POOL_BYTES_MAX (GIB)
+/* Of a block; a usual one takes as much. */
+#define BLOCK_KEEP_BYTES (8 * MIB)
 
 /* --- shared --- */
 
@@ -261,6 +263,7 @@ merge_parts(const struct merge_task *task, struct part_info *info,
     m->w = part_writer_new();
     m->pool = pool_new(POOL_BYTES_MAX);
     m->block_pool = pool_new(POOL_BYTES_MAX);
+    pool_keep(m->block_pool, BLOCK_KEEP_BYTES);
     intern_init(&m->texts, MERGE_TEXTS_MAX, m->w->seed);
     rc = merge_run(m, info);
     if (bad_input != NULL)

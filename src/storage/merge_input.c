@@ -8,6 +8,9 @@
 #include "core/enc.h"
 #include "core/mem.h"
 
+/* What a usual block takes is not given back to the system in between. */
+#define BLOCK_KEEP_BYTES (12 * MIB)
+
 /* --- vectors --- */
 
 static void *
@@ -449,6 +452,18 @@ get_links(struct merge_block *b)
 
 /* --- the block --- */
 
+/* A column of one number below limit a row. */
+static int
+get_row_codes(struct merge_block *b, uint32_t column, uint64_t limit,
+    uint32_t **out)
+{
+    const struct part_vector *vector = NULL;
+
+    if (vector_need(&b->r, column, PART_ROLE_VALUES, b->nrows, &vector) != 0)
+        return -1;
+    return get_codes(&b->r, b->pool, vector, limit, out);
+}
+
 static int
 get_rows(struct merge_block *b)
 {
@@ -460,16 +475,12 @@ get_rows(struct merge_block *b)
         get_traces(r, b->pool, b->input, &b->traces) != 0 ||
         get_ids(r, b->pool, PART_ROW_ID, b->nrows, &b->ids) != 0 ||
         get_times(r, b->pool, b->families, &b->start_ns, &b->end_ns) != 0 ||
-        get_parents(b) != 0 || get_numbers(r, b->pool, PART_ROW_RESOURCE,
-            b->nrows, &b->resource) != 0 ||
-        get_numbers(r, b->pool, PART_ROW_STATUS, b->nrows, &b->status) != 0)
+        get_parents(b) != 0)
         return -1;
-    for (uint32_t i = 0; i < b->nrows; i++) {
-        if (b->resource[i] >= b->input->part->nresources ||
-            b->status[i] > 3)
-            return reading_corrupt(r, "resource or status of row %u", i);
-    }
-    return 0;
+    if (get_row_codes(b, PART_ROW_RESOURCE, b->input->part->nresources,
+            &b->resource) != 0)
+        return -1;
+    return get_row_codes(b, PART_ROW_STATUS, 4, &b->status);
 }
 
 static void
@@ -488,6 +499,7 @@ block_fill(struct merge *m, struct merge_block *b, uint32_t number)
         pool_new(MERGE_BLOCK_BYTES_MAX);
     uint32_t block;
 
+    pool_keep(pool, BLOCK_KEEP_BYTES);
     block_close(b);
     memset(b, 0, sizeof(*b));
     b->number = UINT32_MAX;

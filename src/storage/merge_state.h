@@ -26,11 +26,11 @@
 #include "storage/part_write.h"
 
 /*
- * Decoded blocks of inputs that are kept, 6 to 9 MB each for usual spans.
- * Blocks of the output take their rows from fewer as long as the inputs'
- * times hardly overlap; with more each is decoded three times.
+ * Decoded blocks of inputs that are kept, 8 to 12 MB each for usual spans.
+ * Two workers' parts of the same time and their successors make four; when a
+ * block of the output takes rows from more, each is decoded three times.
  */
-#define MERGE_BLOCKS_OPEN 6u
+#define MERGE_BLOCKS_OPEN 4u
 
 /* What a decoded block may take: an honest one has 16 MiB of memtable. */
 #define MERGE_BLOCK_BYTES_MAX (256 * MIB)
@@ -90,8 +90,8 @@ struct merge_block {
     uint64_t *parent_ids;
     int64_t *start_ns;
     int64_t *end_ns;
-    uint64_t *resource; /* the input's */
-    uint64_t *status;
+    uint32_t *resource; /* the input's */
+    uint32_t *status;
     uint32_t *run;
     char *heap;
     struct merge_subs subs[PART_TABLES]; /* of events and links */
