@@ -246,6 +246,17 @@ file_size(int fd, uint64_t *bytes, struct err *err)
     return 0;
 }
 
+void
+file_forget(const char *path)
+{
+    int fd = file_open(path, O_RDONLY, 0, NULL);
+
+    if (fd < 0)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    file_close(fd);
+}
+
 int
 file_allocate(int fd, uint64_t offset, uint64_t len, struct err *err)
 {

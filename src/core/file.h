@@ -33,6 +33,9 @@ int file_pwritev(int fd, struct iovec *iov, int count, uint64_t offset,
 int file_pread(int fd, void *ptr, size_t len, uint64_t offset,
     struct err *err) WARN_UNUSED;
 
+/* What the kernel has cached of a file is read from the disk again. */
+void file_forget(const char *path);
+
 int file_datasync(int fd, struct err *err) WARN_UNUSED;
 /* fsync of a directory: makes a created, renamed or removed name durable. */
 int file_sync_dir(const char *path, struct err *err) WARN_UNUSED;

@@ -269,6 +269,24 @@ catalog_has_part(uint64_t part_id)
     return false;
 }
 
+bool
+catalog_is_part(uint32_t index, uint64_t part_id)
+{
+    const struct catalog_entry *entry;
+
+    check(index < atomic_load(&catalog->nentries));
+    entry = &catalog->entries[index];
+    return atomic_load(&entry->born) != 0 &&
+        atomic_load(&entry->dead) == UINT64_MAX &&
+        entry->kind == CATALOG_PART && entry->part.id == part_id;
+}
+
+uint64_t
+catalog_generation(void)
+{
+    return atomic_load(&catalog->gen);
+}
+
 static int
 id_cmp(const void *left, const void *right)
 {
@@ -483,7 +501,13 @@ catalog_totals(struct catalog_totals *totals)
         totals->parts++;
         totals->rows += entry->part.rows;
         totals->bytes += entry->part.bytes;
+        if (entry->part.level > 1) {
+            totals->merged_parts++;
+            totals->merged_rows += entry->part.rows;
+        }
         totals->bad += (atomic_load(&entry->flags) & CATALOG_BAD) != 0;
+        totals->unmerged +=
+            (atomic_load(&entry->flags) & CATALOG_UNMERGED) != 0;
     }
 }
 

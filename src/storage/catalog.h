@@ -34,6 +34,7 @@ enum catalog_kind {
 enum catalog_flag {
     CATALOG_BAD = 1,     /* damage was found: answers that need it are partial */
     CATALOG_SUSPECT = 2, /* memtable of a crashed worker */
+    CATALOG_UNMERGED = 4, /* part that merges leave alone (compact.h) */
 };
 
 struct catalog_entry {
@@ -68,6 +69,8 @@ uint32_t catalog_remove_day(uint32_t day);
 bool catalog_has_part(uint64_t part_id);
 /* The same for n ids, rising, in one look at the table. */
 void catalog_find_parts(const uint64_t *part_ids, bool *found, size_t n);
+/* True when the entry is this part, and alive. */
+bool catalog_is_part(uint32_t entry, uint64_t part_id);
 /* The new generation: what was removed is gone for readers from it on. */
 uint64_t catalog_commit(void);
 void catalog_abort(void);
@@ -78,6 +81,9 @@ void catalog_flag(uint32_t entry, uint32_t flags);
 void catalog_flag_memtables(unsigned slot, uint32_t flags);
 
 /* --- reading --- */
+
+/* The present generation: as long as it stays, nothing was changed. */
+uint64_t catalog_generation(void);
 
 struct catalog_item {
     uint32_t entry;
@@ -113,6 +119,8 @@ void catalog_clear_readers(pid_t pid);
 /* For metrics: parts and memtables alive, and rows and bytes of parts. */
 struct catalog_totals {
     uint64_t parts, memtables, rows, bytes, bad;
+    uint64_t merged_parts, merged_rows; /* of these, above level 1 */
+    uint64_t unmerged;                  /* CATALOG_UNMERGED */
 };
 void catalog_totals(struct catalog_totals *totals);
 

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/sys.h"
+#include "storage/day_judge.h"
 #include "storage/layout.h"
 #include "storage/manifest.h"
 #include "storage/part.h"
@@ -78,72 +79,6 @@ out:
     return rc;
 }
 
-static bool
-log_exists(const struct wal_file_name *logs, size_t nlogs, uint64_t log_id)
-{
-    for (size_t i = 0; i < nlogs; i++) {
-        if (!logs[i].is_digests && logs[i].log_id == log_id)
-            return true;
-    }
-    return false;
-}
-
-/* Listed parts hold, one behind the other, all the rows that this one holds. */
-static bool
-rows_are_covered(const struct manifest *manifest,
-    const struct part_lineage *lineage)
-{
-    uint64_t lsn = lineage->first_lsn, before;
-
-    do {
-        before = lsn;
-        for (size_t i = 0; i < manifest->nparts; i++) {
-            const struct part_lineage *other = &manifest->parts[i].lineage;
-
-            if (!manifest->parts[i].is_bad &&
-                other->log_id == lineage->log_id && other->first_lsn <= lsn)
-                lsn = MAX(lsn, other->last_lsn);
-        }
-    } while (lsn > before && lsn < lineage->last_lsn);
-    return lsn >= lineage->last_lsn;
-}
-
-static int
-part_judge(struct manifest *manifest, const char *path,
-    const struct wal_file_name *logs, size_t nlogs, struct err *err)
-{
-    struct manifest_part entry;
-    struct err open_err = ERR_INIT;
-    struct part *part;
-    size_t nranges;
-
-    memset(&entry, 0, sizeof(entry));
-    if (part_open(&part, path, &open_err) != 0) {
-        if (open_err.code != ERR_CORRUPT) {
-            if (err != NULL)
-                *err = open_err;
-            return -1;
-        }
-        log_error("unlisted file goes to quarantine: %s", open_err.text);
-        return layout_discard(path, "quarantine", err);
-    }
-    entry.info = *part_get_info(part);
-    entry.lineage = *part_get_lineage(part, &nranges);
-    part_close(part);
-    /* Of a log that is there: replayed, or below what counts as flushed. */
-    if (!manifest->is_damaged &&
-        (rows_are_covered(manifest, &entry.lineage) ||
-        manifest_flushed_lsn(manifest, entry.lineage.log_id) >=
-        entry.lineage.last_lsn ||
-        log_exists(logs, nlogs, entry.lineage.log_id))) {
-        log_info("leftover of a crash goes to .trash: %s", path);
-        return layout_discard(path, ".trash", err);
-    }
-    log_warn("unlisted part adopted: %s", path);
-    manifest_add(manifest, &entry);
-    return 0;
-}
-
 static struct manifest_part *
 part_find(struct manifest *manifest, uint64_t id)
 {
@@ -154,35 +89,32 @@ part_find(struct manifest *manifest, uint64_t id)
     return NULL;
 }
 
-/* Files without an entry; sets *changed when the manifest got new parts. */
+/* Removes what was never published and hands the rest to the judge. */
 static int
-unlisted_judge(struct manifest *manifest, const struct names *names,
-    const struct wal_file_name *logs, size_t nlogs, struct err *err)
+unlisted_judge(struct day_case *day, const struct names *names,
+    struct err *err)
 {
+    struct day_file *files = xcalloc(names->n + 1, sizeof(*files));
     char dir[PATH_MAX], path[PATH_MAX + NAME_BYTES_MAX + 2];
-    size_t listed = manifest->nparts;
+    size_t n = 0;
+    int rc = 0;
 
-    layout_partition_dir(dir, manifest->day);
-    for (size_t i = 0; i < names->n; i++) {
+    layout_partition_dir(dir, day->manifest->day);
+    for (size_t i = 0; rc == 0 && i < names->n; i++) {
         const char *name = names->v[i];
-        uint64_t id;
-        uint32_t level;
 
         snprintf(path, sizeof(path), "%s/%s", dir, name);
-        if (sv_ends_with(sv_from(name), SV(".tmp"))) {
-            if (file_unlink(path, err) != 0)
-                return -1;
-        } else if (layout_parse_part(name, &id, &level) &&
-            part_find(manifest, id) == NULL) {
-            if (part_judge(manifest, path, logs, nlogs, err) != 0)
-                return -1;
-        }
+        if (sv_ends_with(sv_from(name), SV(".tmp")))
+            rc = file_unlink(path, err);
+        else if (layout_parse_part(name, &files[n].id, &files[n].level))
+            n++;
     }
-    /* Not before: an adopted part says nothing about older ones of its log. */
-    for (size_t i = listed; i < manifest->nparts; i++)
-        manifest_flush(manifest, manifest->parts[i].lineage.log_id,
-            manifest->parts[i].lineage.last_lsn);
-    return 0;
+    day->files = files;
+    day->nfiles = n;
+    if (rc == 0)
+        rc = day_judge(day, err);
+    xfree(files);
+    return rc;
 }
 
 /* Entries without a file. */
@@ -215,16 +147,15 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     struct manifest manifest;
     char path[PATH_MAX];
     struct names names;
-    size_t nparts;
-    bool changed;
+    struct day_case judged = {.manifest = &manifest, .logs = logs,
+        .nlogs = nlogs};
     int rc = -1;
 
     if (manifest_read(&manifest, day, err) != 0)
         return -1;
     if (names_list(&names, day, err) != 0)
         goto out;
-    nparts = manifest.nparts;
-    changed = manifest.is_damaged;
+    judged.is_changed = manifest.is_damaged;
     if (manifest.is_damaged) {
         layout_manifest(path, day);
         log_error("%s is damaged: kept in quarantine, rebuilt from the parts",
@@ -236,11 +167,10 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     if (manifest.end == 0)
         manifest.is_damaged = true;
     /* What is missing covers nothing. */
-    changed |= listed_check(&manifest);
-    if (unlisted_judge(&manifest, &names, logs, nlogs, err) != 0)
+    judged.is_changed |= listed_check(&manifest);
+    if (unlisted_judge(&judged, &names, err) != 0)
         goto out;
-    changed |= manifest.nparts != nparts;
-    if (changed && manifest_rewrite(&manifest, true, err) != 0)
+    if (judged.is_changed && manifest_rewrite(&manifest, true, err) != 0)
         goto out;
     rc = 0;
 out:
@@ -249,19 +179,27 @@ out:
     return rc;
 }
 
-/* A part that cannot be opened is left for the next boot to judge. */
+/*
+ * A part of these logs that no manifest ever listed: its rows are not below
+ * what counts as flushed.  (A merged one waits for its last reader.)  What
+ * cannot be opened is left for the next boot to judge.
+ */
 static bool
-part_is_of(const char *path, const uint64_t *log_ids, size_t nlogs)
+part_is_of(const struct manifest *manifest, const char *path,
+    const uint64_t *log_ids, size_t nlogs)
 {
     struct err ignored = ERR_INIT;
+    const struct part_lineage *range;
     struct part *part;
     bool found = false;
     size_t nranges;
 
     if (part_open(&part, path, &ignored) != 0)
         return false;
+    range = part_get_lineage(part, &nranges);
     for (size_t i = 0; i < nlogs; i++)
-        found |= part_get_lineage(part, &nranges)->log_id == log_ids[i];
+        found |= range->log_id == log_ids[i];
+    found &= manifest_flushed_lsn(manifest, range->log_id) < range->last_lsn;
     part_close(part);
     return found;
 }
@@ -285,11 +223,12 @@ day_discard_unlisted(uint32_t day, const uint64_t *log_ids, size_t nlogs,
         uint64_t id;
         uint32_t level;
 
-        if (!layout_parse_part(names.v[i], &id, &level) ||
+        /* Higher levels are the merge process's. */
+        if (!layout_parse_part(names.v[i], &id, &level) || level > 1 ||
             part_find(&manifest, id) != NULL)
             continue;
         layout_part(path, day, id, level);
-        if (!part_is_of(path, log_ids, nlogs))
+        if (!part_is_of(&manifest, path, log_ids, nlogs))
             continue;
         log_info("leftover of a crash goes to .trash: %s", path);
         if (layout_discard(path, ".trash", err) != 0)

@@ -20,11 +20,15 @@ int day_highest_boot(uint32_t day, uint32_t *boot, struct err *err)
  *
  *   *.tmp                         removed: never published
  *   damaged manifest              kept aside, rebuilt from the parts' footers
- *   listed part, file missing     BAD: answers that need it are partial
- *   unlisted part, rows in a log that is still there   .trash/, replay
- *                                 writes them again
- *   unlisted part, rows covered by listed parts        .trash/
- *   unlisted part otherwise       adopted
+ *   listed part, file missing     BAD: answers that need it are partial;
+ *                                 dropped when an adopted part has its rows
+ *   unlisted part, rows covered by listed parts, or an input of one of them
+ *                                 .trash/: a merge's input, or its output
+ *                                 that was not listed yet, or rows that were
+ *                                 replayed
+ *   unlisted part, level 1, rows in a log that is still there
+ *                                 .trash/, replay writes them again
+ *   unlisted part otherwise       adopted; what it was merged from is dead
  *   unlisted file that is no valid part                quarantine/
  *
  * logs: the files in wal/.

@@ -377,6 +377,8 @@ edit_build(struct sb *out, const struct manifest_edit *edit, uint64_t number,
     for (size_t i = 0; i < edit->nflushed; i++)
         item_add(out, ITEM_FLUSHED, &edit->flushed[i],
             sizeof(edit->flushed[i]));
+    for (size_t i = 0; i < edit->nbad; i++)
+        item_add(out, ITEM_BAD, &edit->bad[i], sizeof(edit->bad[i]));
     check(!sb_failed(out));
     header.len = (uint32_t)(out->len - start - sizeof(header));
     memcpy(out->ptr + start, &header, sizeof(header));
@@ -404,8 +406,9 @@ int
 manifest_rewrite(struct manifest *manifest, bool keep_flushed,
     struct err *err)
 {
-    struct manifest_edit edit = {manifest->parts, manifest->nparts, NULL, 0,
-        manifest->flushed, keep_flushed ? manifest->nflushed : 0, 0};
+    struct manifest_edit edit = {.add = manifest->parts,
+        .nadd = manifest->nparts, .flushed = manifest->flushed,
+        .nflushed = keep_flushed ? manifest->nflushed : 0};
     char path[PATH_MAX];
     struct sb out;
     int rc;

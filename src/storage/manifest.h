@@ -58,6 +58,8 @@ struct manifest_edit {
     size_t nflushed;
     /* From partition_incarnation(); 0: whatever is there. */
     uint32_t incarnation;
+    const uint64_t *bad; /* part ids: damage was confirmed */
+    size_t nbad;
 };
 
 /*

@@ -433,31 +433,81 @@ slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
     return rc;
 }
 
-/*
- * Adds those that are not in the catalogue: the parts of this recovery and
- * those the dead worker had written without reaching its flip.
- */
-static int
-catalog_add_missing(const struct parts *parts, struct err *err)
+/* Leaves those that are not in the catalogue. */
+static void
+parts_keep_missing(struct parts *parts)
 {
     uint64_t *ids = xmalloc(MAX(parts->n, 1u) * sizeof(*ids));
     bool *found = xmalloc(MAX(parts->n, 1u) * sizeof(*found));
-    int rc = 0;
+    size_t kept = 0;
 
     for (size_t i = 0; i < parts->n; i++)
         ids[i] = parts->v[i].info.id;
+    /* Behind the lock: what a dead writer has begun to add is not there. */
+    catalog_begin();
     catalog_find_parts(ids, found, parts->n);
-    for (size_t i = 0; rc == 0 && i < parts->n; i++) {
+    catalog_abort();
+    for (size_t i = 0; i < parts->n; i++) {
+        if (!found[i])
+            parts->v[kept++] = parts->v[i];
+    }
+    parts->n = kept;
+    xfree(ids);
+    xfree(found);
+}
+
+/* Leaves those that are among others, too. */
+static void
+parts_keep_common(struct parts *parts, const struct parts *others)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < parts->n; i++) {
+        if (others->n > 0 && bsearch(&parts->v[i], others->v, others->n,
+            sizeof(*others->v), part_cmp) != NULL)
+            parts->v[kept++] = parts->v[i];
+    }
+    parts->n = kept;
+}
+
+/*
+ * The parts of this recovery and those the dead worker had written without
+ * reaching its flip.  One that was in the catalogue may have been merged
+ * since the manifests were read: a second look does not list it any more.
+ * What never was in the catalogue is not merged.
+ */
+static int
+slot_missing_parts(const struct slot *slot, struct parts *parts,
+    struct err *err)
+{
+    struct parts again = {NULL, 0, 0};
+    int rc;
+
+    if (slot_parts(slot, parts, err) != 0)
+        return -1;
+    parts_keep_missing(parts);
+    if (parts->n == 0)
+        return 0;
+    fault("recover.before_second_look");
+    rc = slot_parts(slot, &again, err);
+    if (rc == 0)
+        parts_keep_common(parts, &again);
+    xfree(again.v);
+    return rc;
+}
+
+static int
+catalog_add_missing(const struct parts *parts, struct err *err)
+{
+    for (size_t i = 0; i < parts->n; i++) {
         const struct slot_part *part = &parts->v[i];
 
         /* Not of a day that was dropped or detached in the meantime. */
-        if (!found[i] && partition_incarnation(part->info.day) ==
-            part->incarnation)
-            rc = catalog_add_part(&part->info, NULL, err);
+        if (partition_incarnation(part->info.day) == part->incarnation &&
+            catalog_add_part(&part->info, NULL, err) != 0)
+            return -1;
     }
-    xfree(ids);
-    xfree(found);
-    return rc;
+    return 0;
 }
 
 /*
@@ -472,7 +522,7 @@ slot_swap(unsigned index, struct err *err)
     uint64_t gen;
     int rc;
 
-    rc = slot_parts(slot, &parts, err);
+    rc = slot_missing_parts(slot, &parts, err);
     if (rc == 0) {
         catalog_begin();
         rc = catalog_add_missing(&parts, err);

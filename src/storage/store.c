@@ -10,7 +10,7 @@
  *   retention   watches the disk, drops days, serves requests for whole days
  *               (operator.h); removes what has expired by its own rules
  *               (digest files, .trash)
- *   merge       nothing of its own yet
+ *   merge       keeps the number of parts small (compact.h)
  */
 
 #include "core/base.h"
@@ -33,6 +33,7 @@
 #include "core/timefmt.h"
 #include "event/loop.h"
 #include "storage/catalog.h"
+#include "storage/compact.h"
 #include "storage/housekeeping.h"
 #include "storage/ingester.h"
 #include "storage/layout.h"
@@ -163,7 +164,8 @@ store_init_master(const struct conf *conf, struct err *err)
         return -1;
     if (shared_create(master_slot_capacity(conf), err) != 0 ||
         catalog_create(err) != 0 || requests_create(err) != 0 ||
-        retire_create(err) != 0 || ops_create(err) != 0)
+        retire_create(err) != 0 || ops_create(err) != 0 ||
+        compact_create(err) != 0)
         return -1;
     return 0;
 }
@@ -176,6 +178,8 @@ store_child_ended(enum role role, unsigned index, pid_t pid, bool crashed)
     if (shared == NULL)
         return false;
     catalog_clear_readers(pid);
+    if (role == ROLE_MERGE)
+        compact_ended(crashed);
     if (role != ROLE_WORKER || index >= shared->nslots)
         return false;
     slot = &shared->slots[index];
@@ -206,8 +210,13 @@ collect_metrics(struct sb *out, void *arg)
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
     if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
         metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
-    metric_set(METRIC_STORAGE_ROWS, (int64_t)totals.rows);
-    metric_set(METRIC_STORAGE_PARTS, (int64_t)totals.parts);
+    metric_set(METRIC_PARTS_UNMERGED, (int64_t)totals.unmerged);
+    metric_set(METRIC_STORAGE_ROWS,
+        (int64_t)(totals.rows - totals.merged_rows));
+    metric_set(METRIC_STORAGE_MERGED_ROWS, (int64_t)totals.merged_rows);
+    metric_set(METRIC_STORAGE_PARTS,
+        (int64_t)(totals.parts - totals.merged_parts));
+    metric_set(METRIC_STORAGE_MERGED_PARTS, (int64_t)totals.merged_parts);
     metric_set(METRIC_STORAGE_MEMTABLES, (int64_t)totals.memtables);
     metric_set(METRIC_DATA_SIZE, (int64_t)totals.bytes);
 }
@@ -249,23 +258,33 @@ store_init_process(struct process *process, struct err *err)
         operator_start(process->conf);
         return 0;
     case ROLE_MERGE:
+        return compact_start(process, merge_parts, err);
     case ROLE_COUNT:
         return 0;
     }
     return 0;
 }
 
+static void
+store_drain(struct process *process)
+{
+    if (process->role == ROLE_MERGE)
+        compact_drain();
+}
+
 static bool
 store_is_drained(struct process *process)
 {
-    (void)process;
+    if (process->role == ROLE_MERGE)
+        return compact_is_drained();
     return ingester == NULL || ingester_is_idle(ingester);
 }
 
 static void
 store_exit_process(struct process *process)
 {
-    (void)process;
+    if (process->role == ROLE_MERGE)
+        compact_stop();
     if (ingester != NULL && !ingester_stop(ingester, STOP_TIMEOUT_NS))
         log_warn("not all rows could be written into parts; the log keeps "
             "them");
@@ -280,6 +299,7 @@ const struct module store_module = {
     .name = "store",
     .init_master = store_init_master,
     .init_process = store_init_process,
+    .drain = store_drain,
     .is_drained = store_is_drained,
     .exit_process = store_exit_process,
     .child_ended = store_child_ended,

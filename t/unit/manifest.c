@@ -21,7 +21,8 @@ add(uint64_t id, uint64_t lsn)
         .rows = 10 * id, .min_end_ns = (int64_t)id, .max_end_ns =
         (int64_t)id + 5}, .lineage = {77, lsn - 1, lsn}};
     struct manifest_flushed flushed = {77, lsn};
-    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, 1, 0};
+    struct manifest_edit edit = {.add = &part, .nadd = 1,
+        .flushed = &flushed, .nflushed = 1};
     struct err err = ERR_INIT;
 
     ok(manifest_append(DAY, &edit, true, &err) == 0, "part %d is added%s",
@@ -64,8 +65,12 @@ test_edits(void)
         add(id, 100 * id);
     ok(manifest_append(DAY, &edit, true, &err) == 0, "a part is dropped");
     add(3, 300);
+    edit = (struct manifest_edit){.bad = (uint64_t[]){9, 3}, .nbad = 2};
+    ok(manifest_append(DAY, &edit, true, &err) == 0, "damage is noted");
     is_int(manifest_read(&manifest, DAY, &err), 0, "read back");
     is_int(manifest.nparts, 2, "two parts; the same id twice is one");
+    ok(!manifest.parts[0].is_bad && manifest.parts[1].is_bad,
+        "one of them is bad");
     is_int(manifest_flushed_lsn(&manifest, 77), 300, "flushed position");
     is_int(manifest_flushed_lsn(&manifest, 78), 0, "of another log: none");
     is_int(manifest.parts[0].info.rows, 10, "what a part says of itself");
@@ -180,8 +185,9 @@ append(bool is_flush, uint32_t incarnation)
 {
     struct manifest_part part = {.info = {.id = 9000, .day = DAY}};
     struct manifest_flushed flushed = {77, 99999};
-    struct manifest_edit edit = {&part, 1, NULL, 0, &flushed, is_flush,
-        incarnation};
+    struct manifest_edit edit = {.add = &part, .nadd = 1,
+        .flushed = &flushed, .nflushed = is_flush,
+        .incarnation = incarnation};
     struct err err = ERR_INIT;
 
     return manifest_append(DAY, &edit, false, &err) == 0 ? 0 : (int)err.code;

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * One merge from its inputs to the retired files, on the merge thread, and
+ * what a successor does about one that was cut short.  Private to compact*.c.
+ */
+
+#ifndef SPOOR_STORAGE_COMPACT_JOB_H
+#define SPOOR_STORAGE_COMPACT_JOB_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "storage/compact_state.h"
+
+enum job_result {
+    JOB_DONE,
+    JOB_CANCELLED, /* the day is not open any more, or the process stops */
+    JOB_NO_SPACE,
+    JOB_BAD_INPUT, /* an input was marked; the others may be tried again */
+    JOB_FAILED,
+};
+
+struct compact_job {
+    compact_merge_fn merge;
+    uint32_t day;
+    size_t ninputs;
+    struct part_info infos[MERGE_INPUTS_MAX];
+    uint32_t entries[MERGE_INPUTS_MAX]; /* of the catalogue */
+    bool sync;
+    bool is_urgent; /* read and write like everybody else */
+    _Atomic bool cancel;
+    _Atomic bool is_stopping; /* cancel, and do not even wait to publish */
+
+    /* When it is done. */
+    enum job_result result;
+    struct part_info output;
+    struct merge_counts counts;
+    int64_t took_ns;
+    struct err err;
+
+    /* While it runs. */
+    uint32_t incarnation;
+    struct part *parts[MERGE_INPUTS_MAX];
+};
+
+/* Runs the whole job; nothing is left open behind it. */
+void job_run(struct compact_job *job);
+
+/* After the death of a predecessor: finishes its merge or takes it back. */
+int job_resume(bool sync, struct err *err) WARN_UNUSED;
+
+#endif
