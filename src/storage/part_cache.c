@@ -7,6 +7,7 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "storage/catalog.h"
 #include "storage/layout.h"
 
 #define BUCKETS 4096u
@@ -144,6 +145,53 @@ part_cache_put(struct part *part)
     cached = cached_find(part_get_info(part)->id);
     check(cached != NULL && cached->part == part && cached->users > 0);
     cached->users--;
+    pthread_mutex_unlock(&mutex);
+}
+
+static int
+id_cmp(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Under the mutex. */
+static void
+forget_unless(const uint64_t *ids, const bool *found, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct cached *cached = found[i] ? NULL : cached_find(ids[i]);
+
+        if (cached != NULL && cached->users == 0)
+            cached_drop(cached);
+    }
+}
+
+void
+part_cache_forget_gone(void)
+{
+    static uint64_t seen;
+    static uint64_t ids[PART_CACHE_MAX];
+    static bool found[PART_CACHE_MAX];
+    uint64_t gen = catalog_generation();
+    bool is_left = false;
+    size_t n = 0;
+
+    pthread_mutex_lock(&mutex);
+    if (gen != seen) {
+        for (struct cached *cached = newest;
+            cached != NULL && n < PART_CACHE_MAX; cached = cached->older) {
+            is_left = is_left || cached->users != 0;
+            ids[n++] = cached->id;
+        }
+        qsort(ids, n, sizeof(*ids), id_cmp);
+        catalog_find_parts(ids, found, n);
+        forget_unless(ids, found, n);
+        /* What was in use may be gone the next time. */
+        if (!is_left)
+            seen = gen;
+    }
     pthread_mutex_unlock(&mutex);
 }
 

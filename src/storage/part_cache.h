@@ -21,6 +21,13 @@ int part_cache_get(struct part **out, const struct part_info *info,
     struct err *err) WARN_UNUSED;
 void part_cache_put(struct part *part);
 
+/*
+ * Closes what the catalogue does not have any more and nobody uses: the disk
+ * space of a removed file comes back when its last descriptor is closed.
+ * Cheap when the catalogue has not changed since the last call.
+ */
+void part_cache_forget_gone(void);
+
 /* Closes what nobody uses; at process end and in tests. */
 void part_cache_clear(void);
 
