@@ -448,12 +448,6 @@ catalog_snapshot_release(struct catalog_snapshot *snapshot)
 }
 
 uint64_t
-catalog_generation(void)
-{
-    return atomic_load(&catalog->gen);
-}
-
-uint64_t
 catalog_oldest_reader(void)
 {
     uint64_t oldest = UINT64_MAX;

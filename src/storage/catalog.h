@@ -116,9 +116,6 @@ uint64_t catalog_oldest_reader(void);
 /* Frees the reader cells of a process that died. */
 void catalog_clear_readers(pid_t pid);
 
-/* The present generation: the same number, the same entries. */
-uint64_t catalog_generation(void);
-
 /* For metrics: parts and memtables alive, and rows and bytes of parts. */
 struct catalog_totals {
     uint64_t parts, memtables, rows, bytes, bad;
