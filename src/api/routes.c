@@ -6,10 +6,12 @@
 #include "api/admin.h"
 #include "api/jaeger.h"
 #include "api/logsql.h"
+#include "api/partition.h"
 #include "otlp/otlp.h"
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
 #define SELECT (ROUTE_SELECT | ROUTE_CORS)
+#define PARTITION (ROUTE_ADMIN | ROUTE_BODY)
 
 const struct route api_routes[] = {
     /* ingest */
@@ -70,6 +72,28 @@ const struct route api_routes[] = {
         "Every flag with its value, secrets masked"},
     {"/internal/force_flush", HTTP_POST, ROUTE_ADMIN, admin_force_flush,
         NULL, "Writes all rows in memory into parts, then answers"},
+
+    /* days */
+    {"/internal/partition/list", HTTP_POST, PARTITION, partition_list, NULL,
+        "Days that are attached and have rows, as a JSON array"},
+    {"/internal/partition/detach", HTTP_POST, PARTITION, partition_detach,
+        NULL, "Detaches the day name (YYYYMMDD): when it is answered, no "
+        "query reads it and its directory may be copied, moved or deleted; "
+        "spans of the day are refused until it is attached"},
+    {"/internal/partition/attach", HTTP_POST, PARTITION, partition_attach,
+        NULL, "Attaches the day name, which was detached or whose directory "
+        "was copied to partitions/; a copy that is not whole is refused"},
+    {"/internal/partition/snapshot/create", HTTP_POST, PARTITION,
+        partition_snapshot_create, NULL, "Snapshots of the days that begin "
+        "with partition_prefix (all without it): hard links; answers their "
+        "paths, each a directory to be copied"},
+    {"/internal/partition/snapshot/list", HTTP_POST, PARTITION,
+        partition_snapshot_list, NULL, "Paths of all snapshots"},
+    {"/internal/partition/snapshot/delete", HTTP_POST, PARTITION,
+        partition_snapshot_delete, NULL, "Deletes the snapshot path; 204"},
+    {"/internal/partition/snapshot/delete_stale", HTTP_POST, PARTITION,
+        partition_snapshot_delete_stale, NULL, "Deletes the snapshots older "
+        "than max_age (storage.snapshots_max_age); answers their paths"},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 

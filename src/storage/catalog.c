@@ -562,3 +562,28 @@ catalog_sum_days(struct catalog_day **days)
     }
     return n;
 }
+
+size_t
+catalog_day_ids(uint32_t day, uint64_t **ids)
+{
+    uint64_t gen = atomic_load(&catalog->gen);
+    uint32_t total = atomic_load(&catalog->nentries);
+    size_t n = 0, cap = 0;
+
+    *ids = NULL;
+    for (uint32_t i = 0; i < total; i++) {
+        struct catalog_item item;
+
+        if (!item_copy(&item, &catalog->entries[i], gen) ||
+            item.kind != CATALOG_PART || item.part.day != day)
+            continue;
+        if (n == cap) {
+            cap = MAX(2 * cap, 64u);
+            *ids = xrealloc(*ids, cap * sizeof(**ids));
+        }
+        (*ids)[n++] = item.part.id;
+    }
+    if (n > 1)
+        qsort(*ids, n, sizeof(**ids), id_cmp);
+    return n;
+}

@@ -133,5 +133,7 @@ struct catalog_day {
     uint64_t bytes;
 };
 size_t catalog_sum_days(struct catalog_day **days);
+/* Ids of the parts of a day, rising; free with xfree(). */
+size_t catalog_day_ids(uint32_t day, uint64_t **ids);
 
 #endif

@@ -149,6 +149,7 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     struct names names;
     struct day_case judged = {.manifest = &manifest, .logs = logs,
         .nlogs = nlogs};
+    bool is_foreign;
     int rc = -1;
 
     if (manifest_read(&manifest, day, err) != 0)
@@ -163,6 +164,13 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
         if (layout_keep_copy(path, "quarantine", err) != 0)
             goto out;
     }
+    is_foreign = manifest.end != 0 && !manifest.is_damaged &&
+        !day_is_of_this_node(manifest.node_id);
+    if (is_foreign) {
+        log_info("day %u comes from another server", day);
+        manifest.nflushed = 0;
+        judged.is_changed = true;
+    }
     /* Parts without any manifest: as if it were damaged. */
     if (manifest.end == 0)
         manifest.is_damaged = true;
@@ -170,6 +178,8 @@ day_tidy(uint32_t day, const struct wal_file_name *logs, size_t nlogs,
     judged.is_changed |= listed_check(&manifest);
     if (unlisted_judge(&judged, &names, err) != 0)
         goto out;
+    if (is_foreign)
+        manifest.nflushed = 0;
     if (judged.is_changed && manifest_rewrite(&manifest, true, err) != 0)
         goto out;
     rc = 0;

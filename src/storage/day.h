@@ -16,7 +16,8 @@ int day_highest_boot(uint32_t day, uint32_t *boot, struct err *err)
     WARN_UNUSED;
 
 /*
- * Makes directory and manifest agree (design Q1, Q2):
+ * Makes directory and manifest agree (design Q1, Q2); flushed positions in a
+ * manifest of another server have no meaning here and go:
  *
  *   *.tmp                         removed: never published
  *   damaged manifest              kept aside, rebuilt from the parts' footers

@@ -11,6 +11,7 @@
 #include "core/sys.h"
 #include "storage/day_cover.h"
 #include "storage/layout.h"
+#include "storage/shared.h"
 
 struct judge {
     struct day_case *day;
@@ -29,6 +30,13 @@ log_exists(const struct judge *judge, uint64_t log_id)
             return true;
     }
     return false;
+}
+
+/* Ids of logs are those of one server. */
+bool
+day_is_of_this_node(const uint8_t node_id[16])
+{
+    return memcmp(node_id, shared->node_id, sizeof(shared->node_id)) == 0;
 }
 
 static bool
@@ -54,7 +62,8 @@ part_is_leftover(struct judge *judge, const struct part *part)
     if (cover_has_input(&judge->listed, part_get_info(part)->id) ||
         cover_has_ranges(&judge->listed, ranges, n))
         return true;
-    if (judge->manifest->is_damaged || part_get_info(part)->level > 1)
+    if (judge->manifest->is_damaged || part_get_info(part)->level > 1 ||
+        !day_is_of_this_node(part_get_node_id(part)))
         return false;
     return manifest_flushed_lsn(judge->manifest, ranges[0].log_id) >=
         ranges[0].last_lsn || (log_exists(judge, ranges[0].log_id) &&

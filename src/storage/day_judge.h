@@ -27,6 +27,9 @@ struct day_case {
     bool is_changed; /* set when the manifest is another one afterwards */
 };
 
+/* Flushed positions and logs of other servers have no meaning here. */
+bool day_is_of_this_node(const uint8_t node_id[16]);
+
 int day_judge(struct day_case *day, struct err *err) WARN_UNUSED;
 
 #endif

@@ -299,28 +299,22 @@ header_read(struct manifest *manifest, struct sv file, struct err *err)
             "manifest version %u was written by a newer spoor",
             header.version);
     manifest->number = header.number;
+    memcpy(manifest->node_id, header.node_id, sizeof(manifest->node_id));
     return 0;
 }
 
 int
-manifest_read(struct manifest *manifest, uint32_t day, struct err *err)
+manifest_read_file(struct manifest *manifest, const char *path, uint32_t day,
+    struct err *err)
 {
-    char path[PATH_MAX];
-    struct err read_err = ERR_INIT;
     struct sb in;
     int rc = -1;
 
     memset(manifest, 0, sizeof(*manifest));
     manifest->day = day;
-    layout_manifest(path, day);
     sb_init(&in, MANIFEST_BYTES_MAX);
-    if (file_read_all(path, &in, &read_err) != 0) {
-        if (read_err.code == ERR_NOT_FOUND)
-            rc = 0;
-        else if (err != NULL)
-            *err = read_err;
+    if (file_read_all(path, &in, err) != 0)
         goto out;
-    }
     if (header_read(manifest, sb_sv(&in), err) != 0 ||
         (!manifest->is_damaged &&
         manifest_apply_all(manifest, sb_sv(&in), err) != 0)) {
@@ -333,6 +327,23 @@ out:
     if (rc != 0)
         manifest_release(manifest);
     return rc;
+}
+
+int
+manifest_read(struct manifest *manifest, uint32_t day, struct err *err)
+{
+    struct err read_err = ERR_INIT;
+    char path[PATH_MAX];
+
+    layout_manifest(path, day);
+    if (manifest_read_file(manifest, path, day, &read_err) == 0)
+        return 0;
+    manifest->day = day;
+    if (read_err.code == ERR_NOT_FOUND)
+        return 0;
+    if (err != NULL)
+        *err = read_err;
+    return -1;
 }
 
 /* --- writing --- */
@@ -430,6 +441,32 @@ manifest_rewrite(struct manifest *manifest, bool keep_flushed,
     if (!keep_flushed)
         manifest->nflushed = 0;
     sb_release(&out);
+    return rc;
+}
+
+int
+manifest_write_copy(const struct manifest *manifest, const char *path,
+    struct err *err)
+{
+    struct manifest copy = *manifest;
+    struct manifest_edit edit = {0};
+    struct sb out;
+    int rc;
+
+    copy.parts = xmalloc(MAX(manifest->nparts, 1u) * sizeof(*copy.parts));
+    copy.nparts = 0;
+    for (size_t i = 0; i < manifest->nparts; i++) {
+        if (!manifest->parts[i].is_bad)
+            copy.parts[copy.nparts++] = manifest->parts[i];
+    }
+    edit.add = copy.parts;
+    edit.nadd = copy.nparts;
+    sb_init(&out, MANIFEST_BYTES_MAX);
+    header_build(&out, copy.number, copy.day);
+    edit_build(&out, &edit, copy.number, sizeof(struct file_header));
+    rc = file_replace(path, out.ptr, out.len, 0640, err);
+    sb_release(&out);
+    xfree(copy.parts);
     return rc;
 }
 

@@ -27,6 +27,7 @@ struct manifest_flushed {
 /* What a manifest says when all its edits are applied. */
 struct manifest {
     uint64_t number;
+    uint8_t node_id[16]; /* of the server that wrote it last as a whole */
     uint32_t day;
     uint64_t end; /* offset behind the last valid edit */
     struct manifest_part *parts;
@@ -43,6 +44,15 @@ struct manifest {
 int manifest_read(struct manifest *manifest, uint32_t day, struct err *err)
     WARN_UNUSED;
 void manifest_release(struct manifest *manifest);
+/* The same of a file at another place (a snapshot); ERR_NOT_FOUND. */
+int manifest_read_file(struct manifest *manifest, const char *path,
+    uint32_t day, struct err *err) WARN_UNUSED;
+/*
+ * Writes what *manifest says as a new file there, without flushed positions
+ * and damaged parts: they stay where they are.
+ */
+int manifest_write_copy(const struct manifest *manifest, const char *path,
+    struct err *err) WARN_UNUSED;
 
 /* Position up to which the log's rows of this day are flushed (0: none). */
 uint64_t manifest_flushed_lsn(const struct manifest *manifest,

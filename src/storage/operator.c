@@ -10,12 +10,16 @@
 
 #include "core/assert.h"
 #include "core/timefmt.h"
+#include "storage/day_ops.h"
 #include "storage/ops.h"
 #include "storage/retention.h"
+#include "storage/snapshot.h"
 #include "storage/trash.h"
 
 /* Between two looks at what is out of retention. */
 #define CHECK_NS (10 * NS_PER_SEC)
+/* Between two looks at the age of snapshots. */
+#define SNAPSHOTS_NS (60 * NS_PER_SEC)
 /* Files of dropped days removed in one go, and the pause after it. */
 #define SWEEP_FILES 16u
 #define SWEEP_PAUSE_MS 20
@@ -42,17 +46,23 @@ wait_for_work(int timeout_ms)
 static void *
 operator_main(void *arg)
 {
-    int64_t next_check_ns = 0;
+    int64_t next_check_ns = 0, next_sweep_ns = 0;
 
     (void)arg;
+    day_ops_resume();
     retention_resume();
+    ops_resume();
     while (!operator_is_stopping()) {
         bool is_left, is_waiting;
 
-        ops_run(operator_conf);
+        ops_run();
         if (clock_mono_ns() >= next_check_ns) {
             retention_check(operator_conf);
             next_check_ns = clock_mono_ns() + CHECK_NS;
+        }
+        if (clock_mono_ns() >= next_sweep_ns) {
+            snapshot_sweep(operator_conf->snapshots_max_age);
+            next_sweep_ns = clock_mono_ns() + SNAPSHOTS_NS;
         }
         is_waiting = retention_poll() != 0;
         is_left = trash_sweep(SWEEP_FILES);

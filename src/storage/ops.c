@@ -12,6 +12,8 @@
 #include "core/shm.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
+#include "storage/day_ops.h"
+#include "storage/snapshot.h"
 
 #define POLL_NS (5 * NS_PER_MS)
 /* An answer nobody fetched: its client, or its worker, is gone. */
@@ -194,13 +196,27 @@ status_of(const struct err *err)
 }
 
 static int
-op_do(const struct op *op, const struct conf *conf, struct sb *out,
-    struct err *err)
+op_do(const struct op *op, struct sb *out, struct err *err)
 {
-    (void)op;
-    (void)conf;
-    (void)out;
-    return err_set(err, ERR_UNSUPPORTED, "not served yet");
+    struct sv arg = sv_make(op->arg, MIN(op->arg_len,
+        (uint32_t)OPS_ARG_MAX));
+
+    switch (op->kind) {
+    case OP_ATTACH:
+        return day_attach(arg, err);
+    case OP_DETACH:
+        return day_detach(arg, err);
+    case OP_SNAPSHOT_CREATE:
+        return snapshot_create(arg, out, err);
+    case OP_SNAPSHOT_LIST:
+        return snapshot_list(out, err);
+    case OP_SNAPSHOT_DELETE:
+        return snapshot_delete(arg, err);
+    case OP_SNAPSHOT_DELETE_STALE:
+        return snapshot_delete_stale(arg, out, err);
+    default:
+        return err_set(err, ERR_INVALID, "no such request");
+    }
 }
 
 static void
@@ -214,14 +230,14 @@ op_answer(struct op *op, int status, struct sv text)
 }
 
 static void
-op_serve(struct op *op, const struct conf *conf)
+op_serve(struct op *op)
 {
     struct err err = ERR_INIT;
     struct sb out;
 
     op_set(op, OP_RUNNING);
     sb_init(&out, OPS_TEXT_MAX);
-    if (op_do(op, conf, &out, &err) != 0)
+    if (op_do(op, &out, &err) != 0)
         op_answer(op, status_of(&err), sv_from(err.text));
     else if (sb_failed(&out))
         op_answer(op, 500, SV("it is done, but the answer is too long"));
@@ -262,7 +278,7 @@ ops_reap(void)
 }
 
 void
-ops_run(const struct conf *conf)
+ops_run(void)
 {
     for (;;) {
         struct op *oldest = NULL;
@@ -276,7 +292,7 @@ ops_run(const struct conf *conf)
         }
         if (oldest == NULL)
             break;
-        op_serve(oldest, conf);
+        op_serve(oldest);
     }
     ops_reap();
 }

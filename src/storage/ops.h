@@ -11,7 +11,6 @@
 #define SPOOR_STORAGE_OPS_H
 
 #include "core/base.h"
-#include "core/conf.h"
 #include "core/err.h"
 #include "core/sb.h"
 
@@ -65,6 +64,6 @@ void ops_wake(void);
 /* What a predecessor that was killed was doing is answered as interrupted. */
 void ops_resume(void);
 /* Serves all that wait. */
-void ops_run(const struct conf *conf);
+void ops_run(void);
 
 #endif

@@ -12,8 +12,13 @@
 
 #define BUCKETS 4096u
 
+/*
+ * Found by all that the catalogue says of a part: a day that was attached may
+ * bring a part with an id that another day's has, or that a part of the same
+ * day had before.
+ */
 struct cached {
-    uint64_t id;
+    struct part_info info;
     struct part *part;
     unsigned users;
     struct cached *next;      /* in its bucket */
@@ -32,11 +37,11 @@ bucket_of(uint64_t id)
 }
 
 static struct cached *
-cached_find(uint64_t id)
+cached_find(const struct part_info *info)
 {
-    struct cached *cached = *bucket_of(id);
+    struct cached *cached = *bucket_of(info->id);
 
-    while (cached != NULL && cached->id != id)
+    while (cached != NULL && memcmp(&cached->info, info, sizeof(*info)) != 0)
         cached = cached->next;
     return cached;
 }
@@ -62,7 +67,7 @@ list_add(struct cached *cached)
 static void
 cached_drop(struct cached *cached)
 {
-    struct cached **link = bucket_of(cached->id);
+    struct cached **link = bucket_of(cached->info.id);
 
     while (*link != cached)
         link = &(*link)->next;
@@ -96,7 +101,7 @@ part_cache_get(struct part **out, const struct part_info *info,
     struct part *part;
 
     pthread_mutex_lock(&mutex);
-    cached = cached_find(info->id);
+    cached = cached_find(info);
     if (cached != NULL) {
         cached->users++;
         list_remove(cached);
@@ -111,11 +116,11 @@ part_cache_get(struct part **out, const struct part_info *info,
     if (part_open(&part, path, err) != 0)
         return -1;
     cached = xcalloc(1, sizeof(*cached));
-    cached->id = info->id;
+    cached->info = *info;
     cached->part = part;
     cached->users = 1;
     pthread_mutex_lock(&mutex);
-    other = cached_find(info->id);
+    other = cached_find(info);
     if (other != NULL) {
         /* Another thread was faster. */
         other->users++;
@@ -142,8 +147,10 @@ part_cache_put(struct part *part)
     struct cached *cached;
 
     pthread_mutex_lock(&mutex);
-    cached = cached_find(part_get_info(part)->id);
-    check(cached != NULL && cached->part == part && cached->users > 0);
+    cached = *bucket_of(part_get_info(part)->id);
+    while (cached != NULL && cached->part != part)
+        cached = cached->next;
+    check(cached != NULL && cached->users > 0);
     cached->users--;
     pthread_mutex_unlock(&mutex);
 }
@@ -161,10 +168,15 @@ static void
 forget_unless(const uint64_t *ids, const bool *found, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct cached *cached = found[i] ? NULL : cached_find(ids[i]);
+        struct cached *cached = found[i] ? NULL : *bucket_of(ids[i]);
 
-        if (cached != NULL && cached->users == 0)
-            cached_drop(cached);
+        while (cached != NULL) {
+            struct cached *next = cached->next;
+
+            if (cached->info.id == ids[i] && cached->users == 0)
+                cached_drop(cached);
+            cached = next;
+        }
     }
 }
 
@@ -183,7 +195,7 @@ part_cache_forget_gone(void)
         for (struct cached *cached = newest;
             cached != NULL && n < PART_CACHE_MAX; cached = cached->older) {
             is_left = is_left || cached->users != 0;
-            ids[n++] = cached->id;
+            ids[n++] = cached->info.id;
         }
         qsort(ids, n, sizeof(*ids), id_cmp);
         catalog_find_parts(ids, found, n);

@@ -15,6 +15,7 @@
 #include "core/timefmt.h"
 #include "storage/catalog.h"
 #include "storage/day.h"
+#include "storage/detached.h"
 #include "storage/layout.h"
 #include "storage/replay.h"
 #include "storage/requests.h"
@@ -131,8 +132,12 @@ node_advance(struct layout_node *node, const struct logs *logs,
     for (size_t i = 0; i < ndays; i++) {
         uint32_t highest;
 
-        if (day_highest_boot(days[i], &highest, err) != 0)
+        if (day_highest_boot(days[i], &highest, err) != 0) {
+            /* What is in a detached directory keeps no server down. */
+            if (partition_state(days[i]) != PARTITION_OPEN)
+                continue;
             return -1;
+        }
         boot = MAX(boot, highest);
     }
     node->boot = boot + 1;
@@ -211,6 +216,8 @@ catalog_load(const uint32_t *days, size_t ndays, struct err *err)
     for (size_t i = 0; i < ndays; i++) {
         struct manifest manifest;
 
+        if (partition_state(days[i]) != PARTITION_OPEN)
+            continue;
         if (manifest_read(&manifest, days[i], err) != 0)
             goto failed;
         for (size_t k = 0; k < manifest.nparts; k++) {
@@ -256,11 +263,13 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     struct layout_node node;
     int rc = -1;
 
-    if (node_load(&node, err) != 0 || layout_days(&days, &ndays, err) != 0 ||
+    if (node_load(&node, err) != 0 || detached_load(err) != 0 ||
+        layout_days(&days, &ndays, err) != 0 ||
         node_advance(&node, logs, days, ndays, err) != 0)
         goto out;
     for (size_t i = 0; i < ndays; i++) {
-        if (day_tidy(days[i], logs->names, logs->n, err) != 0)
+        if (partition_state(days[i]) == PARTITION_OPEN &&
+            day_tidy(days[i], logs->names, logs->n, err) != 0)
             goto out;
     }
     if (digests_load(logs, err) != 0)
@@ -286,9 +295,11 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
         wal_dir_sync(err) != 0)
         goto out;
     for (size_t i = 0; i < ndays; i++) {
-        if (day_checkpoint(days[i], err) != 0)
+        if (partition_state(days[i]) == PARTITION_OPEN &&
+            day_checkpoint(days[i], err) != 0)
             goto out;
     }
+    detached_settle();
     rc = 0;
 out:
     replay_free(replay);
@@ -372,8 +383,17 @@ slot_discard_unlisted(const struct slot *slot, struct err *err)
         return 0;
     if (layout_days(&days, &ndays, err) != 0)
         return -1;
-    for (size_t i = 0; rc == 0 && i < ndays; i++)
-        rc = day_discard_unlisted(days[i], log_ids, n, err);
+    for (size_t i = 0; rc == 0 && i < ndays; i++) {
+        struct err day_err = ERR_INIT;
+
+        if (partition_state(days[i]) != PARTITION_DETACHED &&
+            day_discard_unlisted(days[i], log_ids, n, &day_err) != 0 &&
+            day_err.code != ERR_UNSUPPORTED) {
+            if (err != NULL)
+                *err = day_err;
+            rc = -1;
+        }
+    }
     xfree(days);
     return rc;
 }
@@ -408,9 +428,17 @@ slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
         return -1;
     for (size_t i = 0; rc == 0 && i < ndays; i++) {
         uint32_t incarnation = partition_incarnation(days[i]);
+        struct err read_err = ERR_INIT;
         struct manifest manifest;
 
-        rc = manifest_read(&manifest, days[i], err);
+        /* A copy from elsewhere that nobody has attached: nothing of ours. */
+        if (manifest_read(&manifest, days[i], &read_err) != 0) {
+            if (read_err.code == ERR_UNSUPPORTED)
+                continue;
+            if (err != NULL)
+                *err = read_err;
+            rc = -1;
+        }
         for (size_t k = 0; rc == 0 && k < manifest.nparts; k++) {
             const struct manifest_part *part = &manifest.parts[k];
 

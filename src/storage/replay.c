@@ -131,11 +131,18 @@ days_load(struct replay *replay, struct err *err)
     if (layout_days(&days, &n, err) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
+        struct err read_err = ERR_INIT;
         struct manifest manifest;
         uint64_t lsn;
 
-        if (manifest_read(&manifest, days[i], err) != 0)
+        if (manifest_read(&manifest, days[i], &read_err) != 0) {
+            /* A copy from elsewhere that nobody has attached, or detached. */
+            if (read_err.code == ERR_UNSUPPORTED)
+                continue;
+            if (err != NULL)
+                *err = read_err;
             goto out;
+        }
         lsn = manifest_flushed_lsn(&manifest, replay->log_id);
         manifest_release(&manifest);
         if (lsn == 0)

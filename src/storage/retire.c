@@ -113,6 +113,24 @@ retire_poll(enum retire_queue id, retire_fn remove, unsigned max)
     return n;
 }
 
+/* A place is looked at before its number is compared: see struct queue. */
+bool
+retire_waits_for(enum retire_queue id, const char *prefix)
+{
+    const struct queue *queue = &queues[id];
+    uint64_t first = atomic_load(&queue->first);
+    uint64_t end = atomic_load(&queue->end);
+
+    for (; first != end; first++) {
+        const struct retired *place = &queue->places[first % RETIRE_MAX];
+
+        if (strncmp(place->name, prefix, strlen(prefix)) == 0 &&
+            atomic_load(&queue->first) <= first)
+            return true;
+    }
+    return false;
+}
+
 bool
 retire_drain(enum retire_queue id, retire_fn remove, int64_t timeout_ns)
 {

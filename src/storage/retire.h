@@ -54,6 +54,8 @@ typedef int (*retire_fn)(const char *path, struct err *err);
  * What cannot be removed is logged and forgotten.
  */
 unsigned retire_poll(enum retire_queue queue, retire_fn remove, unsigned max);
+/* True when something whose name begins with prefix waits; any process. */
+bool retire_waits_for(enum retire_queue queue, const char *prefix);
 /* How many wait. */
 uint32_t retire_waiting(enum retire_queue queue);
 /*

@@ -118,6 +118,7 @@ struct shared {
      * accepted before: workers end their logs with that flush.
      */
     _Atomic uint64_t log_ends;
+    _Atomic uint32_t next_snapshot;
     pthread_mutex_t mutexes[PARTITION_MUTEXES];
     struct partition partitions[PARTITIONS_MAX];
     struct slot slots[];
@@ -159,7 +160,10 @@ void partition_unlock(struct partition *partition);
 enum partition_state partition_state(uint32_t day);
 /*
  * What an edit or a file is prepared for, taken before the first step and
- * given to manifest_append() at the end.  Never 0.
+ * given to manifest_append(), then compared once more between catalog_begin()
+ * and catalog_commit(): if it has changed by then, the day was dropped or
+ * detached behind the edit (which stays), and the catalogue must get nothing
+ * of it.  Never 0.
  */
 uint32_t partition_incarnation(uint32_t day);
 /*

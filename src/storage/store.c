@@ -32,6 +32,7 @@
 #include "core/sys.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
+#include "storage/barrier.h"
 #include "storage/catalog.h"
 #include "storage/compact.h"
 #include "storage/housekeeping.h"
@@ -383,26 +384,11 @@ struct force_flush {
     void *arg;
 };
 
-/* Every slot has flushed what it held, or its log has been recovered. */
-static bool
-all_flushed(uint64_t request)
-{
-    for (unsigned i = 0; i < shared->nslots; i++) {
-        const struct slot *slot = &shared->slots[i];
-        uint32_t state = atomic_load(&slot->state);
-
-        if (state == SLOT_ORPHAN || (state == SLOT_LIVE &&
-            atomic_load(&slot->flush_done) < request))
-            return false;
-    }
-    return true;
-}
-
 static void IMPL(loop_timer_fn)
 force_flush_poll(void *arg)
 {
     struct force_flush *force = arg;
-    bool ok = all_flushed(force->request);
+    bool ok = barrier_is_reached(force->request);
 
     if (!ok && clock_mono_ns() < force->until_ns) {
         loop_timer_set(force->timer, FLUSH_POLL_NS);
@@ -418,14 +404,10 @@ store_force_flush(void (*done)(bool ok, void *arg), void *arg)
 {
     struct force_flush *force = xcalloc(1, sizeof(*force));
 
-    force->request = atomic_fetch_add(&shared->flush_request, 1) + 1;
+    force->request = barrier_begin(false);
     force->until_ns = clock_mono_ns() + FLUSH_TIMEOUT_NS;
     force->done = done;
     force->arg = arg;
-    for (unsigned i = 0; i < shared->nslots; i++) {
-        if (atomic_load(&shared->slots[i].state) == SLOT_LIVE)
-            shared_wake(i);
-    }
     force->timer = loop_timer_new(store_loop, force_flush_poll, force);
     loop_timer_set(force->timer, FLUSH_POLL_NS);
 }

@@ -70,6 +70,9 @@ uint32_t store_trace_spans_max(void);
  */
 void store_force_flush(void (*done)(bool ok, void *arg), void *arg);
 
+/* Days that have rows, in parts or in memory, rising; free with xfree(). */
+size_t store_days(uint32_t **days);
+
 /* --- offline (spoorctl check) --- */
 
 /* Verifies a data directory nobody writes to; prints findings to out. */
