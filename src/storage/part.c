@@ -72,12 +72,15 @@ check_footer(const struct part *part, uint64_t file_bytes, struct err *err)
         return part_corrupt(part, err, "footer: wrong checksum");
     if (footer->major > PART_MAJOR)
         return part_newer(part, err, "format", footer->major);
+    if (footer->major < PART_MAJOR)
+        return err_set(err, ERR_UNSUPPORTED,
+            "%s: format %u is not read any more", part->path, footer->major);
     if (footer->file_bytes != file_bytes)
         return part_corrupt(part, err,
             "footer: the file has %llu bytes, not %llu",
             (unsigned long long)file_bytes,
             (unsigned long long)footer->file_bytes);
-    if (footer->major == 0 || footer->nsections > PART_SECTIONS_MAX ||
+    if (footer->nsections > PART_SECTIONS_MAX ||
         footer->nblocks == 0 || footer->nblocks > PART_BLOCKS_MAX ||
         footer->rows == 0 || footer->traces == 0 ||
         footer->traces > footer->rows || footer->traces > UINT32_MAX)

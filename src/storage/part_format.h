@@ -9,12 +9,12 @@
  *
  * Gaps are zero.  A file never changes after it got its name.
  *
- * VERSIONS.  A reader refuses a newer major version, a critical section of a
- * type it does not know and an encoding it does not know: "written by a newer
- * spoor".  It ignores other sections, columns of a core number it does not
- * know, and the minor version.  So what older readers may ignore is a new
- * section or column; what they must not ignore is a new major version or a
- * critical section.
+ * VERSIONS.  A reader refuses another major version (1 was never released),
+ * a critical section of a type it does not know and an encoding it does not
+ * know: "written by a newer spoor".  It ignores other sections, columns of a
+ * core number it does not know, and the minor version.  So what older readers
+ * may ignore is a new section or column; what they must not ignore is a new
+ * major version or a critical section.
  *
  * CHECKSUMS are XXH3-64 seeded with the part id (so that bytes of another
  * part never pass): of each index section as stored, of each block directory,
@@ -50,7 +50,7 @@
  * another, and so do the pages.  A packed chunk is described in col.h, a page
  * is one zstd frame.
  *
- * A vector's id is column * 4 + role.  The core columns are below; column
+ * A vector's id is column * 16 + role.  The core columns are below; column
  * PART_COLUMNS_CORE + k belongs to entry k of the KEYS section.  Roles:
  *
  *   0 VALUES  numbers (INT two's complement, DOUBLE its bits, BOOL 0 or 1)
@@ -80,19 +80,20 @@
  * reading their dictionaries: a block has a Bloom filter of the texts of its
  * columns of strings and integers that have more than PART_FILTER_MIN
  * distinct ones.  FILTER_KEYS are the entries of KEYS that are in it, with
- * all their values, ascending.  FILTER_BITS is the filter, 2^n bits, lowest
- * bit of a byte first; the bits of a text are, for i = 0 .. 4,
+ * all their values, ascending.  FILTER_BITS is the filter, n rows of
+ * PART_FILTER_ROW bytes, lowest bit of a byte first; all bits of a text are
+ * in one row, so that one small read answers:
  *
  *   k = XXH3-64 of the key (its first byte in KEYS, its name or the name of
  *       its field), with the seed of TRACES
  *   h = XXH3-64 of the string ("-" for an empty one, as in span/flat.h) or
  *       of the eight bytes of the integer, with k as the seed
- *   bit ((h & 0xffffffff) + i * (h >> 32 | 1)) mod 2^n
+ *   row (h >> 32) * n >> 32
+ *   bits g >> (19 + 9 * i) & 511 of it for i = 0 .. 4, where
+ *       g = (h & 0xffffffff) * 0x9e3779b97f4a7c15 mod 2^64
  *
- * so a filter laid end to end with itself is a filter of twice the size, and
- * filters of many blocks can be turned into rows of bits.  Tenants share the
- * filter of a block: a yes only means that the block is read.  A part of
- * minor version 0 has no filter, and no block and no column needs one.
+ * Tenants share the filter of a block: a yes only means that the block is
+ * read.  No block and no column needs a filter.
  *
  * SECTIONS of the index; those that grow with the data may be zstd frames.
  * "string" is a varint number into STRINGS.
@@ -128,8 +129,8 @@
 #include "span/span.h"
 
 #define PART_MAGIC UINT64_C(0x315450524f4f5053) /* "SPOORPT1" */
-#define PART_MAJOR 1
-#define PART_MINOR 1
+#define PART_MAJOR 2
+#define PART_MINOR 0
 
 #define PART_FOOTER_BYTES 4096u
 #define PART_BLOCK_ALIGN 4096u
@@ -182,7 +183,7 @@ enum part_role {
     PART_ROLE_LENGTH = 1,
     PART_ROLE_MARK = 2,
     PART_ROLE_FIXED = 3,
-    PART_ROLES = 4,
+    PART_ROLES = 16,
 };
 
 /* Core columns; a number is never used again. */
@@ -346,11 +347,19 @@ uint64_t part_filter_key(uint64_t seed, uint8_t head, struct sv name);
 uint64_t part_filter_hash(uint64_t key, struct sv text);
 uint64_t part_filter_int_hash(uint64_t key, uint64_t v);
 
-/* Bit i of a hash, in a filter of a power of two of bits. */
+/* The row of a hash in a filter of n rows, and its bits in that row. */
 static inline uint32_t
-part_filter_bit(uint64_t hash, uint32_t i, uint32_t nbits)
+part_filter_row(uint64_t hash, uint32_t n)
 {
-    return ((uint32_t)hash + i * ((uint32_t)(hash >> 32) | 1)) & (nbits - 1);
+    return (uint32_t)((hash >> 32) * n >> 32);
+}
+
+static inline uint32_t
+part_filter_bit(uint64_t hash, uint32_t i)
+{
+    uint64_t mixed = (uint32_t)hash * UINT64_C(0x9e3779b97f4a7c15);
+
+    return mixed >> (19 + 9 * i) & (8 * PART_FILTER_ROW - 1);
 }
 
 /* The checksum of len bytes of a part. */

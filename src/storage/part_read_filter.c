@@ -11,7 +11,6 @@
 #include "core/num.h"
 #include "storage/memtable_format.h"
 
-#define ROW_BITS (8 * PART_FILTER_ROW)
 #define CHECK_POOL (64 * MIB)
 
 /* The filter's vector, or NULL: none, or none that can be used. */
@@ -22,9 +21,7 @@ find_bits(const struct reading *r)
         PART_ROLE_VALUES);
 
     if (bits == NULL || bits->encoding != PART_RAW ||
-        bits->width != PART_FILTER_ROW ||
-        (bits->count & (bits->count - 1)) != 0 ||
-        bits->count > (UINT32_C(1) << 31) / ROW_BITS)
+        bits->width != PART_FILTER_ROW)
         return NULL;
     return bits;
 }
@@ -44,15 +41,16 @@ static int
 has_hash(struct reading *r, const struct part_vector *bits, uint64_t hash,
     bool *out)
 {
-    *out = false;
-    for (uint32_t i = 0; i < PART_FILTER_PROBES; i++) {
-        uint32_t bit = part_filter_bit(hash, i, bits->count * ROW_BITS);
-        const uint8_t *row;
+    const uint8_t *row;
 
-        if (vector_get_fixed(r, bits, bit / ROW_BITS, PART_FILTER_ROW,
-                &row) != 0)
-            return -1;
-        if ((row[bit % ROW_BITS / 8] >> bit % 8 & 1) == 0)
+    *out = false;
+    if (vector_get_fixed(r, bits, part_filter_row(hash, bits->count),
+            PART_FILTER_ROW, &row) != 0)
+        return -1;
+    for (uint32_t i = 0; i < PART_FILTER_PROBES; i++) {
+        uint32_t bit = part_filter_bit(hash, i);
+
+        if ((row[bit / 8] >> bit % 8 & 1) == 0)
             return 0;
     }
     *out = true;

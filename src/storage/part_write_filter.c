@@ -12,13 +12,17 @@
 
 #include <math.h>
 
-/*
- * A power of two of bits, 7 to 14 for each text: a quarter to three and a
- * half percent of the blocks without a text are looked at in vain.
- */
-#define BITS_PER_TEXT_MIN 7u
+/* Bits for each text: 2.5 % of the blocks without it are read in vain. */
+#define BITS_PER_TEXT 8u
 #define ROW_BITS (8 * PART_FILTER_ROW)
-#define BITS_MAX (UINT32_C(1) << 31)
+#define TEXTS_MAX (UINT32_C(1) << 28)
+
+/*
+ * Integers are not in the filter when more than a third of all between the
+ * least and the largest are there (ports, sizes): most blocks would have to
+ * be read anyway.
+ */
+#define DENSE 3u
 
 /* Values of an integer column that tell whether it has many. */
 #define SAMPLE 4096u
@@ -116,13 +120,26 @@ count_distinct(const uint64_t *hashes, uint32_t n)
     return MIN(n, 1 + (uint32_t)(MARKS * log((double)MARKS / nfree)));
 }
 
+/* Of all between the least and the largest. */
+static bool
+is_dense(const uint64_t *v, uint32_t n, uint32_t ndistinct)
+{
+    int64_t min = (int64_t)v[0], max = min;
+
+    for (uint32_t i = 1; i < n; i++) {
+        min = MIN(min, (int64_t)v[i]);
+        max = MAX(max, (int64_t)v[i]);
+    }
+    return ((uint64_t)max - (uint64_t)min) / DENSE < ndistinct;
+}
+
 static int
 add_ints(struct part_writer *w, uint32_t ordinal)
 {
     const struct write_key *column = &w->keys[ordinal];
     const uint64_t *v = w->twice + column->first;
     uint64_t key, *hashes;
-    uint32_t n = 0;
+    uint32_t n = 0, ndistinct;
 
     if (!has_many(v, column->nvalues))
         return 0;
@@ -134,40 +151,48 @@ add_ints(struct part_writer *w, uint32_t ordinal)
         if (i == 0 || v[i] != v[i - 1])
             hashes[n++] = part_filter_int_hash(key, v[i]);
     }
+    ndistinct = count_distinct(hashes, n);
+    if (is_dense(v, column->nvalues, ndistinct)) {
+        w->nfilter_hashes -= column->nvalues;
+        w->nfilter_keys--;
+        return 0;
+    }
     w->nfilter_hashes -= column->nvalues - n;
-    w->filter_texts += count_distinct(hashes, n);
+    w->filter_texts += ndistinct;
     return 0;
 }
 
 /* --- the filter --- */
 
 static void
-set_bits(uint8_t *bits, uint32_t nbits, uint64_t hash)
+set_bits(uint8_t *row, uint64_t hash)
 {
     for (uint32_t i = 0; i < PART_FILTER_PROBES; i++) {
-        uint32_t bit = part_filter_bit(hash, i, nbits);
+        uint32_t bit = part_filter_bit(hash, i);
 
-        bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+        row[bit / 8] |= (uint8_t)(1u << bit % 8);
     }
 }
 
 static int
 write_bits(struct part_writer *w)
 {
-    uint32_t nbits = ROW_BITS;
-    struct fixed rows = {PART_RAW, PART_FILTER_ROW, NULL, 0};
-    uint8_t *bits;
+    uint32_t n = 1 + MIN(w->filter_texts, TEXTS_MAX) * BITS_PER_TEXT /
+        ROW_BITS;
+    struct fixed rows = {PART_RAW, PART_FILTER_ROW, NULL, n};
+    uint8_t *bits = writer_alloc(w, SCRATCH_FILTER_BITS,
+        (size_t)n * PART_FILTER_ROW);
 
-    while (nbits < BITS_MAX && nbits / BITS_PER_TEXT_MIN < w->filter_texts)
-        nbits *= 2;
-    bits = writer_alloc(w, SCRATCH_FILTER_BITS, nbits / 8);
     if (bits == NULL)
         return -1;
-    memset(bits, 0, nbits / 8);
-    for (uint32_t i = 0; i < w->nfilter_hashes; i++)
-        set_bits(bits, nbits, w->filter_hashes[i]);
+    memset(bits, 0, (size_t)n * PART_FILTER_ROW);
+    for (uint32_t i = 0; i < w->nfilter_hashes; i++) {
+        uint64_t hash = w->filter_hashes[i];
+
+        set_bits(bits + (size_t)PART_FILTER_ROW * part_filter_row(hash, n),
+            hash);
+    }
     rows.bytes = bits;
-    rows.n = nbits / ROW_BITS;
     return vector_fixed(w, vector_id(PART_FILTER_BITS, PART_ROLE_VALUES),
         &rows);
 }
