@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/sb.h"
 #include "query/ast.h"
+#include "query/dict.h"
 #include "query/hold.h"
 #include "query/stage.h"
 
@@ -74,6 +75,20 @@ extern const struct acc_ops acc_minmax;
 extern const struct acc_ops acc_quantile;
 extern const struct acc_ops acc_count_uniq;
 extern const struct acc_ops acc_uniq_values;
+
+/*
+ * count_uniq of ids of 16 bytes without groups: takes ids in, and a number of
+ * others that are known to be in no lane's set; and the set of the lane (NULL:
+ * it has none yet).
+ */
+struct uniq_ids {
+    const struct key128 *ids;
+    uint32_t n;
+    uint64_t unique;
+};
+int acc_uniq_add_ids(struct acc *acc, const struct uniq_ids *add,
+    struct err *err) WARN_UNUSED;
+const struct id_set *acc_uniq_ids(const struct acc *acc);
 
 /*
  * What is known of the codes of a column in one chunk: `state` of a code is 0

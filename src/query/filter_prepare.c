@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "query/filter.h"
 
+#include "query/index.h"
 #include "storage/block.h"
 
 /* Values of a list that are looked up in a block's index one by one. */
@@ -180,5 +181,30 @@ filter_may_match(const struct filter *filter, struct block *block)
             filter->nvalues);
     default:
         return true;
+    }
+}
+
+/* --- whole blocks --- */
+
+bool
+filter_is_passed(const struct filter *filter, int64_t min_end,
+    int64_t max_end)
+{
+    bool is_or = filter->kind == FILTER_OR;
+
+    switch (filter->kind) {
+    case FILTER_ALL:
+        return true;
+    case FILTER_TIME:
+        return filter->time_min <= min_end && max_end <= filter->time_max;
+    case FILTER_AND:
+    case FILTER_OR:
+        for (uint32_t i = 0; i < filter->nitems; i++) {
+            if (filter_is_passed(filter->items[i], min_end, max_end) == is_or)
+                return is_or;
+        }
+        return !is_or;
+    default:
+        return false;
     }
 }

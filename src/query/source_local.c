@@ -2,60 +2,24 @@
 
 /*
  * The local store as a source.  Blocks are taken from the newest to the
- * oldest by an atomic cursor.  The caller's thread is lane 0; helpers from
- * the task pool take the other lanes when they get a thread.  Nobody waits
- * for a helper that has not started, so that queries cannot lock each other
- * out of a full pool.
+ * oldest, by as many threads as the query has; what indexes answer is not
+ * read at all.
  */
 
 #include "core/base.h"
 #include "query/source.h"
 
-#include <pthread.h>
-
-#include "core/assert.h"
-#include "core/mem.h"
 #include "core/metrics.h"
-#include "event/task.h"
 #include "query/filter.h"
+#include "query/index.h"
+#include "query/lanes.h"
 #include "storage/block.h"
 #include "storage/scan.h"
-
-/*
- * Columns of one block: some 500 of 64 Ki rows.  Less where a query may have
- * less, but what a block of the usual columns needs.
- */
-#define LANE_POOL_MAX (512 * MIB)
-#define LANE_POOL_MIN (64 * MIB)
-/* What a lane keeps from block to block. */
-#define LANE_KEEP_MAX (32 * MIB)
 
 struct work {
     const struct source_plan *plan;
     struct scan scan;
-    _Atomic uint32_t next;
-    _Atomic bool is_over; /* enough rows, or a failure */
-
-    pthread_mutex_t mutex;
-    pthread_cond_t is_idle;
-    unsigned refs;        /* caller and helpers that were posted */
-    unsigned active;      /* helpers at work */
-    unsigned lanes;       /* given away */
-    bool is_closed;       /* helpers that come now are too late */
-    bool has_failed;
-    struct err err;       /* of the first failure */
 };
-
-static void
-work_fail(struct work *work, const struct err *err)
-{
-    pthread_mutex_lock(&work->mutex);
-    if (!work->has_failed)
-        work->err = *err;
-    work->has_failed = true;
-    pthread_mutex_unlock(&work->mutex);
-    atomic_store(&work->is_over, true);
-}
 
 /* --- one block --- */
 
@@ -111,10 +75,11 @@ block_read(struct work *work, unsigned lane, struct block *block,
     return got < 0 ? FAILED_IN_STAGE : got;
 }
 
-static int
-block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
+static int IMPL(lane_fn)
+block_next(void *arg, unsigned lane, uint32_t i, struct pool *pool,
     struct err *err)
 {
+    struct work *work = arg;
     struct err read_err = ERR_INIT;
     struct open_block open;
     int got, rc;
@@ -138,126 +103,41 @@ block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
     return rc;
 }
 
-/* --- lanes --- */
+/* --- all --- */
 
-static void
-lane_run(struct work *work, unsigned lane)
-{
-    size_t allowed = work->plan->run->budget.max;
-    struct pool *pool = pool_new(MIN(MAX(allowed, LANE_POOL_MIN),
-        LANE_POOL_MAX));
-    struct err err = ERR_INIT;
-
-    pool_share(pool, work->plan->run->budget.share);
-    pool_keep(pool, MIN(allowed, LANE_KEEP_MAX));
-    while (!atomic_load(&work->is_over)) {
-        uint32_t i = atomic_fetch_add(&work->next, 1);
-        int got;
-
-        if (i >= work->scan.nblocks)
-            break;
-        got = run_poll(work->plan->run, &err);
-        if (got == 0)
-            got = block_next(work, lane, i, pool, &err);
-        if (got < 0)
-            work_fail(work, &err);
-        else if (got > 0)
-            atomic_store(&work->is_over, true);
-        pool_reset(pool);
-    }
-    pool_free(pool);
-}
-
-static void
-work_release(struct work *work)
-{
-    bool is_last;
-
-    pthread_mutex_lock(&work->mutex);
-    is_last = --work->refs == 0;
-    pthread_mutex_unlock(&work->mutex);
-    if (!is_last)
-        return;
-    pthread_mutex_destroy(&work->mutex);
-    pthread_cond_destroy(&work->is_idle);
-    xfree(work);
-}
-
-static void IMPL(task_fn)
-helper_run(void *arg)
-{
-    struct work *work = arg;
-    unsigned lane = 0;
-
-    pthread_mutex_lock(&work->mutex);
-    if (!work->is_closed) {
-        lane = work->lanes++;
-        work->active++;
-    }
-    pthread_mutex_unlock(&work->mutex);
-    if (lane != 0) {
-        lane_run(work, lane);
-        pthread_mutex_lock(&work->mutex);
-        work->active--;
-        pthread_cond_signal(&work->is_idle);
-        pthread_mutex_unlock(&work->mutex);
-    }
-    work_release(work);
-}
-
-static void
-helpers_post(struct work *work)
+static int
+read_all(struct work *work, struct err *err)
 {
     const struct source_plan *plan = work->plan;
-    unsigned n = MIN(plan->run->nlanes, work->scan.nblocks);
+    struct lanes lanes = {plan->run, plan->tasks, 0, block_next, work};
+    struct source_traces *traces = NULL;
+    int rc = 0;
 
-    for (unsigned i = 1; i < n && plan->tasks != NULL; i++) {
-        pthread_mutex_lock(&work->mutex);
-        work->refs++;
-        pthread_mutex_unlock(&work->mutex);
-        if (task_post(plan->tasks, helper_run, NULL, work, NULL) != 0) {
-            work_release(work);
-            return;
-        }
-    }
-}
-
-static void
-helpers_wait(struct work *work)
-{
-    pthread_mutex_lock(&work->mutex);
-    work->is_closed = true;
-    while (work->active > 0)
-        pthread_cond_wait(&work->is_idle, &work->mutex);
-    pthread_mutex_unlock(&work->mutex);
+    if (scan_blocks(&work->scan, err) != 0)
+        return -1;
+    if (stats_counts_traces(plan->first))
+        rc = source_traces_take(&traces, plan, &work->scan, err);
+    /* Damage that is known already: before the answer begins. */
+    if (atomic_load(&work->scan.is_partial))
+        plan->answer->is_partial = true;
+    lanes.npieces = work->scan.nblocks;
+    if (rc == 0)
+        rc = lanes_run(&lanes, err);
+    if (rc == 0 && traces != NULL)
+        rc = source_traces_give(traces, err);
+    source_traces_free(traces);
+    return rc;
 }
 
 int
 source_local(const struct source_plan *plan, struct err *err)
 {
-    struct work *work = xcalloc(1, sizeof(*work));
-    int rc = -1;
+    struct work work = {.plan = plan};
+    int rc;
 
-    work->plan = plan;
-    work->refs = 1;
-    work->lanes = 1;
-    check(pthread_mutex_init(&work->mutex, NULL) == 0);
-    check(pthread_cond_init(&work->is_idle, NULL) == 0);
-    if (scan_begin(&work->scan, plan->min_time, plan->max_time, err) != 0)
-        goto out;
-    if (scan_blocks(&work->scan, err) == 0) {
-        /* Damage that is known already: before the answer begins. */
-        if (atomic_load(&work->scan.is_partial))
-            plan->answer->is_partial = true;
-        helpers_post(work);
-        lane_run(work, 0);
-        helpers_wait(work);
-        rc = work->has_failed ? -1 : 0;
-        if (rc != 0 && err != NULL)
-            *err = work->err;
-    }
-    scan_end(&work->scan, plan->answer, plan->seconds);
-out:
-    work_release(work);
+    if (scan_begin(&work.scan, plan->min_time, plan->max_time, err) != 0)
+        return -1;
+    rc = read_all(&work, err);
+    scan_end(&work.scan, plan->answer, plan->seconds);
     return rc;
 }

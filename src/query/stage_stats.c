@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "query/acc.h"
+#include "query/index.h"
 #include "query/keys.h"
 
 #define STATS_POOL_MAX (64 * MIB)
@@ -544,6 +545,47 @@ stats_free(struct stage *stage)
 static const struct stage_ops stats_ops = {
     stats_write, stats_flush, stats_free
 };
+
+/* --- what is taken from indexes --- */
+
+bool
+stats_counts_traces(const struct stage *stage)
+{
+    const struct stage_stats *mine = (const struct stage_stats *)stage;
+    const struct stats_fn *fn;
+
+    if (stage->ops != &stats_ops || mine->spec->nby != 0 ||
+        mine->spec->nfns != 1)
+        return false;
+    fn = mine->spec->fns;
+    return fn->kind == STATS_COUNT_UNIQ && fn->filter == NULL &&
+        fn->nargs == 1 && !fn->args[0].is_prefix &&
+        sv_eq(fn->args[0].name, SV("trace_id"));
+}
+
+int
+stats_add_traces(struct stage *stage, unsigned lane_number,
+    const struct uniq_ids *add, struct err *err)
+{
+    struct stage_stats *mine = (struct stage_stats *)stage;
+    struct stats_lane *lane;
+    uint32_t id;
+
+    if (lane_get(mine, lane_number, &lane, err) != 0 ||
+        keys_find(&lane->keys, NULL, &id, err) != 0 ||
+        acc_reserve(lane->accs[0], lane->keys.count, err) != 0)
+        return -1;
+    return acc_uniq_add_ids(lane->accs[0], add, err);
+}
+
+const struct id_set *
+stats_traces(const struct stage *stage, unsigned lane)
+{
+    const struct stage_stats *mine = (const struct stage_stats *)stage;
+
+    return mine->lanes[lane] == NULL ? NULL :
+        acc_uniq_ids(mine->lanes[lane]->accs[0]);
+}
 
 int
 stage_new_stats(struct stage **out, const struct pipe *pipe,

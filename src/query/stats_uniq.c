@@ -24,7 +24,14 @@ enum {
 struct value_sets {
     struct id_set ids;    /* 16 bytes */
     struct id_set others;
+    uint64_t unique;      /* ids that were counted elsewhere, of no set */
 };
+
+static uint64_t
+sets_count(const struct value_sets *sets)
+{
+    return (uint64_t)sets->ids.n + sets->others.n + sets->unique;
+}
 
 struct uniq {
     struct acc acc;
@@ -73,7 +80,7 @@ static bool
 is_enough(const struct acc *acc, const struct value_sets *sets)
 {
     return acc->fn->limit != 0 &&
-        (uint64_t)sets->ids.n + sets->others.n >= acc->fn->limit;
+        sets_count(sets) >= acc->fn->limit;
 }
 
 static int
@@ -369,6 +376,24 @@ uniq_values_add(struct acc *acc, const struct acc_rows *in, struct err *err)
     return 0;
 }
 
+int
+acc_uniq_add_ids(struct acc *acc, const struct uniq_ids *add,
+    struct err *err)
+{
+    struct value_sets *sets = &sets_of(acc)[0];
+
+    sets->unique += add->unique;
+    return id_set_add_many(&sets->ids, add->ids, add->n, acc->hold, err);
+}
+
+const struct id_set *
+acc_uniq_ids(const struct acc *acc)
+{
+    const struct value_sets *sets = ((const struct uniq *)acc)->groups.items;
+
+    return acc->ngroups == 0 ? NULL : &sets[0].ids;
+}
+
 /* --- merging --- */
 
 static int
@@ -412,6 +437,7 @@ uniq_merge(struct acc *acc, struct acc *from_acc, const uint32_t *map,
             goto out;
         if (merge_others(acc, to, &from[i].others, texts.items, err) != 0)
             goto out;
+        to->unique += from[i].unique;
         id_set_drop(&from[i].ids, from_acc->hold);
         id_set_drop(&from[i].others, from_acc->hold);
     }
@@ -428,7 +454,7 @@ count_uniq_print(struct acc *acc, uint32_t group, struct sb *out,
     UNUSED struct err *err)
 {
     const struct value_sets *sets = &sets_of(acc)[group];
-    uint64_t n = (uint64_t)sets->ids.n + sets->others.n;
+    uint64_t n = sets_count(sets);
 
     if (acc->fn->limit != 0)
         n = MIN(n, acc->fn->limit);

@@ -312,6 +312,23 @@ check_trace(struct reading *r, uint32_t ordinal)
     return 0;
 }
 
+/* Tags rise in each bucket: who looks for one stops at a greater one. */
+static int
+check_tags(const struct part *part, struct err *err)
+{
+    const struct part_trace_index *index = &part->traces;
+
+    for (uint32_t i = 0; i < 1u << index->head.log2_buckets; i++) {
+        for (uint32_t k = index->bucket_off[i] + 1;
+            k < index->bucket_off[i + 1]; k++) {
+            if (index->tag[k] < index->tag[k - 1])
+                return part_corrupt(part, err, "section TRACES: the tags of "
+                    "bucket %u do not rise", i);
+        }
+    }
+    return 0;
+}
+
 /* Every trace is in the index, has rows, and they are its tenant's. */
 static int
 check_traces(struct reading *r)
@@ -390,6 +407,8 @@ part_check(const char *path, struct err *err)
     rc = check_day(part, err);
     if (rc == 0)
         rc = claim_sections(part, &extents, err);
+    if (rc == 0)
+        rc = check_tags(part, err);
     for (uint32_t i = 0; rc == 0 && i < part->info.nblocks; i++)
         rc = check_block(part, i, &extents, pool, err);
     if (rc == 0)

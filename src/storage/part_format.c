@@ -28,6 +28,17 @@ part_trace_hash(uint64_t seed, const struct tenant *tenant,
 }
 
 uint64_t
+part_trace_seed(const uint8_t node_id[16])
+{
+    static const char purpose[] = "spoor: seed of TRACES, 1";
+    uint8_t bytes[16 + sizeof(purpose)];
+
+    memcpy(bytes, node_id, 16);
+    memcpy(bytes + 16, purpose, sizeof(purpose));
+    return XXH3_64bits(bytes, sizeof(bytes));
+}
+
+uint64_t
 part_filter_key(uint64_t seed, uint8_t head, struct sv name)
 {
     uint64_t first = XXH3_64bits_withSeed(&head, sizeof(head), seed);

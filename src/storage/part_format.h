@@ -323,8 +323,10 @@ part_end_bin(int64_t min, int64_t max, int64_t end)
  *   u16 ordinal[n]     of the trace in its block
  *   u16 block[n]       only if the part has more than one block
  *
- * n counts (trace, block) pairs.  The seed is random, so nobody can choose
- * ids that fall into one bucket.
+ * n counts (trace, block) pairs.  The seed follows from the node id, which is
+ * random and not told to clients, so nobody can choose ids that fall into one
+ * bucket; and all parts that a node writes have the same one, so their indexes
+ * can be compared (trace_union.h).  A reader takes the seed from the section.
  */
 struct part_traces {
     uint64_t seed;
@@ -339,6 +341,7 @@ _Static_assert(sizeof(struct part_traces) == 16, "on disk");
 #define PART_TRACES_LOG2_MAX 24u
 #define PART_TRACES_TAG_BITS 16u
 
+uint64_t part_trace_seed(const uint8_t node_id[16]);
 uint64_t part_trace_hash(uint64_t seed, const struct tenant *tenant,
     const struct trace_id *id);
 

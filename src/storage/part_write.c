@@ -159,7 +159,7 @@ writer_start(struct part_writer *w, const struct write_name *name,
     sb_reset(&w->section);
     w->err = err;
     w->part_id = name->part_id;
-    w->trace_seed = part_checksum(w->part_id, &w->seed, sizeof(w->seed));
+    w->trace_seed = part_trace_seed(name->node_id);
     footer->magic = PART_MAGIC;
     footer->major = PART_MAJOR;
     footer->minor = PART_MINOR;
