@@ -395,15 +395,16 @@ trace_union_walk(const struct trace_union *u, uint32_t piece,
 
 /* --- ids --- */
 
+/* First or last half of the ids. */
 static int
-read_halves(struct reading *r, uint32_t column, uint32_t at,
+read_halves(struct reading *r, bool is_last,
     const struct trace_candidate *candidates, uint32_t n,
     struct trace_id *ids)
 {
     const struct part_vector *vector = NULL;
 
-    if (vector_need(r, column, PART_ROLE_VALUES, r->block->traces,
-            &vector) != 0)
+    if (vector_need(r, is_last ? PART_TRACE_LO : PART_TRACE_HI,
+            PART_ROLE_VALUES, r->block->traces, &vector) != 0)
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         const uint8_t *bytes;
@@ -411,7 +412,7 @@ read_halves(struct reading *r, uint32_t column, uint32_t at,
         if (vector_get_fixed(r, vector, candidates[i].ordinal, 8,
                 &bytes) != 0)
             return -1;
-        memcpy(ids[i].b + at, bytes, 8);
+        memcpy(ids[i].b + (is_last ? 8 : 0), bytes, 8);
     }
     return 0;
 }
@@ -426,9 +427,9 @@ trace_union_ids(const struct trace_union *u,
         candidates[0].block, err);
 
     if (rc == 0)
-        rc = read_halves(&r, PART_TRACE_HI, 0, candidates, n, ids);
+        rc = read_halves(&r, false, candidates, n, ids);
     if (rc == 0)
-        rc = read_halves(&r, PART_TRACE_LO, 8, candidates, n, ids);
+        rc = read_halves(&r, true, candidates, n, ids);
     reading_release(&r);
     return rc;
 }
