@@ -130,8 +130,11 @@ compact_force(struct sv prefix, struct err *err)
 int64_t
 compact_ingest_delay_ns(void)
 {
-    uint32_t pending = atomic_load(&compact_state->pending);
+    uint32_t pending;
 
+    if (compact_state == NULL)
+        return 0;
+    pending = atomic_load(&compact_state->pending);
     if (pending <= COMPACT_SLOW_PARTS || clock_mono_ns() -
         atomic_load(&compact_state->progress_ns) > COMPACT_STUCK_NS)
         return 0;

@@ -13,6 +13,7 @@
 #include "core/metrics.h"
 #include "core/timefmt.h"
 #include "storage/catalog.h"
+#include "storage/compact.h"
 #include "storage/layout.h"
 
 /* Pause after a log error before a new log is tried. */
@@ -21,6 +22,8 @@
 #define BUFFER_WAIT_NS NS_PER_SEC
 /* Between two looks for a free buffer. */
 #define BUFFER_POLL_MS 2
+/* That merges are behind is said this often. */
+#define SAY_NS (10 * NS_PER_SEC)
 
 /* --- memtables --- */
 
@@ -55,6 +58,37 @@ buffer_take(const struct ingester *ingester)
     return buffer;
 }
 
+static void
+say_merges_are_behind(int64_t delay_ns)
+{
+    static _Atomic int64_t said_ns;
+    int64_t now = clock_mono_ns(), said = atomic_load(&said_ns);
+
+    metric_add(METRIC_INGEST_MERGE_WAITS, 1);
+    if ((said == 0 || now - said > SAY_NS) &&
+        atomic_compare_exchange_strong(&said_ns, &said, now))
+        log_warn("merges are behind: inserts are %s",
+            delay_ns == INT64_MAX ? "held up" : "slowed down");
+}
+
+/*
+ * Back-pressure of the merges: the more parts wait, the longer it takes.
+ * False when there are too many for as long as a full memtable may wait.
+ */
+static bool
+merges_wait(void)
+{
+    int64_t delay = compact_ingest_delay_ns(), until;
+
+    if (delay == 0)
+        return true;
+    say_merges_are_behind(delay);
+    until = clock_mono_ns() + MIN(delay, BUFFER_WAIT_NS);
+    while (clock_mono_ns() < until && compact_ingest_delay_ns() >= delay)
+        (void)poll(NULL, 0, BUFFER_POLL_MS);
+    return compact_ingest_delay_ns() != INT64_MAX;
+}
+
 int
 active_open(struct ingester *ingester, struct err *err)
 {
@@ -64,6 +98,8 @@ active_open(struct ingester *ingester, struct err *err)
     int buffer;
 
     check(ingester->wal != NULL);
+    if (!merges_wait())
+        return err_set(err, ERR_BUSY, "merges are behind");
     buffer = buffer_take(ingester);
     if (buffer < 0)
         return err_set(err, ERR_BUSY, "all %u memtables wait for the disk",

@@ -65,7 +65,7 @@ list_add(struct cached *cached)
 }
 
 static void
-cached_drop(struct cached *cached)
+cached_unlink(struct cached *cached)
 {
     struct cached **link = bucket_of(cached->info.id);
 
@@ -74,8 +74,20 @@ cached_drop(struct cached *cached)
     *link = cached->next;
     list_remove(cached);
     ncached--;
+}
+
+static void
+cached_free(struct cached *cached)
+{
     part_close(cached->part);
     xfree(cached);
+}
+
+static void
+cached_drop(struct cached *cached)
+{
+    cached_unlink(cached);
+    cached_free(cached);
 }
 
 static void
@@ -163,48 +175,65 @@ id_cmp(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Under the mutex. */
-static void
-forget_unless(const uint64_t *ids, const bool *found, size_t n)
+/*
+ * Takes a part of this id out that nobody uses; the caller closes it.  Sets
+ * *all to false when one is in use.
+ */
+static struct cached *
+cached_take(uint64_t id, bool *all)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct cached *cached = found[i] ? NULL : *bucket_of(ids[i]);
+    struct cached *cached = *bucket_of(id);
 
-        while (cached != NULL) {
-            struct cached *next = cached->next;
-
-            if (cached->info.id == ids[i] && cached->users == 0)
-                cached_drop(cached);
-            cached = next;
+    for (; cached != NULL; cached = cached->next) {
+        if (cached->info.id != id)
+            continue;
+        if (cached->users == 0) {
+            cached_unlink(cached);
+            return cached;
         }
+        *all = false;
     }
+    return NULL;
 }
 
-void
-part_cache_forget_gone(void)
+/* The last one to close a large file waits for the disk: not with the lock. */
+static bool
+sweep_id(uint64_t id)
 {
-    static uint64_t seen;
-    static uint64_t ids[PART_CACHE_MAX];
-    static bool found[PART_CACHE_MAX];
-    uint64_t gen = catalog_generation();
-    bool is_left = false;
+    struct cached *cached;
+    bool all = true;
+
+    do {
+        pthread_mutex_lock(&mutex);
+        cached = cached_take(id, &all);
+        pthread_mutex_unlock(&mutex);
+        if (cached != NULL)
+            cached_free(cached);
+    } while (cached != NULL);
+    return all;
+}
+
+bool
+part_cache_sweep(void)
+{
+    static uint64_t ids[PART_CACHE_MAX + 1];
+    static bool found[PART_CACHE_MAX + 1];
+    bool all = true;
     size_t n = 0;
 
     pthread_mutex_lock(&mutex);
-    if (gen != seen) {
-        for (struct cached *cached = newest;
-            cached != NULL && n < PART_CACHE_MAX; cached = cached->older) {
-            is_left = is_left || cached->users != 0;
-            ids[n++] = cached->info.id;
-        }
-        qsort(ids, n, sizeof(*ids), id_cmp);
-        catalog_find_parts(ids, found, n);
-        forget_unless(ids, found, n);
-        /* What was in use may be gone the next time. */
-        if (!is_left)
-            seen = gen;
-    }
+    for (struct cached *cached = newest; cached != NULL &&
+        n < ARRAY_LEN(ids); cached = cached->older)
+        ids[n++] = cached->info.id;
     pthread_mutex_unlock(&mutex);
+    if (n > 1)
+        qsort(ids, n, sizeof(*ids), id_cmp);
+    catalog_find_parts(ids, found, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!found[i])
+            all &= sweep_id(ids[i]);
+    }
+    return all;
 }
 
 void

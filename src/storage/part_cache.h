@@ -22,11 +22,11 @@ int part_cache_get(struct part **out, const struct part_info *info,
 void part_cache_put(struct part *part);
 
 /*
- * Closes what the catalogue does not have any more and nobody uses: the disk
- * space of a removed file comes back when its last descriptor is closed.
- * Cheap when the catalogue has not changed since the last call.
+ * Closes what has left the catalogue: the file of a merged part takes space
+ * on the disk as long as anybody has it open.  False when some are still in
+ * use.
  */
-void part_cache_forget_gone(void);
+bool part_cache_sweep(void);
 
 /* Closes what nobody uses; at process end and in tests. */
 void part_cache_clear(void);

@@ -42,6 +42,7 @@
 #include "storage/ops.h"
 #include "storage/part_cache.h"
 #include "storage/part_read_cache.h"
+#include "storage/part_sweep.h"
 #include "storage/recover.h"
 #include "storage/requests.h"
 #include "storage/retire.h"
@@ -57,14 +58,12 @@
 #define FLUSH_POLL_NS (2 * NS_PER_MS)
 #define FLUSH_TIMEOUT_NS (60 * NS_PER_SEC)
 #define HOUSEKEEPING_NS NS_PER_SEC
-#define WORKER_TICK_NS (2 * NS_PER_SEC)
 
 static store_decode_fn decoder;
 static const struct conf *store_conf;
 static struct ingester *ingester;
 static struct loop *store_loop;
 static struct loop_timer *housekeeping_timer;
-static struct loop_timer *worker_timer;
 static int lock_fd = -1;
 
 void
@@ -241,14 +240,6 @@ housekeeping_tick(void *arg)
     loop_timer_set(housekeeping_timer, HOUSEKEEPING_NS);
 }
 
-static void IMPL(loop_timer_fn)
-worker_tick(void *arg)
-{
-    (void)arg;
-    part_cache_forget_gone();
-    loop_timer_set(worker_timer, WORKER_TICK_NS);
-}
-
 static int
 store_init_process(struct process *process, struct err *err)
 {
@@ -260,9 +251,8 @@ store_init_process(struct process *process, struct err *err)
     case ROLE_WORKER:
         data_cache_set_budget((size_t)conf_budget(process->conf)->cache);
         ingester = ingester_start(process);
+        part_sweep_start(process);
         metrics_on_collect(collect_metrics, NULL);
-        worker_timer = loop_timer_new(process->loop, worker_tick, NULL);
-        loop_timer_set(worker_timer, WORKER_TICK_NS);
         return 0;
     case ROLE_RETENTION:
         housekeeping_timer = loop_timer_new(process->loop,
@@ -303,10 +293,9 @@ store_exit_process(struct process *process)
             "them");
     ingester = NULL;
     operator_stop();
-    loop_timer_free(worker_timer);
-    worker_timer = NULL;
     loop_timer_free(housekeeping_timer);
     housekeeping_timer = NULL;
+    part_sweep_stop();
     part_cache_clear();
 }
 
