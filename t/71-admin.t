@@ -156,17 +156,21 @@ note("$secrets secret flags");
 
 # --- methods and paths -------------------------------------------------------
 
-for my $method (qw(GET PUT DELETE)) {
-    my $reply = $spoor->request($method, '/internal/force_flush');
-    is $reply->{status}, 405, "$method /internal/force_flush";
-    like $reply->{headers}{allow}, qr{^POST(?:, OPTIONS)?$}, "$method: allowed"
-        if $reply->{status} == 405;
+for my $path (qw(/internal/force_flush /internal/force_merge)) {
+    for my $method (qw(GET PUT DELETE)) {
+        my $reply = $spoor->request($method, $path);
+        is $reply->{status}, 405, "$method $path";
+        like $reply->{headers}{allow}, qr{^POST(?:, OPTIONS)?$},
+            "$method $path: allowed" if $reply->{status} == 405;
+    }
 }
 is $spoor->post('/internal/force_flush', '')->{status}, 200,
     'POST /internal/force_flush, nothing to do';
+is $spoor->post('/internal/force_merge', '')->{status}, 200,
+    'POST /internal/force_merge, nothing to do';
 is $spoor->post('/health', '')->{status}, 405, 'POST /health';
 for my $path ('/nothing', '/healthy', '/health/x', '/flags2',
-    '/internal/force_merge', '/select', '/v1', '/v1/metrics', '/%00',
+    '/internal/force_merges', '/select', '/v1', '/v1/metrics', '/%00',
     '/../etc/passwd', '/favicon.ico') {
     my $reply = $spoor->get($path);
     ok $reply->{status} == 404 || $reply->{status} == 400,

@@ -36,7 +36,9 @@ my @points = qw(
     publish.after_rename publish.after_dir_sync manifest.before_rewrite
     manifest.after_rewrite manifest.after_write manifest.after_sync
     publish.between_manifests catalog.before_flip catalog.after_flip
-    wal.before_unlink
+    wal.before_unlink merge.after_write merge.after_rename
+    merge.after_replace merge.before_flip merge.after_flip
+    merge.between_unlinks
 );
 # These are met by the process that recovers: a second crash on top.
 my @recover_points = qw(
@@ -100,7 +102,8 @@ sub round {
     my $load = load_start($round, $file);
 
     sleep(0.05 + rand 0.25);
-    flush_now() if rand() < 0.5;
+    post_now('/internal/force_flush') if rand() < 0.5;
+    post_now('/internal/force_merge') if rand() < 0.5;
     strike($kind);
     waitpid $load, 0;
     arm('');
@@ -181,7 +184,8 @@ sub hit_point {
     arm("$point:kill:" . (1 + int rand 3));
     for (1 .. 4) {
         sleep 0.06;
-        flush_now();
+        post_now('/internal/force_flush');
+        post_now('/internal/force_merge');
     }
     my $after = () = $spoor->log =~ /killed|signal 9/g;
     $armed_hits++ if $after > $before;
@@ -207,12 +211,13 @@ sub arm {
 }
 
 # A child of its own: an answer may take long or never come.
-sub flush_now {
+sub post_now {
+    my ($path) = @_;
     my $pid = fork();
 
     return if !defined $pid;
     if ($pid == 0) {
-        eval { $spoor->post('/internal/force_flush', '', undef, 2) };
+        eval { $spoor->post($path, '', undef, 2) };
         POSIX::_exit(0);
     }
     $SIG{CHLD} = 'DEFAULT';

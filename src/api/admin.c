@@ -3,8 +3,10 @@
 #include "core/base.h"
 #include "api/admin.h"
 
+#include "api/auth_key.h"
 #include "core/metrics.h"
 #include "core/mem.h"
+#include "storage/compact.h"
 #include "storage/store.h"
 
 #define METRICS_BYTES_MAX (4 * MIB)
@@ -109,9 +111,34 @@ flush_aborted(struct http_req *req, void *arg)
 void IMPL(route_fn)
 admin_force_flush(struct http_req *req)
 {
-    struct flush_wait *wait = xcalloc(1, sizeof(*wait));
+    struct flush_wait *wait;
 
+    if (!auth_key_check(req, req->process->conf->force_flush_key,
+        "forceFlushAuthKey"))
+        return;
+    wait = xcalloc(1, sizeof(*wait));
     wait->req = req;
     http_on_abort(req, flush_aborted, wait);
     store_force_flush(flush_done, wait);
+}
+
+/* --- force merge --- */
+
+/* Answered at once; vt_active_force_merges tells how many are not done. */
+void IMPL(route_fn)
+admin_force_merge(struct http_req *req)
+{
+    struct sv prefix = http_arg(req, "partition_prefix");
+    struct err err = ERR_INIT;
+
+    if (!auth_key_check(req, req->process->conf->force_merge_key,
+        "forceMergeAuthKey"))
+        return;
+    if (req->has_lost_arg)
+        http_reply_error(req, 400, "the arguments are too large");
+    else if (compact_force(prefix, &err) == 0)
+        http_reply(req, 200, NULL, SV_EMPTY);
+    else
+        http_reply_error(req, err.code == ERR_INVALID ? 400 : 503, "%s",
+            err.text);
 }

@@ -17,5 +17,6 @@ void admin_insert_ready(struct http_req *req);
 void admin_metrics(struct http_req *req);
 void admin_flags(struct http_req *req);
 void admin_force_flush(struct http_req *req);
+void admin_force_merge(struct http_req *req);
 
 #endif

@@ -72,6 +72,9 @@ const struct route api_routes[] = {
         "Every flag with its value, secrets masked"},
     {"/internal/force_flush", HTTP_POST, ROUTE_ADMIN, admin_force_flush,
         NULL, "Writes all rows in memory into parts, then answers"},
+    {"/internal/force_merge", HTTP_POST, ROUTE_ADMIN, admin_force_merge,
+        NULL, "Begins to merge all parts of the days that begin with "
+        "partition_prefix (YYYYMMDD; none: of all days)"},
 
     /* days */
     {"/internal/partition/list", HTTP_POST, PARTITION, partition_list, NULL,

@@ -213,7 +213,7 @@ look_is_due(void)
 {
     int64_t since_ns = clock_mono_ns() - self.looked_ns;
 
-    if (since_ns >= LOOK_NS || (may_begin() && plan_is_asked()))
+    if (since_ns >= LOOK_NS || (may_begin() && compact_forced() > 0))
         return true;
     return catalog_generation() != self.seen_gen &&
         (may_begin() || since_ns >= COUNT_NS);

@@ -65,6 +65,9 @@ bool compact_day_is_busy(uint32_t day);
  */
 int compact_force(struct sv prefix, struct err *err) WARN_UNUSED;
 
+/* Forced merges that wait or run. */
+unsigned compact_forced(void);
+
 /*
  * Back-pressure: how long whoever is about to open a memtable should wait
  * first; INT64_MAX: as long as that stays so.  0 when merges keep up, and

@@ -310,12 +310,9 @@ output_publish(struct compact_job *job)
         if (!job_wait_retry(job))
             return false;
     }
-    if (gen == 0) {
-        job->result = JOB_CANCELLED;
-        return true;
-    }
-    inputs_retire(gen);
-    job->result = JOB_DONE;
+    /* Of a day that was detached in between, nothing must be left over. */
+    inputs_retire(gen != 0 ? gen : catalog_generation());
+    job->result = gen != 0 ? JOB_DONE : JOB_CANCELLED;
     return true;
 }
 

@@ -238,16 +238,6 @@ plan_usual(struct compact_job *job, const struct look *look)
     return job->ninputs > 0;
 }
 
-bool
-plan_is_asked(void)
-{
-    for (unsigned i = 0; i < FORCES_MAX; i++) {
-        if (atomic_load(&compact_state->forces[i].state) >= FORCE_WAITS)
-            return true;
-    }
-    return false;
-}
-
 static void
 count_pending(struct look *look)
 {
@@ -268,7 +258,6 @@ count_pending(struct look *look)
 static bool
 plan_look(struct compact_job *job, struct look *look)
 {
-    unsigned asked = 0;
     bool found = false;
 
     count_pending(look);
@@ -277,13 +266,9 @@ plan_look(struct compact_job *job, struct look *look)
     for (unsigned i = 0; i < FORCES_MAX; i++) {
         struct force *force = &compact_state->forces[i];
 
-        if (atomic_load(&force->state) < FORCE_WAITS)
-            continue;
-        if (!found)
+        if (!found && atomic_load(&force->state) >= FORCE_WAITS)
             found = plan_forced(job, look, force);
-        asked += atomic_load(&force->state) >= FORCE_WAITS;
     }
-    metric_set(METRIC_FORCED_MERGES, asked);
     return found || plan_usual(job, look);
 }
 

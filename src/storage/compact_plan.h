@@ -21,9 +21,6 @@
 void plan_start(void);
 void plan_stop(void);
 
-/* Somebody has asked for a forced merge that is not done. */
-bool plan_is_asked(void);
-
 /*
  * Fills day, inputs and entries of a job.  1: there is one; 0: nothing to do;
  * -1: the catalogue could not be read.  job NULL: only counts what waits.

@@ -125,6 +125,16 @@ compact_force(struct sv prefix, struct err *err)
     return err_set(err, ERR_BUSY, "%u forced merges are waiting", FORCES_MAX);
 }
 
+unsigned
+compact_forced(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FORCES_MAX; i++)
+        n += atomic_load(&compact_state->forces[i].state) >= FORCE_WAITS;
+    return n;
+}
+
 /* --- back-pressure --- */
 
 int64_t

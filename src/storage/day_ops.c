@@ -13,6 +13,7 @@
 #include "core/timefmt.h"
 #include "storage/barrier.h"
 #include "storage/catalog.h"
+#include "storage/compact.h"
 #include "storage/day.h"
 #include "storage/detached.h"
 #include "storage/layout.h"
@@ -90,7 +91,7 @@ day_close(uint32_t day, struct err *err)
     return 0;
 }
 
-/* Files of the day that the merge process still has to remove. */
+/* What the merge process still writes and has to remove of the day. */
 static int
 retired_wait(uint32_t day, struct err *err)
 {
@@ -98,7 +99,8 @@ retired_wait(uint32_t day, struct err *err)
     char prefix[RETIRE_NAME_MAX];
 
     snprintf(prefix, sizeof(prefix), "partitions/%08u/", day);
-    while (retire_waits_for(RETIRE_MERGE, prefix)) {
+    while (compact_day_is_busy(day) ||
+        retire_waits_for(RETIRE_MERGE, prefix)) {
         if (operator_is_stopping())
             return err_set(err, ERR_CANCELLED, "the server reloads or stops");
         if (clock_mono_ns() > until_ns)

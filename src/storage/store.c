@@ -212,6 +212,7 @@ collect_metrics(struct sb *out, void *arg)
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
     if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
         metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
+    metric_set(METRIC_FORCED_MERGES, compact_forced());
     metric_set(METRIC_PARTS_UNMERGED, (int64_t)totals.unmerged);
     metric_set(METRIC_STORAGE_ROWS,
         (int64_t)(totals.rows - totals.merged_rows));
