@@ -116,7 +116,13 @@ is $flushed->{'vt_storage_rows{type="storage/small"}'}, 4, 'rows in parts';
 cmp_ok $flushed->{'vt_storage_parts{type="storage/small"}'}, '>=', 1,
     'parts';
 
-$spoor->write_conf('metrics.expose_metadata' => 'true');
+my %secret; # directive => flag
+open my $in, '<', spoor_root() . '/src/core/directives.def' or die "$!\n";
+while (<$in>) {
+    $secret{$1} = $2 if /^DIRECTIVE\(SECRET, \w+, "([^"]+)", "([^"]+)"/;
+}
+$spoor->write_conf('metrics.expose_metadata' => 'true',
+    map { $_ => 'k3y & more' } keys %secret);
 $spoor->signal('HUP');
 # A worker of the generation before may answer once more.
 my $text;
@@ -145,14 +151,9 @@ my $flags = $spoor->get('/flags');
 is $flags->{status}, 200, '/flags';
 like $flags->{body}, qr/^-?-?retentionPeriod="?7d"?$/m, 'defaults are shown';
 like $flags->{body}, qr/^-?-?workers="?2"?$/m, 'and what is set';
-my $secrets = 0;
-open my $in, '<', spoor_root() . '/src/core/directives.def' or die "$!\n";
-while (<$in>) {
-    next unless /^DIRECTIVE\(SECRET, \w+, "[^"]+", "([^"]+)"/;
-    $secrets++;
-    like $flags->{body}, qr/^-?-?\Q$1\E="?secret"?$/m, "$1 is masked";
-}
-note("$secrets secret flags");
+like $flags->{body}, qr/^-?-?\Q$_\E="?secret"?$/m, "$_ is masked"
+    for sort values %secret;
+unlike $flags->{body}, qr/k3y/, 'no secret is shown';
 
 # --- methods and paths -------------------------------------------------------
 
@@ -164,10 +165,21 @@ for my $path (qw(/internal/force_flush /internal/force_merge)) {
             "$method $path: allowed" if $reply->{status} == 405;
     }
 }
-is $spoor->post('/internal/force_flush', '')->{status}, 200,
-    'POST /internal/force_flush, nothing to do';
-is $spoor->post('/internal/force_merge', '')->{status}, 200,
-    'POST /internal/force_merge, nothing to do';
+for my $path (qw(/internal/force_flush /internal/force_merge)) {
+    my $key = 'authKey=' . uri('k3y & more');
+    my $reply = $spoor->post($path, '');
+
+    is $reply->{status}, 401, "POST $path without its key";
+    like $reply->{body}, qr/-force(?:Flush|Merge)AuthKey/, 'names the flag';
+    is $spoor->post("$path?authKey=$_", '')->{status}, 401,
+        "POST $path, a wrong key" for '', 'k3y', 'k3y+%26+mora';
+    is $spoor->post("$path?$key", '')->{status}, 200,
+        "POST $path, nothing to do";
+    is $spoor->post($path, $key,
+        { 'Content-Type' => 'application/x-www-form-urlencoded' })->{status},
+        200, "POST $path, the key in the body";
+}
+unlike $spoor->log, qr/k3y/, 'the log has no key';
 is $spoor->post('/health', '')->{status}, 405, 'POST /health';
 for my $path ('/nothing', '/healthy', '/health/x', '/flags2',
     '/internal/force_merges', '/select', '/v1', '/v1/metrics', '/%00',

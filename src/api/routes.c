@@ -11,7 +11,7 @@
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
 #define SELECT (ROUTE_SELECT | ROUTE_CORS)
-#define PARTITION (ROUTE_ADMIN | ROUTE_BODY)
+#define ADMIN (ROUTE_ADMIN | ROUTE_BODY)
 
 const struct route api_routes[] = {
     /* ingest */
@@ -70,31 +70,31 @@ const struct route api_routes[] = {
         "Metrics in Prometheus' text format"},
     {"/flags", HTTP_GET, 0, admin_flags, NULL,
         "Every flag with its value, secrets masked"},
-    {"/internal/force_flush", HTTP_POST, ROUTE_ADMIN, admin_force_flush,
+    {"/internal/force_flush", HTTP_POST, ADMIN, admin_force_flush,
         NULL, "Writes all rows in memory into parts, then answers"},
-    {"/internal/force_merge", HTTP_POST, ROUTE_ADMIN, admin_force_merge,
+    {"/internal/force_merge", HTTP_POST, ADMIN, admin_force_merge,
         NULL, "Begins to merge all parts of the days that begin with "
         "partition_prefix (YYYYMMDD; none: of all days)"},
 
     /* days */
-    {"/internal/partition/list", HTTP_POST, PARTITION, partition_list, NULL,
+    {"/internal/partition/list", HTTP_POST, ADMIN, partition_list, NULL,
         "Days that are attached and have rows, as a JSON array"},
-    {"/internal/partition/detach", HTTP_POST, PARTITION, partition_detach,
+    {"/internal/partition/detach", HTTP_POST, ADMIN, partition_detach,
         NULL, "Detaches the day name (YYYYMMDD): when it is answered, no "
         "query reads it and its directory may be copied, moved or deleted; "
         "spans of the day are refused until it is attached"},
-    {"/internal/partition/attach", HTTP_POST, PARTITION, partition_attach,
+    {"/internal/partition/attach", HTTP_POST, ADMIN, partition_attach,
         NULL, "Attaches the day name, which was detached or whose directory "
         "was copied to partitions/; a copy that is not whole is refused"},
-    {"/internal/partition/snapshot/create", HTTP_POST, PARTITION,
+    {"/internal/partition/snapshot/create", HTTP_POST, ADMIN,
         partition_snapshot_create, NULL, "Snapshots of the days that begin "
         "with partition_prefix (all without it): hard links; answers their "
         "paths, each a directory to be copied"},
-    {"/internal/partition/snapshot/list", HTTP_POST, PARTITION,
+    {"/internal/partition/snapshot/list", HTTP_POST, ADMIN,
         partition_snapshot_list, NULL, "Paths of all snapshots"},
-    {"/internal/partition/snapshot/delete", HTTP_POST, PARTITION,
+    {"/internal/partition/snapshot/delete", HTTP_POST, ADMIN,
         partition_snapshot_delete, NULL, "Deletes the snapshot path; 204"},
-    {"/internal/partition/snapshot/delete_stale", HTTP_POST, PARTITION,
+    {"/internal/partition/snapshot/delete_stale", HTTP_POST, ADMIN,
         partition_snapshot_delete_stale, NULL, "Deletes the snapshots older "
         "than max_age (storage.snapshots_max_age); answers their paths"},
     {NULL, 0, 0, NULL, NULL, NULL},

@@ -40,7 +40,8 @@ compact_day_is_busy(uint32_t day)
 {
     const struct intent *intent = &compact_state->intent;
 
-    return atomic_load(&intent->state) != INTENT_NONE &&
+    return compact_state != NULL &&
+        atomic_load(&intent->state) != INTENT_NONE &&
         atomic_load(&intent->day) == day;
 }
 
