@@ -9,6 +9,7 @@ use warnings;
 
 use Test::More;
 use Test::Otlp;
+use Test::Relay;
 use Test::Spoor;
 use Test::Traces;
 
@@ -193,6 +194,123 @@ is import_b('--tenant', '3:4', spew("$dir/tenant.jsonl", $good))->{status},
 like $server_b->get('/select/logsql/query?query=*', { AccountID => 3,
     ProjectID => 4 })->{body}, qr/"good"/, 'which has it';
 
+# --- online: a running server ------------------------------------------------
+
+$server_a->start;
+
+sub online {
+    my ($file, @words) = @_;
+
+    unlink "$dir/$file";
+    my $export = ctl('export', '--url', $server_a->url, '--out',
+        "$dir/$file", @words);
+    return ($export, "$dir/$file");
+}
+
+for my $when ('parts', 'memory and parts') {
+    if ($when ne 'parts') {
+        my $more = run_command([$helper, 'wild', 31, 1000])->{out};
+        $server_a->post('/v1/traces', $more, { otlp_type('pb') });
+        $stored += $server_a->metric('vt_rows_ingested_total');
+    }
+    ($run, $file) = online('online.pb.zst');
+    is $run->{status}, 0, "export --url, $when" or diag $run->{err};
+    like $run->{err}, qr/^$stored spans, /m, 'of all spans';
+    is lines(hashes($file)), $stored, 'which are in the file';
+    ok !-e "$file.progress", 'nothing is left behind';
+}
+my $online = hashes("$dir/online.pb.zst");
+for my $name (qw(online.jsonl online.json.gz)) {
+    is [online($name)]->[0]{status}, 0, "export --url to $name";
+    is lines(hashes("$dir/$name")), $stored, 'all spans';
+}
+my @traces = map { substr $_, 0, 32 } split /^/, $online;
+my $id = $traces[0];
+($run, $file) = online('query.pb', '--query', "trace_id:=$id");
+is hashes($file), join('', grep { /^$id/ } split /^/, $online),
+    'export --query';
+like [online('bad.pb', '--query', 'a:(')]->[0]{err},
+    qr/the server answered 400: /, 'a bad query';
+is [online('nobody.pb', '--tenant', '9')]->[0]{status}, 0,
+    'a tenant without spans';
+is -s "$dir/nobody.pb", 0, 'an empty file';
+
+# The route itself.
+sub route { return $server_a->get('/select/otlp/export?' . $_[0]) }
+my $one = route("query=trace_id:=$id");
+is $one->{headers}{'content-type'}, 'application/x-protobuf', 'the route';
+is hashes(spew("$dir/route.pb", $one->{body})), hashes($file),
+    'answers a request';
+is hashes(spew("$dir/route.jsonl",
+    route("query=trace_id:=$id&format=json")->{body})),
+    hashes("$dir/route.jsonl"), 'as JSON';
+is route('query=*&extra_filters=trace_id:=' . ('e' x 32))->{body}, '',
+    'extra_filters';
+is route('query=*|limit+1')->{status}, 400, 'no pipes';
+is route('query=*&format=xml')->{status}, 400, 'bad format';
+is route('')->{status}, 400, 'no query';
+
+# A server that is busy, cuts its answers, or says that they are partial.
+sub relayed {
+    my ($words, @more) = @_;
+    my $relay = Test::Relay->new($server_a->port, @$words);
+
+    unlink glob "$dir/relayed*" unless "@more" =~ /--resume/;
+    my $export = ctl('export', '--url', $relay->url, '--out',
+        "$dir/relayed.pb", @more);
+    $relay->stop;
+    return $export;
+}
+
+$run = relayed([qw(busy pass busy cut close pass)]);
+is $run->{status}, 0, 'busy and broken answers are tried again'
+    or diag $run->{err};
+is hashes("$dir/relayed.pb"), $online, 'and nothing is missing or double';
+like $run->{err}, qr/503: busy.?; trying again/, 'it says so';
+$run = relayed([qw(pass bad)]);
+is $run->{status}, 2, '400: status 2';
+like $run->{err}, qr/the server answered 400: bad/, 'at once';
+$run = relayed([qw(pass partial)]);
+is $run->{status}, 2, 'partial: status 2';
+like $run->{err}, qr/leaves damaged data out/, 'with the reason';
+$run = relayed([qw(pass partial)], '--partial');
+is $run->{status}, 1, '--partial: status 1';
+like $run->{err}, qr/the export is not complete/, 'with a warning';
+is hashes("$dir/relayed.pb"), $online, 'what there is was taken';
+$run = relayed([qw(pass close)], '--quiet');
+is $run->{status}, 2, 'gives up at last';
+like $run->{err}, qr/given up after 8 tries/, 'and says so';
+
+# Interrupted after some slices, resumed.
+my $middle = $now - 2 * 3600;
+$run = relayed([qw(pass pass bad)], '--start', '9h');
+is $run->{status}, 2, 'interrupted';
+like $run->{err}, qr/export --resume goes on/, 'and says how to go on';
+ok -e "$dir/relayed.pb.progress", 'there is a file that says where';
+my $half = lines(hashes("$dir/relayed.pb"));
+my $progress = slurp("$dir/relayed.pb.progress");
+spew("$dir/relayed.pb", slurp("$dir/relayed.pb") . 'half of a request');
+spew("$dir/relayed.pb.progress", $progress =~ s/http:\S+/$server_a->url/er);
+$run = ctl('export', '--resume', '--url', $server_a->url, '--out',
+    "$dir/relayed.pb");
+is $run->{status}, 0, '--resume' or diag $run->{err};
+is hashes("$dir/relayed.pb"), $online, 'all spans, each once';
+cmp_ok $half, '<', $stored, "$half of them before";
+ok !-e "$dir/relayed.pb.progress", 'the file is gone';
+like ctl('export', '--resume', '--url', $server_a->url, '--out',
+    "$dir/relayed.pb")->{err}, qr/nothing to resume/, 'only once';
+
+# More than an answer may have: shorter slices.
+my $many_spans = ctl('gen', '--url', $server_a->url, '--traces', 14000,
+    '--spread', '1s', '--start', $now - 60, '--batch', 200, '--quiet');
+is $many_spans->{status}, 0, 'many spans within a second';
+my $total = $server_a->metric('vt_rows_ingested_total');
+($run, $file) = online('many.pb.zst', '--start', $now - 70, '--quiet');
+is $run->{status}, 0, 'are exported' or diag $run->{err};
+my ($got) = $run->{err} =~ /^(\d+) spans/m;
+cmp_ok $got, '>', 200_000, "$got of them";
+is lines(hashes($file)), $got, 'all in the file';
+
 # --- words -------------------------------------------------------------------
 
 for my $case (
@@ -206,6 +324,11 @@ for my $case (
     [['export', '--start', 'noon'], qr/--start: bad value "noon"/],
     [['export', '--split', '0'], qr/--split: bad value "0"/],
     [['export', '--tenant', '1:x'], qr/--tenant: bad value "1:x"/],
+    [['export', '--data', $dir, '--query', 'x', '--out', 'y'],
+        qr/--data goes with neither/],
+    [['export', '--resume', '--out', '-'], qr/--resume and --split need/],
+    [['export', '--url', 'http://127.0.0.1:1', '--out', "$dir/down.pb"],
+        qr/^spoorctl: cannot connect to 127\.0\.0\.1:1: Connection refused$/m],
     [['import'], qr/^usage: spoorctl import/],
     [['import', '--header', 'x', 'y'], qr/--header: bad value "x"/],
     [['import', '--from', 'zipkin', 'y'], qr/--from: bad value "zipkin"/],

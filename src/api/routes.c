@@ -7,6 +7,7 @@
 #include "api/jaeger.h"
 #include "api/logsql.h"
 #include "api/partition.h"
+#include "api/otlp_export.h"
 #include "otlp/otlp.h"
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
@@ -43,6 +44,11 @@ const struct route api_routes[] = {
         logsql_streams, NULL, "Streams, with their rows: limit"},
     {"/select/logsql/stream_ids", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
         logsql_stream_ids, NULL, "Ids of streams, with their rows: limit"},
+
+    /* OTLP */
+    {"/select/otlp/export", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        otlp_export, NULL, "Spans that pass a LogsQL filter as OTLP: query, "
+        "start, end, timeout, extra_filters, format=proto or json"},
 
     /* Jaeger */
     {"/select/jaeger/api/services", HTTP_GET, SELECT, jaeger_services, NULL,

@@ -57,24 +57,39 @@ const struct cli_verb cli_verbs[] = {
     {"check", "[--deep] DIRECTORY",
         "Verify a data directory nobody uses",
         "  --deep       read and decode every row, too\n", cli_check},
-    {"export", "--data DIRECTORY --out FILE [options]",
+    {"export", "[--url URL | --data DIRECTORY] --out FILE [options]",
         "Write spans to files of OTLP requests",
+        "  --url URL    of a running server, in slices of time\n"
         "  --data D     of a data directory nobody uses\n"
         "  --out FILE   .jsonl (JSON lines) or .pb (protobuf behind "
         "lengths), then\n"
         "               perhaps .zst or .gz; - is standard output\n"
         "  --format F   json or proto, whatever the name\n"
         "  --split N    a new file beyond so many bytes (1GiB)\n"
+        "  --query Q    spans that pass a LogsQL filter (--url)\n"
         "  --start T    spans that end at or after it: a time, or 2h for "
         "two hours ago\n"
         "  --end T      and before it\n"
         "  --tenant A:P account and project (default 0:0)\n"
+        "  --header H   \"Name: value\" with each request, repeated\n"
+        "  --resume     go on with an export that was interrupted (--url)\n"
+        "  --partial    take answers that leave damaged data out; status 1\n"
         "  --quiet      no progress\n", cli_export},
-    {"import", "[--url URL] [options] FILE...",
-        "Send files of export or of a Collector to a server",
-        "  Files are JSON lines or protobuf, gzip or zstd, by their content; "
-        "- is\n  standard input.\n"
-        "  --tenant A:P account and project (default 0:0)\n"
+    {"import", "[--url URL] [options] FILE... | --from-url URL",
+        "Send spans of files or of a VictoriaTraces server to a server",
+        "  Files are what export or a Collector's file exporter writes: JSON "
+        "lines or\n  protobuf, gzip or zstd, told by their content; - is "
+        "standard input.\n"
+        "  --from victoriatraces  files hold the lines of "
+        "/select/logsql/query\n"
+        "  --from-url URL         read these of a VictoriaTraces server, in "
+        "slices of time\n"
+        "  --query Q    of the rows that pass a LogsQL filter\n"
+        "  --start T    of rows with _time at or after it: a time, or 2h for "
+        "two hours ago\n"
+        "  --end T      and before it\n"
+        "  --from-tenant A:P, --from-header H   for that server\n"
+        "  --tenant A:P account and project to write to (default 0:0)\n"
         "  --header H   \"Name: value\" with each request, repeated\n"
         "  --quiet      no progress\n", cli_import},
     {NULL, NULL, NULL, NULL, NULL},

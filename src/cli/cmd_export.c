@@ -18,11 +18,14 @@ static const struct option options[] = {
     {"data", required_argument, NULL, 'd'},
     {"out", required_argument, NULL, 'o'},
     {"format", required_argument, NULL, 'f'},
+    {"query", required_argument, NULL, 'Q'},
     {"start", required_argument, NULL, 's'},
     {"end", required_argument, NULL, 'e'},
     {"tenant", required_argument, NULL, 't'},
     {"header", required_argument, NULL, 'h'},
     {"split", required_argument, NULL, 'p'},
+    {"resume", no_argument, NULL, 'r'},
+    {"partial", no_argument, NULL, 'P'},
     {"quiet", no_argument, NULL, 'q'},
     {NULL, 0, NULL, 0},
 };
@@ -48,19 +51,35 @@ option_take(struct export *export, int c)
     case 'd': export->data = optarg; return true;
     case 'o': export->out_conf.path = optarg; return true;
     case 'f': return format_take(export, optarg);
-    case 's':
-        export->has_start = true;
-        return request_time(optarg, &export->start_ns);
-    case 'e':
-        export->has_end = true;
-        return request_time(optarg, &export->end_ns);
+    case 'Q': export->filter = optarg; return true;
+    case 's': return request_time(optarg, &export->start_ns);
+    case 'e': return request_time(optarg, &export->end_ns);
     case 't': return request_headers_tenant(&export->headers, optarg);
     case 'h': return request_headers_add(&export->headers, optarg);
     case 'p': return num_parse_size(sv_from(optarg),
         &export->out_conf.split_bytes) && export->out_conf.split_bytes > 0;
+    case 'r': export->is_resumed = true; return true;
+    case 'P': export->take_partial = true; return true;
     case 'q': export->is_quiet = true; return true;
     default: return false;
     }
+}
+
+/* What does not go together. */
+static int
+check_words(const struct export *export)
+{
+    bool is_stdout = strcmp(export->out_conf.path, "-") == 0;
+
+    if (export->data != NULL && (export->url != NULL ||
+        export->filter != NULL || export->is_resumed))
+        return cli_fail("export: --data goes with neither --url, --query nor "
+            "--resume");
+    if (export->data != NULL && strlen(export->data) > DIRECTORY_BYTES_MAX)
+        return cli_fail("the name of the directory is too long");
+    if (is_stdout && (export->is_resumed || export->out_conf.split_bytes > 0))
+        return cli_fail("export: --resume and --split need a file");
+    return 0;
 }
 
 static void
@@ -95,19 +114,18 @@ cli_export(int argc, char **argv)
         if (!option_take(&export, c))
             return cli_bad_option("export", options, c);
     }
-    if (optind != argc || export.out_conf.path == NULL ||
-        export.data == NULL)
+    if (optind != argc || export.out_conf.path == NULL)
         return cli_usage("export");
-    if (strlen(export.data) > DIRECTORY_BYTES_MAX)
-        return cli_fail("the name of the directory is too long");
+    if (check_words(&export) != 0)
+        return CLI_ERROR;
     form_settle(&export);
-    if (otlp_out_open(&export.out, &export.out_conf, NULL, &err) != 0)
-        return cli_fail("%s", err.text);
     progress_start(&export.progress, export.is_quiet);
-    status = export_data(&export, &err);
+    status = export.data != NULL ? export_data(&export, &err)
+        : export_url(&export, &err);
     if (status == CLI_ERROR)
         cli_fail("%s", err.text);
-    report(&export);
+    if (export.out != NULL)
+        report(&export);
     otlp_out_free(export.out);
     return status;
 }

@@ -14,9 +14,14 @@
 /* What cannot be read is printed so often, and then only counted. */
 #define BAD_PRINTED_MAX 20u
 
+/* 2200-01-01: years that every server reads. */
+#define LATEST_NS (INT64_C(7258118400) * NS_PER_SEC)
+
 struct import_args {
     const char *url;
     const char *from;
+    struct import_source source;
+    struct request_headers source_headers;
     struct request_headers headers;
     bool is_quiet;
 };
@@ -24,6 +29,12 @@ struct import_args {
 static const struct option options[] = {
     {"url", required_argument, NULL, 'u'},
     {"from", required_argument, NULL, 'f'},
+    {"from-url", required_argument, NULL, 'F'},
+    {"from-tenant", required_argument, NULL, 'T'},
+    {"from-header", required_argument, NULL, 'H'},
+    {"query", required_argument, NULL, 'Q'},
+    {"start", required_argument, NULL, 's'},
+    {"end", required_argument, NULL, 'e'},
     {"tenant", required_argument, NULL, 't'},
     {"header", required_argument, NULL, 'h'},
     {"quiet", no_argument, NULL, 'q'},
@@ -60,11 +71,25 @@ import_batch(struct import *import, struct batch *batch, const char *where,
 }
 
 static bool
+is_vt(const struct import_args *args)
+{
+    return strcmp(args->from, "victoriatraces") == 0;
+}
+
+static bool
 option_take(struct import_args *args, int c)
 {
     switch (c) {
     case 'u': args->url = optarg; return true;
-    case 'f': args->from = optarg; return strcmp(optarg, "otlp") == 0;
+    case 'f':
+        args->from = optarg;
+        return strcmp(optarg, "otlp") == 0 || is_vt(args);
+    case 'F': args->source.url = optarg; return true;
+    case 'T': return request_headers_tenant(&args->source_headers, optarg);
+    case 'H': return request_headers_add(&args->source_headers, optarg);
+    case 'Q': args->source.filter = optarg; return true;
+    case 's': return request_time(optarg, &args->source.start_ns);
+    case 'e': return request_time(optarg, &args->source.end_ns);
     case 't': return request_headers_tenant(&args->headers, optarg);
     case 'h': return request_headers_add(&args->headers, optarg);
     case 'q': args->is_quiet = true; return true;
@@ -97,6 +122,9 @@ report(const struct import *import, int rc)
     if (import->skipped > 0)
         printf("; %llu lines are no spans",
             (unsigned long long)import->skipped);
+    if (import->renamed > 0)
+        printf("; %llu fields became attributes",
+            (unsigned long long)import->renamed);
     printf("\n");
     if (rc != 0)
         return CLI_ERROR;
@@ -105,22 +133,36 @@ report(const struct import *import, int rc)
 }
 
 static int
-import_files(struct import *import, char **paths, int n, struct err *err)
+import_file(struct import *import, const struct import_args *args,
+    const char *path, struct err *err)
 {
-    for (int i = 0; i < n; i++) {
-        if (import_otlp(import, paths[i], err) != 0) {
-            if (strstr(err->text, paths[i]) == NULL)
-                (void)err_wrap(err, "%s", paths[i]);
-            return -1;
-        }
-    }
-    return outbox_flush(import->outbox, err);
+    int rc = is_vt(args) ? import_vt_file(import, path, err)
+        : import_otlp(import, path, err);
+
+    if (rc != 0 && strstr(err->text, path) == NULL)
+        (void)err_wrap(err, "%s", path);
+    return rc;
+}
+
+/* The files, which end with a NULL, or what --from-url names. */
+static int
+import_all(struct import *import, const struct import_args *args,
+    char **paths, struct err *err)
+{
+    int rc = 0;
+
+    if (args->source.url != NULL)
+        rc = import_vt_url(import, &args->source, err);
+    for (; rc == 0 && *paths != NULL; paths++)
+        rc = import_file(import, args, *paths, err);
+    return rc == 0 ? outbox_flush(import->outbox, err) : -1;
 }
 
 int
 cli_import(int argc, char **argv)
 {
-    struct import_args args = {.from = "otlp"};
+    struct import_args args = {.from = "otlp", .source = {
+        .start_ns = 0, .end_ns = LATEST_NS}};
     struct import import = {.bad = 0};
     struct err err = ERR_INIT;
     int c, rc, status;
@@ -129,13 +171,14 @@ cli_import(int argc, char **argv)
         if (!option_take(&args, c))
             return cli_bad_option("import", options, c);
     }
-    if (optind == argc)
+    if ((optind == argc) == (args.source.url == NULL))
         return cli_usage("import");
+    args.source.headers = args.source_headers.v;
     if (outbox_new(&import.outbox, cli_url(args.url), args.headers.v,
         &err) != 0)
         return cli_fail("%s", err.text);
     progress_start(&import.progress, args.is_quiet);
-    rc = import_files(&import, argv + optind, argc - optind, &err);
+    rc = import_all(&import, &args, argv + optind, &err);
     if (rc != 0)
         cli_fail("%s", err.text);
     status = report(&import, rc);

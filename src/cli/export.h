@@ -14,19 +14,24 @@
 struct export {
     const char *url;
     const char *data;
+    const char *filter; /* LogsQL; NULL: all */
     struct request_headers headers;
     struct otlp_out_conf out_conf;
     struct otlp_out *out;
     struct progress progress;
     int64_t start_ns; /* spans that end at or after it */
     int64_t end_ns;   /* and before it */
-    bool has_start;
-    bool has_end;
     bool has_format;
     bool is_quiet;
+    bool is_resumed;
+    bool take_partial;
 };
 
-/* Each returns an exit status; CLI_ERROR with err. */
+/*
+ * Each opens and fills export->out and returns an exit status; CLI_ERROR with
+ * err.
+ */
+int export_url(struct export *export, struct err *err) WARN_UNUSED;
 int export_data(struct export *export, struct err *err) WARN_UNUSED;
 
 #endif

@@ -51,6 +51,8 @@ export_data(struct export *export, struct err *err)
     struct offline_report report;
     struct otlp_mark mark;
 
+    if (otlp_out_open(&export->out, &export->out_conf, NULL, err) != 0)
+        return CLI_ERROR;
     if (offline_read(export->data, &query, &report, err) != 0 ||
         otlp_out_sync(export->out, &mark, err) != 0)
         return CLI_ERROR;

@@ -9,12 +9,14 @@
 #include "cli/outbox.h"
 #include "cli/progress.h"
 #include "core/err.h"
+#include "span/span.h"
 
 struct import {
     struct outbox *outbox;
     struct progress progress;
     uint64_t bad;      /* requests or lines that could not be read */
     uint64_t skipped;  /* lines that are no spans, and are not to be */
+    uint64_t renamed;  /* fields that became attributes of spans */
 };
 
 /*
@@ -30,5 +32,20 @@ int import_batch(struct import *import, struct batch *batch,
 /* A file of OTLP requests (otlp_file.h). */
 int import_otlp(struct import *import, const char *path, struct err *err)
     WARN_UNUSED;
+
+/* A file of lines that /select/logsql/query gave (vt_line.h). */
+int import_vt_file(struct import *import, const char *path, struct err *err)
+    WARN_UNUSED;
+
+/* The same of a server, in slices of time. */
+struct import_source {
+    const char *url;
+    const char *const *headers; /* "Name: value" ..., NULL */
+    const char *filter;         /* LogsQL; NULL: all */
+    int64_t start_ns;
+    int64_t end_ns;
+};
+int import_vt_url(struct import *import, const struct import_source *source,
+    struct err *err) WARN_UNUSED;
 
 #endif

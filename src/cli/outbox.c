@@ -17,24 +17,24 @@
 
 struct outbox {
     struct post *post;
-    char **headers;
+    char **headers; /* with room for one more */
+    size_t nheaders;
     struct sb body;
     uint64_t in_body;
     struct outbox_counts counts;
 };
 
-static char **
-headers_copy(const char *const *headers)
+static void
+headers_copy(struct outbox *outbox, const char *const *headers)
 {
     size_t n = 0;
-    char **copy;
 
     while (headers != NULL && headers[n] != NULL)
         n++;
-    copy = xcalloc(n + 1, sizeof(*copy));
+    outbox->headers = xcalloc(n + 2, sizeof(*outbox->headers));
+    outbox->nheaders = n;
     for (size_t i = 0; i < n; i++)
-        copy[i] = xstrdup(headers[i]);
-    return copy;
+        outbox->headers[i] = xstrdup(headers[i]);
 }
 
 int
@@ -44,7 +44,7 @@ outbox_new(struct outbox **out, const char *url, const char *const *headers,
     struct outbox *outbox = xcalloc(1, sizeof(*outbox));
 
     sb_init(&outbox->body, BODY_BYTES_MAX);
-    outbox->headers = headers_copy(headers);
+    headers_copy(outbox, headers);
     if (post_new(&outbox->post, url, err) != 0) {
         outbox_free(outbox);
         return -1;
@@ -84,6 +84,21 @@ outbox_flush(struct outbox *outbox, struct err *err)
     outbox->counts.spans += outbox->in_body;
     outbox->in_body = 0;
     sb_reset(&outbox->body);
+    return 0;
+}
+
+int
+outbox_set_header(struct outbox *outbox, const char *header, struct err *err)
+{
+    char **last = &outbox->headers[outbox->nheaders];
+
+    if ((header == NULL && *last == NULL) || (header != NULL &&
+        *last != NULL && strcmp(header, *last) == 0))
+        return 0;
+    if (outbox_flush(outbox, err) != 0)
+        return -1;
+    xfree(*last);
+    *last = header == NULL ? NULL : xstrdup(header);
     return 0;
 }
 

@@ -27,6 +27,12 @@ void outbox_free(struct outbox *outbox); /* accepts NULL; sends nothing */
  */
 int outbox_add(struct outbox *outbox, struct batch *batch, struct err *err)
     WARN_UNUSED;
+/*
+ * "Name: value" of one more header, NULL for none; what is there is sent
+ * without it.  Copied.
+ */
+int outbox_set_header(struct outbox *outbox, const char *header,
+    struct err *err) WARN_UNUSED;
 /* Sends the rest. */
 int outbox_flush(struct outbox *outbox, struct err *err) WARN_UNUSED;
 

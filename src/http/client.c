@@ -397,6 +397,7 @@ reply_fields(struct http_client *client, struct http_client_reply *reply)
 
     reply->status = client->head.status;
     reply->retry_after_sec = -1;
+    reply->is_partial = false;
     client->content_type[0] = '\0';
     for (uint32_t i = 0; i < client->head.nfields; i++) {
         struct sv name = h1_span_sv(client->head.fields[i].name, buf);
@@ -405,6 +406,8 @@ reply_fields(struct http_client *client, struct http_client_reply *reply)
         if (sv_eq(name, SV("content-type")))
             snprintf(client->content_type, sizeof(client->content_type),
                 "%.*s", SV_ARG(value));
+        if (sv_eq(name, SV("spoor-partial")))
+            reply->is_partial = sv_eq(value, SV("true"));
         if (sv_eq(name, SV("retry-after")) && num_parse_u64(value, &seconds))
             reply->retry_after_sec = (int64_t)MIN(seconds, 86400);
     }

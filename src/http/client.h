@@ -37,6 +37,7 @@ struct http_client_req {
 struct http_client_reply {
     int status;
     int64_t retry_after_sec; /* -1: none */
+    bool is_partial;         /* "Spoor-Partial: true" */
     struct sv content_type;  /* valid until the next call; may be empty */
     struct sb body;          /* init by the caller with its maximum */
 };

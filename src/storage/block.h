@@ -136,6 +136,13 @@ int block_fields(struct block *block, const struct sv **out, uint32_t *n,
     struct err *err) WARN_UNUSED;
 
 /*
+ * Adds n rows of the block, whatever their tenant, as spans to the batch:
+ * deep copies, so that the batch outlives the block.
+ */
+int block_read_spans(struct block *block, const uint32_t *rows, uint32_t n,
+    struct batch *out, struct err *err) WARN_UNUSED;
+
+/*
  * False when no row of the block can have this text in this field, as far as
  * dictionaries and filters tell without reading columns; a true may be wrong.
  */

@@ -19,6 +19,7 @@
  *   block_part_dict.c      all strings of a dictionary at once
  *   block_part_have.c      what a block of a part cannot have
  *   block_names.c          names of all fields
+ *   block_spans.c          rows as spans
  */
 
 #ifndef SPOOR_STORAGE_BLOCK_READ_H

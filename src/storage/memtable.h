@@ -144,6 +144,10 @@ bool memtable_may_have_trace(const struct memtable *mt, uint32_t rows,
 int memtable_read_row(const struct memtable *mt, uint32_t row,
     struct batch *out, struct err *err) WARN_UNUSED;
 
+/* Adds n rows; those of one resource or scope share its copy. */
+int memtable_read_rows(const struct memtable *mt, const uint32_t *rows,
+    uint32_t n, struct batch *out, struct err *err) WARN_UNUSED;
+
 /* Adds one resource or scope of the memtable; *index is its place. */
 int memtable_read_resource(const struct memtable *mt, uint32_t ordinal,
     struct batch *out, uint32_t *index, struct err *err) WARN_UNUSED;

@@ -404,15 +404,26 @@ reader_init(struct reader *r, const struct memtable *mt, struct batch *out,
 }
 
 int
-memtable_read_row(const struct memtable *mt, uint32_t row, struct batch *out,
-    struct err *err)
+memtable_read_rows(const struct memtable *mt, const uint32_t *rows,
+    uint32_t n, struct batch *out, struct err *err)
 {
     struct reader r;
 
     reader_init(&r, mt, out, err);
-    if (row >= MEMTABLE_ROWS_MAX)
-        return damaged(&r, "row", row);
-    return read_row(&r, row);
+    for (uint32_t i = 0; i < n; i++) {
+        if (rows[i] >= MEMTABLE_ROWS_MAX)
+            return damaged(&r, "row", rows[i]);
+        if (read_row(&r, rows[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+memtable_read_row(const struct memtable *mt, uint32_t row, struct batch *out,
+    struct err *err)
+{
+    return memtable_read_rows(mt, &row, 1, out, err);
 }
 
 int
