@@ -42,7 +42,7 @@ struct vt_shared {
 struct vt_batch {
     struct pool *pool;
     struct batch batch;
-    /* "env=prod,zone=eu": what its requests have to ask for; all lines agree. */
+    /* "env=prod,zone=eu": what its requests ask for; all lines agree. */
     struct sb extra;
     uint64_t kept_names; /* fields that became attributes: extra fields cannot
                             hold them */
