@@ -34,10 +34,12 @@ static int
 hits_cmp(const void *left, const void *right)
 {
     const struct value_hits *a = left, *b = right;
+    int order;
 
     if (a->hits != b->hits)
         return a->hits > b->hits ? -1 : 1;
-    return value_order(a->value, b->value);
+    order = value_order(a->value, b->value);
+    return order != 0 ? order : sv_cmp(a->value, b->value);
 }
 
 static void

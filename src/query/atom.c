@@ -79,3 +79,11 @@ atom_order_slow(const struct atom *a, const struct atom *b)
         return (a->tag != ATOM_EMPTY) - (b->tag != ATOM_EMPTY);
     return value_order(atom_text(a, a_buf), atom_text(b, b_buf));
 }
+
+int
+atom_order_ties(const struct atom *a, const struct atom *b)
+{
+    char a_buf[ATOM_TEXT_MAX], b_buf[ATOM_TEXT_MAX];
+
+    return sv_cmp(atom_text(a, a_buf), atom_text(b, b_buf));
+}

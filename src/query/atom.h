@@ -42,4 +42,19 @@ atom_order(const struct atom *a, const struct atom *b)
     return atom_order_slow(a, b);
 }
 
+/*
+ * The same, and equal values of different texts ("1" and "1.0") by these, so
+ * that an answer does not depend on the order of rows.
+ */
+int atom_order_ties(const struct atom *a, const struct atom *b);
+static inline int
+atom_order_total(const struct atom *a, const struct atom *b)
+{
+    int order = atom_order(a, b);
+
+    if (LIKELY(order != 0) || (a->tag == b->tag && a->tag != ATOM_TEXT))
+        return order;
+    return atom_order_ties(a, b);
+}
+
 #endif

@@ -77,7 +77,7 @@ offer(struct acc *acc, struct extreme *extreme, const struct atom *atom,
     struct err *err)
 {
     if (extreme->is_set) {
-        int order = atom_order(atom, &extreme->atom);
+        int order = atom_order_total(atom, &extreme->atom);
 
         if (acc->fn->kind == STATS_MIN ? order >= 0 : order <= 0)
             return 0;

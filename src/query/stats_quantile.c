@@ -462,7 +462,7 @@ select_int(int64_t *v, uint32_t n, uint32_t k)
 static int
 compare_atoms(const void *a, const void *b, UNUSED const void *arg)
 {
-    return atom_order(a, b);
+    return atom_order_total(a, b);
 }
 
 /* Values of several kinds. */

@@ -465,7 +465,7 @@ count_uniq_print(struct acc *acc, uint32_t group, struct sb *out,
 static int
 compare_values(const void *a, const void *b, UNUSED const void *arg)
 {
-    return atom_order(a, b);
+    return atom_order_total(a, b);
 }
 
 /* In values that are JSON, two more characters are escaped. */
