@@ -288,4 +288,69 @@ is force_merge($spoor), 200, 'merge the rest';
 ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'one part';
 all_there($spoor, 'at the end');
 
+# --- a damaged input ------------------------------------------------------------
+
+# A byte in the middle of the newest part, where its rows are.
+sub damage_newest {
+    my ($spoor) = @_;
+    my ($file) = reverse sort(files($spoor, 'l1'));
+
+    open my $io, '+<:raw', $file or die "$file: $!\n";
+    seek $io, (-s $file) / 3, 0;
+    read $io, my $byte, 1;
+    seek $io, (-s $file) / 3, 0;
+    print $io chr(ord($byte) ^ 0x55);
+    close $io;
+    return $file;
+}
+
+my %before = map { $_ => { %{$stored{$_}} } } keys %stored;
+store_parts($spoor, 1);
+my $damaged = damage_newest($spoor);
+%stored = %before;
+store_parts($spoor, 3);
+is force_merge($spoor), 200, 'one of five parts is damaged';
+ok wait_for(sub { $spoor->metric('spoor_parts_bad') == 1 && is_idle($spoor)
+    && big($spoor) == 1 }, 10), 'it is set aside, the others are merged';
+is small($spoor), 1, 'two parts';
+like $spoor->log, qr/damaged part is left out.*\Q$damaged\E/,
+    'the log names the file';
+all_there($spoor, 'beside the damaged part');
+is $spoor->stop, 0, 'stopped';
+$spoor->start;
+is $spoor->metric('spoor_parts_bad'), 1, 'it is known after a restart';
+all_there($spoor, 'after a restart');
+is force_merge($spoor), 200, 'merge again';
+ok wait_for(sub { is_idle($spoor) }, 10), 'nothing to do';
+is big($spoor), 1, 'no merge takes it';
+
+sub restarts {
+    return $_[0]->metric('spoor_worker_restarts_total{role="merge"}');
+}
+
+# --- an input that kills ----------------------------------------------------------
+
+store_parts($spoor, 6);
+arm(join ',', map { "merge.after_write:kill:$_" } 1 .. 12);
+my $deaths = -restarts($spoor);
+is force_merge($spoor), 200, 'merges that die';
+wait_for(sub { $spoor->metric('spoor_parts_unmerged') > 0 }, 40);
+$deaths += restarts($spoor);
+arm('');
+diag("the merge process died $deaths times");
+cmp_ok $deaths, '>=', 6, 'more than once or twice';
+cmp_ok $spoor->metric('spoor_parts_unmerged'), '>=', 1,
+    'then some parts are left alone';
+cmp_ok $spoor->metric('spoor_parts_unmerged'), '<=', 4,
+    'not all of them';
+ok wait_for(sub { is_idle($spoor) }, 20), 'the others are merged';
+all_there($spoor, 'with parts that are left alone');
+is $spoor->stop, 0, 'stopped';
+$spoor->start;
+is $spoor->metric('spoor_parts_unmerged'), 0, 'a new start tries again';
+is force_merge($spoor), 200, 'forced';
+ok wait_for(sub { small($spoor) == 1 && big($spoor) == 1 &&
+    is_idle($spoor) }, 10), 'only the damaged one is left';
+all_there($spoor, 'at last');
+
 done_testing;
