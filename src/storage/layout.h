@@ -9,8 +9,11 @@
  *     partitions/YYYYMMDD/     one UTC day of span ends
  *         MANIFEST             which parts count (manifest.h)
  *         <id, 16 hex>.l<n>    parts (part.h)
+ *         snapshots/<id>/      links to them, for backups (snapshot.h)
+ *     DETACHED                 days that are not served (detached.h)
  *     quarantine/              damaged files and records, never deleted
- *     .trash/                  leftovers of crashes, kept for 24 h
+ *     .trash/                  leftovers of crashes, kept for 24 h, and
+ *                              days that were dropped
  */
 
 #ifndef SPOOR_STORAGE_LAYOUT_H

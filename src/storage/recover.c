@@ -118,6 +118,30 @@ node_load(struct layout_node *node, struct err *err)
 }
 
 /*
+ * Flushed positions count for the logs of the same server only.  Logs never
+ * come from elsewhere: when NODE was lost or changed, they say who this is.
+ */
+static void
+node_identify(struct layout_node *node, const struct logs *logs)
+{
+    char dir[PATH_MAX], path[PATH_MAX];
+    uint8_t id[16];
+
+    layout_wal_dir(dir);
+    for (size_t i = 0; i < logs->n; i++) {
+        wal_file_path(path, sizeof(path), dir, &logs->names[i]);
+        if (logs->names[i].is_digests || !wal_read_node_id(path, id))
+            continue;
+        if (memcmp(id, node->id, sizeof(id)) != 0) {
+            log_warn("NODE names another server than the logs: theirs is "
+                "taken");
+            memcpy(node->id, id, sizeof(id));
+        }
+        return;
+    }
+}
+
+/*
  * A boot number above every one on disk: ids that contain it are new even
  * when NODE was lost or restored from a copy.
  */
@@ -263,7 +287,10 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     struct layout_node node;
     int rc = -1;
 
-    if (node_load(&node, err) != 0 || detached_load(err) != 0 ||
+    if (node_load(&node, err) != 0)
+        goto out;
+    node_identify(&node, logs);
+    if (detached_load(err) != 0 ||
         layout_days(&days, &ndays, err) != 0 ||
         node_advance(&node, logs, days, ndays, err) != 0)
         goto out;

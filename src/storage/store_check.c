@@ -9,17 +9,20 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/sys.h"
+#include "storage/detached.h"
 #include "storage/layout.h"
 #include "storage/manifest.h"
 #include "storage/offline.h"
 #include "storage/part.h"
+#include "storage/snapshot.h"
 #include "storage/wal.h"
 
 struct check_run {
     struct sb *out;
     bool deep;
     const struct manifest *manifest; /* of the day being listed */
-    uint64_t parts, rows, bytes, traces, log_rows, log_files;
+    uint64_t parts, rows, bytes, traces, log_rows, log_files, snapshots;
     unsigned findings;
 };
 
@@ -62,6 +65,81 @@ check_part(struct check_run *run, const struct part_info *info)
     part_close(part);
 }
 
+/* --- snapshots --- */
+
+/*
+ * Parts of a snapshot are links to those of the day, most of them; what is
+ * not is read like one of the day's.
+ */
+static void
+check_snapshot_part(struct check_run *run, const struct part_info *info,
+    const char *dir)
+{
+    struct stat own, of_day;
+    struct err err = ERR_INIT;
+    struct part *part = NULL;
+    char path[PATH_MAX + NAME_MAX], day_path[PATH_MAX];
+
+    layout_part(day_path, info->day, info->id, info->level);
+    snprintf(path, sizeof(path), "%s/%s", dir, strrchr(day_path, '/') + 1);
+    if (sys.stat(path, &own) == 0 && sys.stat(day_path, &of_day) == 0 &&
+        own.st_ino == of_day.st_ino && own.st_dev == of_day.st_dev)
+        return;
+    if ((run->deep ? part_check(path, &err) : 0) != 0 ||
+        part_open(&part, path, &err) != 0)
+        finding(run, "%s", err.text);
+    else if (part_get_info(part)->rows != info->rows ||
+        part_get_info(part)->id != info->id)
+        finding(run, "%s: not the part that the manifest lists", path);
+    part_close(part);
+}
+
+static int IMPL(file_name_fn)
+check_snapshot(const char *name, void *arg)
+{
+    struct check_run *run = arg;
+    struct err err = ERR_INIT;
+    struct manifest manifest;
+    char dir[PATH_MAX], path[PATH_MAX + 16], tail[NAME_MAX + 64];
+    int64_t made_ns;
+
+    if (!snapshot_parse_id(name, &made_ns)) {
+        sb_addf(run->out, "note: %08u/snapshots/%s is not a snapshot, or not "
+            "whole\n", run->manifest->day, name);
+        return 0;
+    }
+    snprintf(tail, sizeof(tail), "partitions/%08u/snapshots/%s",
+        run->manifest->day, name);
+    layout_path(dir, tail);
+    snprintf(path, sizeof(path), "%s/MANIFEST", dir);
+    if (manifest_read_file(&manifest, path, run->manifest->day, &err) != 0) {
+        finding(run, "%s", err.text);
+        return 0;
+    }
+    if (manifest.is_damaged)
+        finding(run, "%s: damaged", path);
+    for (size_t i = 0; i < manifest.nparts; i++)
+        check_snapshot_part(run, &manifest.parts[i].info, dir);
+    manifest_release(&manifest);
+    run->snapshots++;
+    return 0;
+}
+
+/* --- days --- */
+
+static void
+check_snapshots(struct check_run *run)
+{
+    struct err err = ERR_INIT;
+    char dir[PATH_MAX], tail[64];
+
+    snprintf(tail, sizeof(tail), "partitions/%08u/snapshots",
+        run->manifest->day);
+    layout_path(dir, tail);
+    if (file_list(dir, check_snapshot, run, &err) != 0)
+        finding(run, "%s", err.text);
+}
+
 static bool
 is_listed(const struct manifest *manifest, uint64_t id)
 {
@@ -79,6 +157,10 @@ check_name(const char *name, void *arg)
     uint64_t id;
     uint32_t level;
 
+    if (strcmp(name, "snapshots") == 0) {
+        check_snapshots(run);
+        return 0;
+    }
     if (strcmp(name, "MANIFEST") == 0 ||
         (layout_parse_part(name, &id, &level) &&
         is_listed(run->manifest, id)))
@@ -152,6 +234,22 @@ check_logs(struct check_run *run)
     xfree(names);
 }
 
+static void
+check_detached(struct check_run *run)
+{
+    struct err err = ERR_INIT;
+    uint32_t *days;
+    size_t n;
+
+    if (detached_read(&days, &n, &err) != 0) {
+        finding(run, "%s", err.text);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        sb_addf(run->out, "note: day %08u is detached\n", days[i]);
+    xfree(days);
+}
+
 static int
 node_check(struct check_run *run, struct err *err)
 {
@@ -189,7 +287,11 @@ store_check(const char *path, bool deep, struct sb *out, struct err *err)
     for (size_t i = 0; i < ndays; i++)
         check_day(&run, days[i]);
     xfree(days);
+    check_detached(&run);
     check_logs(&run);
+    if (run.snapshots != 0)
+        sb_addf(out, "note: %llu snapshots\n",
+            (unsigned long long)run.snapshots);
     file_close(fd);
     sb_addf(out, "%zu days, %llu parts, %llu spans, %llu traces, %llu bytes; "
         "%llu log files with %llu spans; %u damaged\n", ndays,

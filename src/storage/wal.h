@@ -95,6 +95,9 @@ typedef int (*wal_entry_fn)(const struct wal_entry *entry, void *arg,
 int wal_read_file(const char *path, wal_entry_fn fn, void *arg,
     struct wal_scan *scan, struct err *err) WARN_UNUSED;
 
+/* The server that wrote a log file; false: its header does not tell. */
+bool wal_read_node_id(const char *path, uint8_t node_id[16]);
+
 /*
  * The files of a log directory: fn is called with each log id and file number
  * in order.  Other names are ignored.

@@ -453,3 +453,21 @@ out:
     sb_release(&in);
     return rc;
 }
+
+bool
+wal_read_node_id(const char *path, uint8_t node_id[16])
+{
+    struct wal_file_header header;
+    struct err ignored = ERR_INIT;
+    int fd = file_open(path, O_RDONLY, 0, &ignored), rc;
+
+    if (fd < 0)
+        return false;
+    rc = file_pread(fd, &header, sizeof(header), 0, &ignored);
+    file_close(fd);
+    if (rc != 0 || header.magic != WAL_FILE_MAGIC || header.checksum !=
+        XXH3_64bits(&header, offsetof(struct wal_file_header, checksum)))
+        return false;
+    memcpy(node_id, header.node_id, sizeof(header.node_id));
+    return true;
+}
