@@ -16,6 +16,7 @@
 #include "storage/catalog.h"
 #include "storage/day.h"
 #include "storage/detached.h"
+#include "storage/identity.h"
 #include "storage/layout.h"
 #include "storage/replay.h"
 #include "storage/requests.h"
@@ -89,90 +90,6 @@ oldest_kept(const struct conf *conf)
 }
 
 /* --- boot --- */
-
-static int
-node_load(struct layout_node *node, struct err *err)
-{
-    struct err read_err = ERR_INIT;
-    char path[PATH_MAX];
-
-    if (layout_read_node(node, &read_err) == 0)
-        return 0;
-    if (read_err.code == ERR_CORRUPT) {
-        /* What it holds can be made anew from the names of all files. */
-        log_error("kept in quarantine, made anew: %s", read_err.text);
-        layout_path(path, "NODE");
-        if (layout_discard(path, "quarantine", err) != 0)
-            return -1;
-    } else if (read_err.code != ERR_NOT_FOUND) {
-        if (err != NULL)
-            *err = read_err;
-        return -1;
-    }
-    memset(node, 0, sizeof(*node));
-    node->version = LAYOUT_VERSION;
-    node->created_ns = clock_wall_ns();
-    if (sys.random(node->id, sizeof(node->id)) != 0)
-        return err_sys(err, "random bytes");
-    return 0;
-}
-
-/*
- * Flushed positions count for the logs of the same server only.  Logs never
- * come from elsewhere: when NODE was lost or changed, they say who this is.
- */
-static void
-node_identify(struct layout_node *node, const struct logs *logs)
-{
-    char dir[PATH_MAX], path[PATH_MAX];
-    uint8_t id[16];
-
-    layout_wal_dir(dir);
-    for (size_t i = 0; i < logs->n; i++) {
-        wal_file_path(path, sizeof(path), dir, &logs->names[i]);
-        if (logs->names[i].is_digests || !wal_read_node_id(path, id))
-            continue;
-        if (memcmp(id, node->id, sizeof(id)) != 0) {
-            log_warn("NODE names another server than the logs: theirs is "
-                "taken");
-            memcpy(node->id, id, sizeof(id));
-        }
-        return;
-    }
-}
-
-/*
- * A boot number above every one on disk: ids that contain it are new even
- * when NODE was lost or restored from a copy.
- */
-static int
-node_advance(struct layout_node *node, const struct logs *logs,
-    const uint32_t *days, size_t ndays, struct err *err)
-{
-    uint32_t boot = node->boot;
-
-    for (size_t i = 0; i < logs->n; i++)
-        boot = MAX(boot, (uint32_t)(logs->names[i].log_id >> 32));
-    for (size_t i = 0; i < ndays; i++) {
-        uint32_t highest;
-
-        if (day_highest_boot(days[i], &highest, err) != 0) {
-            /* What is in a detached directory keeps no server down. */
-            if (partition_state(days[i]) != PARTITION_OPEN)
-                continue;
-            return -1;
-        }
-        boot = MAX(boot, highest);
-    }
-    node->boot = boot + 1;
-    if (layout_write_node(node, err) != 0)
-        return -1;
-    memcpy(shared->node_id, node->id, sizeof(shared->node_id));
-    atomic_store(&shared->boot, node->boot);
-    atomic_store(&shared->next_log, 1);
-    atomic_store(&shared->next_part, 1);
-    return 0;
-}
 
 static int
 digests_load(const struct logs *logs, struct err *err)
@@ -287,12 +204,11 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     struct layout_node node;
     int rc = -1;
 
-    if (node_load(&node, err) != 0)
+    if (identity_load(&node, logs->names, logs->n, err) != 0)
         goto out;
-    node_identify(&node, logs);
     if (detached_load(err) != 0 ||
         layout_days(&days, &ndays, err) != 0 ||
-        node_advance(&node, logs, days, ndays, err) != 0)
+        identity_advance(&node, days, ndays, err) != 0)
         goto out;
     for (size_t i = 0; i < ndays; i++) {
         if (partition_state(days[i]) == PARTITION_OPEN &&
