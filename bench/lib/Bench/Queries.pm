@@ -41,14 +41,16 @@ sub pick_needle {
     my $field = $profile eq 'shop' ? 'span_attr:app.request.id'
         : 'span_attr:app.operation.id';
     my ($row) = lines($spoor, "\"$field\":* | fields \"$field\" "
-        . '| offset 1000 | limit 1') or die "no needle\n";
+        . '| offset 100 | limit 1') or die "no needle\n";
 
     return ($field, $row->{$field});
 }
 
-# name, aim and must in ms (0: none), rounds, path, arguments
+# name, aim and must in ms (0: none), rounds, path, arguments.  minutes: the
+# filter of the query by minute, which is all of two hours.
 sub query_rows {
-    my ($spoor, $profile) = @_;
+    my ($spoor, $profile, %option) = @_;
+    my $minutes = $option{minutes} || '*';
     my ($name, $operation, $tags) = $profile eq 'shop'
         ? ('payment', 'Payment/Charge', '{"rpc.grpc.status_code":"13"}')
         : pick_search($spoor);
@@ -72,7 +74,7 @@ sub query_rows {
         ['stats by (service) quantile(0.95, duration)', 4, 15, 50,
             logsql("* | stats by ($service) quantile(0.95, duration)")],
         ['the same by (_time:1m)', 12, 40, 30,
-            logsql("* | stats by (_time:1m, $service) "
+            logsql("$minutes | stats by (_time:1m, $service) "
             . 'quantile(0.95, duration)')],
         ['stats by (name, status_code) count, sum, max', 0, 0, 30,
             logsql('* | stats by (name, status_code) count() n, '
