@@ -16,7 +16,7 @@ use Test::More ();
 use Test::Spoor qw(run_command);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(count_of ncpu client load_spans cpu threads cpu_sum pss io
+our @EXPORT = qw(count_of ncpu client load_spans cpu threads cpu_sum pss pss_max io
     metrics metric_sum settle disk url_of request timed finish pin say_now
     open_files percentile);
 
@@ -71,17 +71,16 @@ sub client {
     return \%r;
 }
 
-# The same for ingest, while memory is watched: also peak_kb.  Dies when a
-# request was not answered with success.
+# The same for ingest, while memory is watched: peak has it by role when all
+# together was highest.  Dies when a request was not answered with success.
 sub load_spans {
     my ($spoor, @words) = @_;
-    my ($peak, $text, $done) = (0, '', 0);
+    my ($peak, $text, $done) = (undef, '', 0);
 
     my $pid = open(my $out, '-|', $client, 'ingest', '--port', $spoor->port,
         @words) or die "$client: $!\n";
     while (!$done) {
-        my $now = pss($spoor);
-        $peak = $now if $now > $peak;
+        $peak = pss_max($peak, pss_by_role($spoor));
         my $rin = '';
         vec($rin, fileno($out), 1) = 1;
         if (select($rin, undef, undef, 0.1)) {
@@ -91,7 +90,7 @@ sub load_spans {
     close $out or die "client failed\n";
     my %r = $text =~ /(\w+)=([\d.]+)/g;
     die "errors: $r{errors}\n" if $r{errors};
-    return { %r, peak_kb => $peak };
+    return { %r, peak => $peak };
 }
 
 # --- what the server costs --------------------------------------------------------
@@ -153,16 +152,27 @@ sub threads {
     return \%seconds;
 }
 
-# KiB that all processes hold, shared pages counted once.
-sub pss {
+# KiB that all processes hold, shared pages counted once; by role, too.
+sub pss_by_role {
     my ($spoor) = @_;
-    my $sum = 0;
+    my %kb = (all => 0);
 
     for my $row (each_pid($spoor)) {
-        $sum += $1 if slurp("/proc/$row->[1]/smaps_rollup") =~
-            /^Pss:\s+(\d+)/m;
+        my ($pss) = slurp("/proc/$row->[1]/smaps_rollup") =~
+            /^Pss:\s+(\d+)/m or next;
+        $kb{$row->[0]} += $pss;
+        $kb{all} += $pss;
     }
-    return $sum;
+    return \%kb;
+}
+
+sub pss { return pss_by_role($_[0])->{all} }
+
+# The greater one of two of these.
+sub pss_max {
+    my ($a, $b) = @_;
+
+    return $a && $a->{all} >= $b->{all} ? $a : $b;
 }
 
 # What the kernel counted: bytes that write(2) took and bytes for the disk.
@@ -202,13 +212,13 @@ sub metric_sum {
     return $sum;
 }
 
-# Waits until everything is in parts and merges have nothing more to do: no
-# backlog in the metrics and no CPU of the merge process for two seconds.
-# The highest PSS meanwhile.
+# Waits until everything is in parts and merges have nothing more to do: none
+# runs, and no CPU of the merge process for two seconds.  (Parts may be left
+# that wait for more to come.)  The highest memory meanwhile.
 sub settle {
     my ($spoor, $seconds) = @_;
     my $end = time + ($seconds || 600);
-    my ($quiet, $before, $peak) = (0, -1, 0);
+    my ($quiet, $before, $peak) = (0, -1, undef);
 
     $spoor->post('/internal/force_flush', '', undef, 120);
     while ($quiet < 4) {
@@ -216,12 +226,11 @@ sub settle {
             @{$spoor->pids->{merge} || []};
         my $used = 0;
         $used += $_ for values %merge;
-        my $backlog = metric_sum(metrics($spoor),
-            qr/^spoor_merges?_(?:backlog|pending|running|active|queue)/);
-        $quiet = $backlog == 0 && $used - $before <= 0.02 ? $quiet + 1 : 0;
+        my $active = metric_sum(metrics($spoor),
+            qr/^vt_active_(?:force_)?merges/);
+        $quiet = $active == 0 && $used - $before <= 0.02 ? $quiet + 1 : 0;
         $before = $used;
-        my $now = pss($spoor);
-        $peak = $now if $now > $peak;
+        $peak = pss_max($peak, pss_by_role($spoor));
         die "merges do not settle\n" if time > $end;
         sleep 0.5;
     }
