@@ -18,6 +18,12 @@ mem_tune(size_t keep)
     (void)mallopt(M_TRIM_THRESHOLD, bytes);
 }
 
+void
+mem_trim(void)
+{
+    (void)malloc_trim(0);
+}
+
 void *
 xmalloc(size_t size)
 {

@@ -29,6 +29,8 @@ void *mem_try_realloc(void *ptr, size_t size) WARN_UNUSED;
  * 0.2 us of 1.3 us a span.
  */
 void mem_tune(size_t keep);
+/* Gives what was freed back to the kernel now; takes a while. */
+void mem_trim(void);
 
 /*
  * Tests: the Nth mem_try_* call from now fails once (0 = never).

@@ -42,7 +42,9 @@
 /* At the end of the process, for queries that read retired files. */
 #define DRAIN_NS (200 * NS_PER_MS)
 /* A merge reads a block once; what it decodes is not for the cache. */
-#define CACHE_BYTES (16 * MIB)
+#define CACHE_BYTES (4 * MIB)
+/* Its buffers live for a whole merge; then the kernel gets all of them. */
+#define HEAP_KEEP_BYTES (512 * KIB)
 #define NICE 10
 
 static struct {
@@ -149,6 +151,7 @@ job_done(void *arg)
 
     check(job == self.job);
     self.job = NULL;
+    mem_trim();
     self.seen_gen = 0;
     job_count(job);
     metric_set(METRIC_MERGES_ACTIVE, 0);
@@ -301,6 +304,7 @@ compact_start(struct process *process, compact_merge_fn merge,
     merge_engine = merge;
     be_modest();
     data_cache_set_budget(CACHE_BYTES);
+    mem_tune(HEAP_KEEP_BYTES);
     metric_set(METRIC_MERGES_ACTIVE, 0);
     if (job_resume(process->conf->fsync != FSYNC_OFF, err) != 0)
         return -1;

@@ -19,7 +19,7 @@
 /* What one merge may read; who chooses the inputs keeps to it. */
 #define MERGE_INPUTS_MAX 256u
 #define MERGE_ROWS_MAX (16u << 20)
-#define MERGE_TRACES_MAX (1u << 20) /* sum of the inputs' ntraces */
+#define MERGE_TRACES_MAX (768u << 10) /* sum of the inputs' ntraces */
 
 struct merge_task {
     struct part *const *inputs; /* open, all of one day */

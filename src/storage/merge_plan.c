@@ -23,36 +23,43 @@
  */
 #define BLOCK_HEAP_BYTES (16 * MIB)
 
-/* Rows of one trace that end in one slice. */
+/* What is read of a block for the plan. */
+#define KEEP_BYTES (4 * MIB)
+
+/* Rows of one trace that end in one slice, in one block. */
 struct piece {
     uint64_t hash; /* of tenant and trace id */
-    int64_t slice;
     int64_t max_end_ns;
     uint32_t block;
     uint32_t tenant;
     uint32_t rows;
-    uint32_t heap_bytes; /* its share of the block's */
     uint16_t ordinal;
     bool is_slice; /* its trace has more in this block */
 };
 
 struct unit {
-    uint32_t first, n; /* pieces, in the order of `sorted` */
-    uint32_t rows;
-    uint32_t tenant;
-    uint64_t heap_bytes;
     int64_t max_end_ns;
+    uint32_t first, n; /* in `order` */
+    uint32_t rows;
+    uint64_t heap_bytes;
 };
 
 struct plan {
     struct merge *m;
     struct piece *pieces;
     uint32_t npieces, cap;
+    uint32_t *heap_share; /* by block: bytes of strings a row, about */
     struct sort_item *a, *b;
-    struct piece *sorted;
+    uint32_t *order; /* pieces: equal traces side by side */
     struct unit *units;
     uint32_t nunits;
 };
+
+static const struct piece *
+piece_at(const struct plan *p, uint32_t i)
+{
+    return &p->pieces[p->order[i]];
+}
 
 /* --- pieces --- */
 
@@ -87,14 +94,13 @@ piece_of(struct plan *p, uint32_t first, const struct piece *like,
 
     /* A trace has few slices in a block, and mostly the last one. */
     for (uint32_t i = p->npieces; i > first; i--) {
-        if (p->pieces[i - 1].slice == slice)
+        if (merge_slice(p->pieces[i - 1].max_end_ns) == slice)
             return &p->pieces[i - 1];
     }
     piece = piece_add(p);
     if (piece != NULL) {
         *piece = *like;
-        piece->slice = slice;
-        piece->max_end_ns = INT64_MIN;
+        piece->max_end_ns = end_ns;
     }
     return piece;
 }
@@ -122,11 +128,8 @@ add_trace(struct plan *p, const struct merge_outline *o, uint32_t ordinal,
         piece->rows++;
         piece->max_end_ns = MAX(piece->max_end_ns, end_ns);
     }
-    for (uint32_t i = first; i < p->npieces; i++) {
-        p->pieces[i].heap_bytes = (uint32_t)((uint64_t)o->heap_bytes *
-            p->pieces[i].rows / o->nrows);
+    for (uint32_t i = first; i < p->npieces; i++)
         p->pieces[i].is_slice = p->npieces - first > 1;
-    }
     return 0;
 }
 
@@ -140,6 +143,8 @@ add_block(struct plan *p, struct pool *pool, uint32_t number)
     rc = merge_outline(p->m, number, &r, pool, &outline);
     for (uint32_t i = 0; rc == 0 && i < outline.traces.n; i++)
         rc = add_trace(p, &outline, i, number);
+    if (rc == 0)
+        p->heap_share[number] = outline.heap_bytes / outline.nrows;
     reading_release(&r);
     pool_reset(pool);
     return rc;
@@ -151,6 +156,11 @@ collect(struct plan *p)
     struct pool *pool = pool_new(MERGE_BLOCK_BYTES_MAX);
     int rc = 0;
 
+    pool_keep(pool, KEEP_BYTES);
+    p->heap_share = merge_alloc(p->m, p->m->pool,
+        p->m->nblocks * sizeof(*p->heap_share));
+    if (p->heap_share == NULL)
+        rc = -1;
     for (uint32_t i = 0; rc == 0 && i < p->m->nblocks; i++) {
         if (merge_is_cancelled(p->m))
             rc = -1;
@@ -163,53 +173,50 @@ collect(struct plan *p)
 
 /* --- units --- */
 
-/* Equal traces side by side, their slices rising. */
+/* Equal traces side by side, their ends rising. */
 static void
 sort_pieces(struct plan *p)
 {
     uint32_t n = p->npieces;
-    int64_t min = INT64_MAX, max = INT64_MIN;
     struct sort_item *sorted;
 
-    for (uint32_t i = 0; i < n; i++) {
-        min = MIN(min, p->pieces[i].slice);
-        max = MAX(max, p->pieces[i].slice);
-    }
     for (uint32_t i = 0; i < n; i++)
         p->a[i] = (struct sort_item){
-            (uint64_t)p->pieces[i].slice - (uint64_t)min, i};
-    sorted = sort_items(p->a, p->b, n,
-        max == min ? 0 : 64 - (uint32_t)__builtin_clzll((uint64_t)(max - min)));
+            (uint64_t)p->pieces[i].max_end_ns ^ UINT64_C(1) << 63, i};
+    sorted = sort_items(p->a, p->b, n, 64);
     for (uint32_t i = 0; i < n; i++)
         sorted[i].key = p->pieces[sorted[i].index].hash;
     sorted = sort_items(sorted, sorted == p->a ? p->b : p->a, n, 64);
     for (uint32_t i = 0; i < n; i++)
-        p->sorted[i] = p->pieces[sorted[i].index];
+        p->order[i] = sorted[i].index;
+}
+
+/* Does the trace that begins at i of the order end in many slices? */
+static bool
+is_long(const struct plan *p, uint32_t i)
+{
+    uint32_t last = i;
+
+    while (last + 1 < p->npieces &&
+        piece_at(p, last + 1)->hash == piece_at(p, i)->hash)
+        last++;
+    return merge_slice(piece_at(p, last)->max_end_ns) -
+        merge_slice(piece_at(p, i)->max_end_ns) > 1;
 }
 
 static bool
 is_cut_before(const struct plan *p, const struct unit *unit, bool is_long,
     uint32_t i)
 {
-    const struct piece *piece = &p->sorted[i];
+    const struct piece *piece = piece_at(p, i);
+    const struct piece *before = piece_at(p, i - 1);
 
-    if (piece->hash != p->sorted[i - 1].hash)
+    if (piece->hash != before->hash)
         return true;
-    if (is_long && piece->slice != p->sorted[i - 1].slice)
+    if (is_long && merge_slice(piece->max_end_ns) !=
+        merge_slice(before->max_end_ns))
         return true;
     return unit->rows + piece->rows > PART_BLOCK_ROWS;
-}
-
-/* Does the trace that begins at piece i end in more than two slices? */
-static bool
-is_long(const struct plan *p, uint32_t i)
-{
-    uint32_t last = i;
-
-    while (last + 1 < p->npieces && p->sorted[last + 1].hash ==
-        p->sorted[i].hash)
-        last++;
-    return p->sorted[last].slice - p->sorted[i].slice > 1;
 }
 
 static void
@@ -219,19 +226,19 @@ make_units(struct plan *p)
     bool cut_slices = false;
 
     for (uint32_t i = 0; i < p->npieces; i++) {
-        const struct piece *piece = &p->sorted[i];
+        const struct piece *piece = piece_at(p, i);
 
-        if (i == 0 || piece->hash != p->sorted[i - 1].hash)
+        if (i == 0 || piece->hash != piece_at(p, i - 1)->hash)
             cut_slices = is_long(p, i);
         if (i == 0 || is_cut_before(p, unit, cut_slices, i)) {
             unit = &p->units[p->nunits++];
-            *unit = (struct unit){.first = i, .tenant = piece->tenant,
-                .max_end_ns = INT64_MIN};
+            *unit = (struct unit){.first = i};
         }
         unit->n++;
         unit->rows += piece->rows;
-        unit->heap_bytes += piece->heap_bytes;
-        unit->max_end_ns = MAX(unit->max_end_ns, piece->max_end_ns);
+        unit->heap_bytes += (uint64_t)piece->rows *
+            p->heap_share[piece->block];
+        unit->max_end_ns = piece->max_end_ns;
     }
 }
 
@@ -251,7 +258,8 @@ sort_units(struct plan *p)
     if (p->m->w->ntenants == 1)
         return sorted;
     for (uint32_t i = 0; i < n; i++)
-        sorted[i].key = p->units[sorted[i].index].tenant;
+        sorted[i].key =
+            piece_at(p, p->units[sorted[i].index].first)->tenant;
     return sort_items(sorted, sorted == p->a ? p->b : p->a, n,
         bits_for(p->m->w->ntenants));
 }
@@ -304,10 +312,11 @@ make_blocks(struct plan *p, const struct sort_item *order)
         rows += unit->rows;
         heap_bytes += unit->heap_bytes;
         for (uint32_t j = unit->first; j < unit->first + unit->n; j++) {
-            const struct piece *piece = &p->sorted[j];
+            const struct piece *piece = piece_at(p, j);
 
-            m->entries[m->nentries++] = (struct merge_entry){piece->block,
-                piece->ordinal, piece->is_slice, piece->slice, piece->rows};
+            m->entries[m->nentries++] = (struct merge_entry){
+                merge_slice(piece->max_end_ns), piece->block, piece->rows,
+                piece->ordinal, piece->is_slice};
         }
     }
     end_block(m);
@@ -322,12 +331,13 @@ arrange(struct plan *p)
     check(n > 0);
     p->a = mem_try_alloc(n * sizeof(*p->a));
     p->b = mem_try_alloc(n * sizeof(*p->b));
-    p->sorted = mem_try_alloc(n * sizeof(*p->sorted));
-    p->units = mem_try_alloc(n * sizeof(*p->units));
-    if (p->a == NULL || p->b == NULL || p->sorted == NULL ||
-        p->units == NULL)
+    p->order = mem_try_alloc(n * sizeof(*p->order));
+    if (p->a == NULL || p->b == NULL || p->order == NULL)
         return merge_no_memory(p->m);
     sort_pieces(p);
+    p->units = mem_try_alloc(n * sizeof(*p->units));
+    if (p->units == NULL)
+        return merge_no_memory(p->m);
     make_units(p);
     return make_blocks(p, sort_units(p));
 }
@@ -343,7 +353,7 @@ merge_plan(struct merge *m)
     xfree(p.pieces);
     xfree(p.a);
     xfree(p.b);
-    xfree(p.sorted);
+    xfree(p.order);
     xfree(p.units);
     return rc;
 }

@@ -106,11 +106,11 @@ struct merge_block {
 
 /* The rows of one trace in one block of an input. */
 struct merge_entry {
+    int64_t slice;
     uint32_t block;   /* among all inputs' */
+    uint32_t rows;
     uint16_t ordinal; /* of the trace in it */
     bool is_slice;    /* only the rows of this slice of ends */
-    int64_t slice;
-    uint32_t rows;
 };
 
 /* A block of the output: entries by input block. */
