@@ -410,6 +410,8 @@ all_equal('files of strangers', sub {
 
 {
     (my $newer = slurp("$good/NODE")) =~ s/^spoor-data 1$/spoor-data 2/m;
+    # Its writer makes the checksum fit; here it is left out.
+    $newer =~ s/^check [0-9a-f]{16}\n//m;
     spew("$data/NODE", $newer);
     my %before = map { $_ => md5_hex(slurp("$data/$_")) } files($data);
     my $start = run_command([spoor_bin(), '-c', $spoor->conf_file],

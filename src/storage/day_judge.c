@@ -89,6 +89,15 @@ part_adopt(struct judge *judge, const struct part *part)
     judge->day->is_changed = true;
 }
 
+/* Files may be swapped, or copies gone astray. */
+static bool
+is_named_right(const struct part_info *info, uint32_t day,
+    const struct day_file *file)
+{
+    return info->id == file->id && info->level == file->level &&
+        info->day == day;
+}
+
 static int
 file_judge(struct judge *judge, const struct day_file *file, struct err *err)
 {
@@ -105,6 +114,13 @@ file_judge(struct judge *judge, const struct day_file *file, struct err *err)
             return -1;
         }
         log_error("unlisted file goes to quarantine: %s", open_err.text);
+        return layout_discard(path, "quarantine", err);
+    }
+    if (!is_named_right(part_get_info(part), judge->manifest->day, file)) {
+        log_error("unlisted file goes to quarantine: %s holds part %016llx "
+            "of %u", path, (unsigned long long)part_get_info(part)->id,
+            part_get_info(part)->day);
+        part_close(part);
         return layout_discard(path, "quarantine", err);
     }
     is_leftover = part_is_leftover(judge, part);

@@ -7,12 +7,19 @@
  *     node 0123456789abcdef0123456789abcdef
  *     boot 7
  *     created 1790000000000000000
+ *     check 0123456789abcdef
+ *
+ * The last line is XXH3-64 of what is above it.  A file without it is taken
+ * as it is: a person, or an earlier version, wrote it.
  */
 
 #include "core/base.h"
 #include "storage/layout.h"
 
 #include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "core/assert.h"
 #include "core/enc.h"
@@ -239,6 +246,26 @@ node_line(struct sv *rest, const char *key, struct sv *value)
     return true;
 }
 
+/*
+ * Takes the line with the checksum off.  Before anything else is believed: a
+ * flipped bit must not look like a newer format, at which nothing starts.
+ */
+static bool
+node_is_whole(struct sv *text)
+{
+    char expected[32];
+    size_t len;
+
+    len = (size_t)snprintf(expected, sizeof(expected), "check %016llx\n", 0ull);
+    if (text->len < len || memcmp(text->ptr + text->len - len, "check ", 6)
+        != 0)
+        return true;
+    text->len -= len;
+    snprintf(expected, sizeof(expected), "check %016llx\n",
+        (unsigned long long)XXH3_64bits(text->ptr, text->len));
+    return memcmp(text->ptr + text->len, expected, len) == 0;
+}
+
 int
 layout_read_node(struct layout_node *node, struct err *err)
 {
@@ -260,7 +287,7 @@ layout_read_node(struct layout_node *node, struct err *err)
         goto out;
     }
     rest = sb_sv(&text);
-    if (!node_line(&rest, "spoor-data", &value) ||
+    if (!node_is_whole(&rest) || !node_line(&rest, "spoor-data", &value) ||
         !num_parse_u64(value, &v) || v == 0) {
         err_set(err, ERR_CORRUPT, "%s: not the identity of a spoor data "
             "directory", path);
@@ -301,6 +328,8 @@ layout_write_node(const struct layout_node *node, struct err *err)
     sb_add_hex(&text, node->id, sizeof(node->id));
     sb_addf(&text, "\nboot %u\ncreated %lld\n", node->boot,
         (long long)node->created_ns);
+    sb_addf(&text, "check %016llx\n",
+        (unsigned long long)XXH3_64bits(text.ptr, text.len));
     rc = file_replace(path, text.ptr, text.len, 0640, err);
     sb_release(&text);
     return rc;

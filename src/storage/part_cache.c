@@ -104,11 +104,36 @@ cache_trim(unsigned max)
     }
 }
 
+/*
+ * The file that has the part's name.  Each file may be in order and still be
+ * another one: files were swapped, or a copy went astray.
+ */
+static int
+listed_open(struct part **out, const struct part_info *listed,
+    struct err *err)
+{
+    const struct part_info *found;
+    char path[PATH_MAX];
+
+    layout_part(path, listed->day, listed->id, listed->level);
+    if (part_open(out, path, err) != 0)
+        return -1;
+    found = part_get_info(*out);
+    if (found->id == listed->id && found->day == listed->day &&
+        found->level == listed->level && found->rows == listed->rows &&
+        found->nblocks == listed->nblocks)
+        return 0;
+    err_set(err, ERR_CORRUPT, "%s: holds part %016llx of %u, not the one "
+        "that is listed", path, (unsigned long long)found->id, found->day);
+    part_close(*out);
+    *out = NULL;
+    return -1;
+}
+
 int
 part_cache_get(struct part **out, const struct part_info *info,
     struct err *err)
 {
-    char path[PATH_MAX];
     struct cached *cached, *other;
     struct part *part;
 
@@ -124,8 +149,7 @@ part_cache_get(struct part **out, const struct part_info *info,
     if (cached != NULL)
         return 0;
 
-    layout_part(path, info->day, info->id, info->level);
-    if (part_open(&part, path, err) != 0)
+    if (listed_open(&part, info, err) != 0)
         return -1;
     cached = xcalloc(1, sizeof(*cached));
     cached->info = *info;

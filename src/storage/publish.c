@@ -22,6 +22,7 @@ struct publish_day {
     uint32_t day;
     uint32_t nrows;
     uint32_t *rows;
+    uint64_t first_lsn;
     uint32_t incarnation; /* of the partition the file was made for */
     bool is_file_done; /* the part stands under its name */
     bool is_done;      /* and in the manifest */
@@ -101,9 +102,20 @@ publish_new(const struct memtable *mt, uint32_t rows, uint64_t first_lsn,
     publish->first_lsn = first_lsn;
     publish->last_lsn = last_lsn;
     split_days(publish, rows);
-    for (unsigned i = 0; i < publish->ndays; i++)
+    for (unsigned i = 0; i < publish->ndays; i++) {
         publish->parts[i].info.id = shared_new_part_id();
+        publish->days[i].first_lsn = first_lsn;
+    }
     return publish;
+}
+
+void
+publish_begin_day(struct publish *publish, uint32_t day, uint64_t lsn)
+{
+    for (unsigned i = 0; i < publish->ndays; i++) {
+        if (publish->days[i].day == day)
+            publish->days[i].first_lsn = MAX(lsn, publish->first_lsn);
+    }
 }
 
 void
@@ -153,7 +165,7 @@ day_write(struct publish *publish, struct part_writer *writer, unsigned i,
     bool sync, struct err *err)
 {
     struct part_lineage lineage = {memtable_log_id(publish->mt),
-        publish->first_lsn, publish->last_lsn};
+        publish->days[i].first_lsn, publish->last_lsn};
     struct publish_day *day = &publish->days[i];
     struct manifest_part *part = &publish->parts[i];
     uint64_t part_id = part->info.id;

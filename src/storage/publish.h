@@ -38,6 +38,12 @@ struct publish *publish_new(const struct memtable *mt, uint32_t rows,
 void publish_free(struct publish *publish);
 
 /*
+ * Rows of a day before this position are in other parts (recovery left them
+ * out): the day's part must not claim to hold them.
+ */
+void publish_begin_day(struct publish *publish, uint32_t day, uint64_t lsn);
+
+/*
  * Writes parts and manifest edits of all days that are not written yet.  May
  * be called again after a failure.  writer is scratch memory that the caller
  * keeps from one call to the next.

@@ -215,6 +215,8 @@ memtable_publish(struct replay *replay, struct err *err)
     memtable_commit(replay->mt, rows);
     publish = publish_new(replay->mt, rows, replay->first_lsn,
         replay->next_lsn);
+    for (size_t i = 0; i < replay->ndays; i++)
+        publish_begin_day(publish, replay->days[i].day, replay->days[i].lsn);
     fault("recover.before_publish");
     rc = publish_write(publish, replay->part_writer, replay->sync, err);
     if (rc == 0) {

@@ -16,6 +16,7 @@
 #include "core/enc.h"
 #include "core/fault.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/sb.h"
@@ -349,6 +350,8 @@ wal_read_file(const char *path, wal_entry_fn fn, void *arg,
         goto out;
     /* A crash right after creation leaves an empty file: nothing was acked. */
     if (scan.size == 0) {
+        log_warn("%s is empty: a crash came before its first record, or it "
+            "was damaged", path);
         rc = 0;
         goto out;
     }

@@ -76,6 +76,8 @@ static struct conf world_conf = {.workers = 1, .user = "",
     .retention = 7 * NS_PER_DAY, .future_retention = 2 * NS_PER_DAY,
     .max_fields = 1000, .trace_max_spans = 100000,
     .query_timeout = NS_PER_SEC};
+/* The second worker dies, too, and nobody recovers its log. */
+static bool world_ends_killed;
 /* Called in the worker when a request was acknowledged; may be NULL. */
 static uint64_t (*world_position)(void);
 
@@ -351,7 +353,7 @@ world_master(struct world_ledger *ledger)
 
         if (pid == 0)
             world_worker(ledger, phase * half, phase == 0 ? half : world_n,
-                phase == 1);
+                phase == 1 && !world_ends_killed);
         status = world_wait(pid);
         crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL;
         if (crashed)
@@ -364,6 +366,8 @@ world_master(struct world_ledger *ledger)
         else
             deaths++;
         atomic_fetch_add(&ledger->deaths, WIFSIGNALED(status) ? 1 : 0);
+        if (phase == 2 && world_ends_killed)
+            _exit(0);
         if (deaths > WORLD_DEATHS_MAX)
             _exit(5);
         if (store_module.child_ended(ROLE_WORKER, 0, pid, crashed) &&
