@@ -303,6 +303,14 @@ for my $case (['cut in half', sub { substr $_[0], 0, length($_[0]) / 2 }],
     my ($equal, $log) = damaged('part deleted', sub { });
     like $log, qr/part is missing.*\Q$parts[0]\E/, 'the log says which';
 }
+{
+    my ($one, $other) = @parts[0, -1];
+    my ($equal, $log) = damaged('two parts swapped', sub {
+        spew("$data/$one", slurp("$good/$other"));
+        spew("$data/$other", slurp("$good/$one"));
+    });
+    like $log, qr/\Q$one\E.*not the one that is listed/, 'the log says so';
+}
 like all_equal('MANIFEST deleted', sub { unlink "$data/$manifests[0]" }),
     qr/adopted/, 'parts are adopted';
 for my $case (['zeros', "\0" x 4096], ['noise', join '', map { chr rand 256 }

@@ -487,6 +487,9 @@ static int
 log_keep_damaged(const char *path, const struct wal_scan *scan, bool is_last,
     struct err *err)
 {
+    if (scan->damaged == 0 && scan->torn != 0 && is_last)
+        log_warn("%s ends in bytes that are no whole group: a crash came "
+            "before they were acknowledged, or they are damaged", path);
     if (scan->damaged == 0 && (scan->torn == 0 || is_last))
         return 0;
     log_error("%s: %llu damaged groups were skipped, the file is kept in "

@@ -267,7 +267,7 @@ test_requests(void)
 static void
 test_full_set(void)
 {
-    struct request_outcome outcome = {7, 1}, got;
+    struct request_outcome outcome = {7, 1u << REJECT_TRACE_ID}, got;
     uint8_t digests[SET_DIGESTS][16];
     uint64_t first = 1u << 30;
     int64_t now = clock_wall_ns();
@@ -290,7 +290,7 @@ test_full_set(void)
     requests_recovered(0);
     for (uint32_t age = 0; age < SET_WAYS; age++)
         known += requests_claim(digests[age], 21, &got) == REQUEST_STORED &&
-            got.rejected == 7 && got.reject_mask == 1;
+            got.rejected == 7 && got.reject_mask == outcome.reject_mask;
     is_int(known, SET_WAYS, "a full set knows the newest");
 }
 
