@@ -102,6 +102,8 @@ block_write(struct merge *m, struct merge_out out, int fd)
         }
         if (flush(m, fd) != 0)
             return -1;
+        for (uint32_t i = now.first; i < now.end; i++)
+            m->rows_left[m->entries[i].block] -= m->entries[i].rows;
         out.first = now.end;
     }
     return 0;
@@ -199,6 +201,23 @@ write_file(struct merge *m, int fd, struct part_info *info)
 }
 
 static int
+count_rows(struct merge *m)
+{
+    m->rows_left = merge_alloc(m, m->pool,
+        m->nblocks * sizeof(*m->rows_left));
+    if (m->rows_left == NULL)
+        return -1;
+    for (uint32_t i = 0; i < m->ninputs; i++) {
+        const struct merge_input *input = &m->inputs[i];
+
+        for (uint32_t j = 0; j < input->part->footer.nblocks; j++)
+            m->rows_left[input->first_block + j] =
+                input->part->blocks[j].rows;
+    }
+    return 0;
+}
+
+static int
 make_inputs(struct merge *m)
 {
     const struct merge_task *task = m->task;
@@ -224,7 +243,7 @@ make_inputs(struct merge *m)
         return err_set(m->err, ERR_LIMIT,
             "%llu rows, %llu traces are too many for one merge",
             (unsigned long long)rows, (unsigned long long)traces);
-    return 0;
+    return count_rows(m);
 }
 
 static int

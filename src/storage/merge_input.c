@@ -520,26 +520,43 @@ block_fill(struct merge *m, struct merge_block *b, uint32_t number)
     return 0;
 }
 
-int
-merge_open(struct merge *m, uint32_t number, struct merge_block **out)
+/*
+ * A place for another block: best one whose rows are all written, then one
+ * that was never used, then the one that was not used for longest.
+ */
+static struct merge_block *
+find_place(struct merge *m)
 {
     struct merge_block *oldest = &m->blocks[0];
 
     for (uint32_t i = 0; i < MERGE_BLOCKS_OPEN; i++) {
         struct merge_block *b = &m->blocks[i];
 
-        if (b->pool != NULL && b->number == number) {
-            b->used = ++m->clock;
-            *out = b;
-            return 0;
-        }
+        if (b->pool == NULL || b->number == UINT32_MAX ||
+            m->rows_left[b->number] == 0)
+            return b;
         if (b->used < oldest->used)
             oldest = b;
     }
-    if (block_fill(m, oldest, number) != 0)
-        return -1;
-    oldest->used = ++m->clock;
-    *out = oldest;
+    return oldest;
+}
+
+int
+merge_open(struct merge *m, uint32_t number, struct merge_block **out)
+{
+    struct merge_block *b = NULL;
+
+    for (uint32_t i = 0; i < MERGE_BLOCKS_OPEN; i++) {
+        if (m->blocks[i].pool != NULL && m->blocks[i].number == number)
+            b = &m->blocks[i];
+    }
+    if (b == NULL) {
+        b = find_place(m);
+        if (block_fill(m, b, number) != 0)
+            return -1;
+    }
+    b->used = ++m->clock;
+    *out = b;
     return 0;
 }
 

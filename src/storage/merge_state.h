@@ -175,6 +175,7 @@ struct merge {
     struct merge_out *outs;
     uint32_t nouts;
 
+    uint32_t *rows_left;     /* by input block: not written yet */
     struct merge_block blocks[MERGE_BLOCKS_OPEN];
     uint64_t clock;
     uint32_t stamp; /* of the texts of this block of the output */
