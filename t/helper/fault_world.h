@@ -9,8 +9,9 @@
  *   world_make()    once: requests, with what reading them back must give
  *   world_run()     one life of a server: boot recovery, a worker that takes
  *                   half of the requests and dies, recovery of its log, a
- *                   worker that takes the rest and ends in an orderly way.
- *                   Whoever dies before is followed as the master would.
+ *                   worker that takes the rest, has all days merged by a
+ *                   merge process, and ends in an orderly way.  Whoever dies
+ *                   before is followed as the master would.
  *   world_verify()  starts on what is there, without faults, and compares
  */
 
@@ -35,10 +36,12 @@
 #include "core/timefmt.h"
 #include "event/loop.h"
 #include "event/module.h"
+#include "event/task.h"
 #include "otlp/otlp.h"
 #include "otlp/otlp_encode.h"
 #include "span/span.h"
 #include "storage/catalog.h"
+#include "storage/compact.h"
 #include "storage/layout.h"
 #include "storage/store.h"
 
@@ -49,6 +52,9 @@
 #define WORLD_LIFE_NS (2 * NS_PER_SEC)
 #define WORLD_END_SECONDS 4u
 #define WORLD_DEATHS_MAX 8u
+#define WORLD_POLL_NS (3 * NS_PER_MS)
+/* Merges are looked for every half second. */
+#define WORLD_MERGE_NS (1200 * NS_PER_MS)
 
 enum world_fate { FATE_NONE = 0, FATE_SENT, FATE_ACKED };
 
@@ -66,7 +72,8 @@ struct world_request {
 struct world_ledger {
     _Atomic uint32_t fate[WORLD_REQUESTS_MAX];
     _Atomic uint64_t position[WORLD_REQUESTS_MAX]; /* of the disk's log */
-    _Atomic uint32_t refusals, deaths, boots_failed;
+    _Atomic uint32_t refusals, deaths;
+    _Atomic uint32_t is_over; /* the merge process shall end */
 };
 
 static struct world_request world[WORLD_REQUESTS_MAX];
@@ -78,6 +85,7 @@ static struct conf world_conf = {.workers = 1, .user = "",
     .query_timeout = NS_PER_SEC};
 /* The second worker dies, too, and nobody recovers its log. */
 static bool world_ends_killed;
+static bool world_merges = true;
 /* Called in the worker when a request was acknowledged; may be NULL. */
 static uint64_t (*world_position)(void);
 
@@ -158,10 +166,12 @@ world_make(uint64_t seed, unsigned n)
 struct world_life {
     struct world_ledger *ledger;
     struct loop *loop;
-    struct loop_timer *timer, *again;
+    struct loop_timer *timer, *again; /* of the merge process; of workers */
     unsigned next, end; /* requests of this life */
     unsigned open;      /* that have no answer yet */
     unsigned flushes;
+    bool merges;          /* when all is answered */
+    int64_t merged_until_ns;
 };
 
 static struct world_life life;
@@ -220,6 +230,30 @@ world_send(unsigned i)
     store_ingest(&request->ingest);
 }
 
+/* All is answered: everything is merged, if that is wanted. */
+static inline void
+world_finish(void)
+{
+    struct err err = ERR_INIT;
+
+    if (!life.merges) {
+        loop_stop(life.loop);
+    } else if (life.merged_until_ns == 0) {
+        life.merged_until_ns = clock_mono_ns() + WORLD_MERGE_NS;
+        life.flushes++;
+        store_force_flush(world_flushed, NULL);
+    } else if (life.merged_until_ns > 0) {
+        life.merged_until_ns = -life.merged_until_ns;
+        (void)!compact_force(SV_EMPTY, &err);
+        loop_timer_set(life.again, WORLD_POLL_NS);
+    } else if (compact_forced() != 0 &&
+        clock_mono_ns() < -life.merged_until_ns) {
+        loop_timer_set(life.again, WORLD_POLL_NS);
+    } else {
+        loop_stop(life.loop);
+    }
+}
+
 /* One at a time, so that the Nth call is the same in each run. */
 static inline void
 world_feed(void)
@@ -237,7 +271,7 @@ world_feed(void)
         }
     }
     if (life.open == 0 && life.flushes == 0 && life.next >= life.end)
-        loop_stop(life.loop);
+        world_finish();
 }
 
 static void IMPL(loop_timer_fn)
@@ -268,9 +302,12 @@ world_worker(struct world_ledger *ledger, unsigned first, unsigned end,
     signal(SIGALRM, world_out_of_time);
     alarm(WORLD_END_SECONDS);
     worker.loop = life.loop = loop_new();
+    worker.tasks = task_pool_new(life.loop, "tasks", 1, 64);
     life.ledger = ledger;
     life.next = first;
     life.end = end;
+    life.merges = orderly && world_merges;
+    life.merged_until_ns = 0;
     if (store_module.init_process(&worker, &err) != 0) {
         log_error("%s", err.text);
         _exit(1);
@@ -286,7 +323,83 @@ world_worker(struct world_ledger *ledger, unsigned first, unsigned end,
     _exit(0);
 }
 
+/* --- the merge process --- */
+
+static inline void IMPL(loop_timer_fn)
+world_look(void *arg)
+{
+    const struct process *process = arg;
+    static bool is_draining;
+
+    if (atomic_load(&life.ledger->is_over) != 0) {
+        if (!is_draining)
+            store_module.drain((struct process *)(uintptr_t)process);
+        is_draining = true;
+        if (store_module.is_drained((struct process *)(uintptr_t)process)) {
+            loop_stop(life.loop);
+            return;
+        }
+    }
+    loop_timer_set(life.timer, WORLD_POLL_NS);
+}
+
+static inline void NORETURN
+world_merger(struct world_ledger *ledger)
+{
+    struct process merger = {.role = ROLE_MERGE, .slot = SLOT_NONE,
+        .conf = &world_conf};
+    struct err err = ERR_INIT;
+
+    log_set_role("merge");
+    signal(SIGALRM, world_out_of_time);
+    alarm(WORLD_END_SECONDS);
+    merger.loop = life.loop = loop_new();
+    life.ledger = ledger;
+    if (store_module.init_process(&merger, &err) != 0) {
+        log_error("%s", err.text);
+        _exit(1);
+    }
+    life.timer = loop_timer_new(life.loop, world_look, &merger);
+    loop_timer_set(life.timer, WORLD_POLL_NS);
+    loop_run(life.loop);
+    store_module.exit_process(&merger);
+    _exit(0);
+}
+
 /* --- the master --- */
+
+static inline pid_t
+world_fork_merger(struct world_ledger *ledger)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        world_merger(ledger);
+    return pid;
+}
+
+/* The worker's end; a merge process that ends before it is followed. */
+static inline int
+world_wait_worker(struct world_ledger *ledger, pid_t worker, pid_t *merger)
+{
+    for (unsigned deaths = 0;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, 0);
+        bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL;
+
+        check(pid > 0);
+        if (pid == worker)
+            return status;
+        if (pid != *merger)
+            continue;
+        if (crashed)
+            _exit(6);
+        (void)store_module.child_ended(ROLE_MERGE, SLOT_NONE, pid, crashed);
+        atomic_fetch_add(&ledger->deaths, 1);
+        *merger = ++deaths > WORLD_DEATHS_MAX ? -1
+            : world_fork_merger(ledger);
+    }
+}
 
 static inline int
 world_wait(pid_t pid)
@@ -337,6 +450,7 @@ world_master(struct world_ledger *ledger)
 {
     struct err err = ERR_INIT;
     unsigned deaths = 0, half = world_n / 2;
+    pid_t merger = -1;
 
     log_set_role("master");
     store_set_decoder(otlp_decode_request);
@@ -351,10 +465,13 @@ world_master(struct world_ledger *ledger)
         int status;
         bool crashed;
 
+        check(pid >= 0);
         if (pid == 0)
             world_worker(ledger, phase * half, phase == 0 ? half : world_n,
                 phase == 1 && !world_ends_killed);
-        status = world_wait(pid);
+        if (phase == 1 && merger < 0 && world_merges)
+            merger = world_fork_merger(ledger);
+        status = world_wait_worker(ledger, pid, &merger);
         crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL;
         if (crashed)
             _exit(6); /* a panic: never right */
@@ -367,12 +484,20 @@ world_master(struct world_ledger *ledger)
             deaths++;
         atomic_fetch_add(&ledger->deaths, WIFSIGNALED(status) ? 1 : 0);
         if (phase == 2 && world_ends_killed)
-            _exit(0);
+            break;
         if (deaths > WORLD_DEATHS_MAX)
             _exit(5);
         if (store_module.child_ended(ROLE_WORKER, 0, pid, crashed) &&
             !world_recover_again(ledger, 0))
             _exit(5);
+    }
+    atomic_store(&ledger->is_over, 1);
+    if (merger > 0) {
+        int status = world_wait(merger);
+
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+            _exit(6);
+        atomic_fetch_add(&ledger->deaths, status != 0 ? 1 : 0);
     }
     _exit(0);
 }
