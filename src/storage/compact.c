@@ -46,6 +46,8 @@
 /* Its buffers live for a whole merge; then the kernel gets all of them. */
 #define HEAP_KEEP_BYTES (512 * KIB)
 #define NICE 10
+/* Freed memory that stays: merges are few and need much. */
+#define KEEP_BYTES (512 * KIB)
 
 static struct {
     const struct conf *conf;
@@ -98,17 +100,13 @@ pause_merges(void)
     self.pause_until_ns = clock_mono_ns() + self.pause_ns;
 }
 
-/* Nobody knows which input it was: each gets a point. */
 static void
 count_failed(const struct compact_job *job)
 {
     metric_add(METRIC_MERGE_ERRORS, 1);
     log_error("merge of %zu parts of %u failed: %s", job->ninputs, job->day,
         job->err.text);
-    for (size_t i = 0; i < job->ninputs; i++) {
-        if (blame_add(job->infos[i].id, 1) >= BLAME_UNMERGED)
-            catalog_flag(job->entries[i], CATALOG_UNMERGED);
-    }
+    job_blame(job);
     pause_merges();
 }
 
@@ -131,6 +129,8 @@ job_count(const struct compact_job *job)
         break;
     case JOB_BAD_INPUT:
         metric_add(METRIC_MERGE_ERRORS, 1);
+        log_warn("merge begins again without some inputs: %s",
+            job->err.text);
         break;
     case JOB_FAILED:
         count_failed(job);
@@ -151,7 +151,6 @@ job_done(void *arg)
 
     check(job == self.job);
     self.job = NULL;
-    mem_trim();
     self.seen_gen = 0;
     job_count(job);
     metric_set(METRIC_MERGES_ACTIVE, 0);
@@ -183,6 +182,7 @@ job_on_thread(void *arg)
 {
     remove_on_thread(NULL);
     job_run(arg);
+    mem_trim();
 }
 
 static compact_merge_fn merge_engine;
@@ -303,6 +303,7 @@ compact_start(struct process *process, compact_merge_fn merge,
     self.loop = process->loop;
     merge_engine = merge;
     be_modest();
+    mem_tune(KEEP_BYTES);
     data_cache_set_budget(CACHE_BYTES);
     mem_tune(HEAP_KEEP_BYTES);
     metric_set(METRIC_MERGES_ACTIVE, 0);

@@ -54,6 +54,16 @@ intent_end(void)
 
 /* --- inputs --- */
 
+/* Unless its place in the catalogue is another's by now. */
+static void
+input_flag(const struct intent_input *input, uint32_t flags)
+{
+    catalog_begin();
+    if (catalog_is_part(input->entry, input->id))
+        catalog_flag(input->entry, flags);
+    catalog_abort();
+}
+
 /*
  * Damage is believed when a second look that does not come from the page
  * cache sees it, too; a part that only seems damaged gets a bad name.
@@ -75,24 +85,37 @@ input_is_bad(struct compact_job *job, size_t i)
         log_warn("merge saw damage that a second look did not see: %s",
             job->err.text);
         if (blame_add(info->id, 1) >= BLAME_UNMERGED)
-            catalog_flag(job->entries[i], CATALOG_UNMERGED);
+            input_flag(&compact_state->intent.inputs[i], CATALOG_UNMERGED);
         return;
     }
     log_error("damaged part is left out of answers from here on: %s",
         second.text);
-    catalog_flag(job->entries[i], CATALOG_BAD);
+    input_flag(&compact_state->intent.inputs[i], CATALOG_BAD);
     if (manifest_append(job->day, &edit, job->sync, &err) != 0)
         log_error("damage could not be noted in the manifest: %s", err.text);
 }
 
-/* The ranges of its lineage are those of another server's logs. */
-static void
-input_is_foreign(struct compact_job *job, size_t i)
+/*
+ * The ranges of their lineage are those of another server's logs, which may
+ * have the numbers of ours.
+ */
+static int
+inputs_check_node(struct compact_job *job)
 {
+    size_t n = 0;
+
+    for (size_t i = 0; i < job->ninputs; i++) {
+        if (memcmp(part_get_node_id(job->parts[i]), shared->node_id,
+            sizeof(shared->node_id)) == 0)
+            continue;
+        input_flag(&compact_state->intent.inputs[i], CATALOG_UNMERGED);
+        n++;
+    }
+    if (n == 0)
+        return 0;
     job->result = JOB_BAD_INPUT;
-    catalog_flag(job->entries[i], CATALOG_UNMERGED);
-    log_warn("part %016llx of %u is of another server and stays as it is",
-        (unsigned long long)job->infos[i].id, job->day);
+    return err_set(&job->err, ERR_UNSUPPORTED, "%zu parts of %u are of "
+        "another server and stay as they are", n, job->day);
 }
 
 static int
@@ -113,13 +136,8 @@ inputs_open(struct compact_job *job)
                 input_is_bad(job, i);
             return -1;
         }
-        if (memcmp(part_get_node_id(job->parts[i]), shared->node_id,
-            sizeof(shared->node_id)) != 0) {
-            input_is_foreign(job, i);
-            return -1;
-        }
     }
-    return 0;
+    return inputs_check_node(job);
 }
 
 static void
@@ -366,6 +384,18 @@ job_run(struct compact_job *job)
     job->took_ns = clock_mono_ns() - start;
 }
 
+void
+job_blame(const struct compact_job *job)
+{
+    for (size_t i = 0; i < job->ninputs; i++) {
+        struct intent_input input = {job->infos[i].id, job->infos[i].level,
+            job->entries[i]};
+
+        if (blame_add(input.id, 1) >= BLAME_UNMERGED)
+            input_flag(&input, CATALOG_UNMERGED);
+    }
+}
+
 /* --- a predecessor's --- */
 
 /* Whether the manifest lists the output; *info is what it says of it. */
@@ -396,9 +426,8 @@ inputs_blame(const struct intent *intent, uint32_t points)
     for (uint32_t i = 0; i < intent->ninputs; i++) {
         const struct intent_input *input = &intent->inputs[i];
 
-        if (blame_add(input->id, points) >= BLAME_UNMERGED &&
-            catalog_is_part(input->entry, input->id)) {
-            catalog_flag(input->entry, CATALOG_UNMERGED);
+        if (blame_add(input->id, points) >= BLAME_UNMERGED) {
+            input_flag(input, CATALOG_UNMERGED);
             log_error("part %016llx of %u was in merges that ended the "
                 "process again and again; it stays as it is",
                 (unsigned long long)input->id, atomic_load(&intent->day));

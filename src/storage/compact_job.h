@@ -45,6 +45,8 @@ struct compact_job {
 
 /* Runs the whole job; nothing is left open behind it. */
 void job_run(struct compact_job *job);
+/* A point against each input, when nobody knows which one it was. */
+void job_blame(const struct compact_job *job);
 
 /* After the death of a predecessor: finishes its merge or takes it back. */
 int job_resume(bool sync, struct err *err) WARN_UNUSED;
