@@ -45,6 +45,7 @@ struct digest {
 struct offline {
     const struct offline_query *query;
     struct offline_report *report;
+    struct layout_node node;
     struct flushed_day *flushed;
     size_t nflushed, cap_flushed;
     /* An open hash of requests; zeros: a free place. */
@@ -231,8 +232,11 @@ day_read(struct offline *o, uint32_t day, struct err *err)
             "stands behind a bad one", day);
         damaged(o, &day_err);
     }
-    for (size_t i = 0; i < manifest.nflushed; i++)
-        flushed_add(o, day, &manifest.flushed[i]);
+    /* A copy from elsewhere says nothing about the logs of this server. */
+    if (memcmp(manifest.node_id, o->node.id, sizeof(o->node.id)) == 0) {
+        for (size_t i = 0; i < manifest.nflushed; i++)
+            flushed_add(o, day, &manifest.flushed[i]);
+    }
     o->report->days += manifest.nparts > 0;
     for (size_t i = 0; rc == 0 && i < manifest.nparts; i++)
         rc = part_read_file(o, &manifest.parts[i], err);
@@ -470,11 +474,9 @@ days_read(struct offline *o, struct err *err)
 }
 
 static int
-node_check(struct err *err)
+node_read(struct offline *o, struct err *err)
 {
-    struct layout_node node;
-
-    if (layout_read_node(&node, err) == 0)
+    if (layout_read_node(&o->node, err) == 0)
         return 0;
     if (err->code == ERR_NOT_FOUND)
         return err_wrap(err, "%s is no data directory of spoor",
@@ -491,7 +493,7 @@ offline_read(const char *path, const struct offline_query *query,
 
     memset(report, 0, sizeof(*report));
     layout_set(path);
-    if (node_check(err) == 0 && offline_lock(&fd, err) == 0 &&
+    if (node_read(&o, err) == 0 && offline_lock(&fd, err) == 0 &&
         days_read(&o, err) == 0 && logs_read(&o, err) == 0)
         rc = 0;
     file_close(fd);
