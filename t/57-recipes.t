@@ -216,5 +216,11 @@ for my $block (0, 1) {
     is content($new), content($spoor), 'the same answers';
 }
 
+# --- capacity -----------------------------------------------------------------
+
+my $sizes = recipe('how large a machine', undef);
+ok index($doc, "|---|---|---|---|---|---|---|\n$sizes->{out}\n") > 0,
+    'the table is what the formula gives' or diag $sizes->{out};
+
 is_deeply [sort keys %ran], [sort keys %recipe], 'all recipes were run';
 done_testing;
