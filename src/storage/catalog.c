@@ -323,6 +323,31 @@ catalog_flag(uint32_t index, uint32_t flags)
     atomic_fetch_or(&catalog->entries[index].flags, flags);
 }
 
+/* Under the mutex an entry is not given to another. */
+bool
+catalog_change_flags(const struct part_info *part, uint32_t set,
+    uint32_t clear)
+{
+    uint32_t n = atomic_load(&catalog->nentries);
+    bool found = false;
+
+    catalog_begin();
+    for (uint32_t i = 0; i < n; i++) {
+        struct catalog_entry *entry = &catalog->entries[i];
+
+        if (atomic_load(&entry->born) == 0 ||
+            atomic_load(&entry->dead) != UINT64_MAX ||
+            entry->kind != CATALOG_PART || entry->part.id != part->id ||
+            entry->part.day != part->day)
+            continue;
+        atomic_fetch_or(&entry->flags, set);
+        atomic_fetch_and(&entry->flags, ~clear);
+        found = true;
+    }
+    check(pthread_mutex_unlock(&catalog->mutex) == 0);
+    return found;
+}
+
 /*
  * Claims a cell and publishes the generation in it.  The generation is read
  * again after it was published: a writer that moved on in between cannot
@@ -506,6 +531,8 @@ catalog_totals(struct catalog_totals *totals)
             totals->merged_rows += entry->part.rows;
         }
         totals->bad += (atomic_load(&entry->flags) & CATALOG_BAD) != 0;
+        totals->offline += (atomic_load(&entry->flags) &
+            (CATALOG_DOUBT | CATALOG_OFFLINE)) != 0;
         totals->unmerged +=
             (atomic_load(&entry->flags) & CATALOG_UNMERGED) != 0;
     }
@@ -585,5 +612,30 @@ catalog_day_ids(uint32_t day, uint64_t **ids)
     }
     if (n > 1)
         qsort(*ids, n, sizeof(**ids), id_cmp);
+    return n;
+}
+
+size_t
+catalog_copy_parts(struct catalog_item **items, uint32_t flags)
+{
+    uint64_t gen = atomic_load(&catalog->gen);
+    uint32_t total = atomic_load(&catalog->nentries);
+    size_t n = 0, cap = 0;
+
+    *items = NULL;
+    for (uint32_t i = 0; i < total; i++) {
+        struct catalog_item item;
+
+        if (!item_copy(&item, &catalog->entries[i], gen) ||
+            item.kind != CATALOG_PART ||
+            (flags != 0 && (item.flags & flags) == 0))
+            continue;
+        if (n == cap) {
+            cap = MAX(2 * cap, 64u);
+            *items = xrealloc(*items, cap * sizeof(**items));
+        }
+        item.entry = i;
+        (*items)[n++] = item;
+    }
     return n;
 }

@@ -35,6 +35,12 @@ enum catalog_flag {
     CATALOG_BAD = 1,     /* damage was found: answers that need it are partial */
     CATALOG_SUSPECT = 2, /* memtable of a crashed worker */
     CATALOG_UNMERGED = 4, /* part that merges leave alone (compact.h) */
+    /*
+     * Left out of answers, which are partial, until the retention process has
+     * looked again (scrub.h): damage was seen once; the disk gave an error.
+     */
+    CATALOG_DOUBT = 8,
+    CATALOG_OFFLINE = 16,
 };
 
 struct catalog_entry {
@@ -77,6 +83,9 @@ void catalog_abort(void);
 
 /* Flags are set without a generation: they only add caution. */
 void catalog_flag(uint32_t entry, uint32_t flags);
+/* The same on a part if it is alive, and flags to take away; false: it is not. */
+bool catalog_change_flags(const struct part_info *part, uint32_t set,
+    uint32_t clear);
 /* Marks the memtables of a crashed worker. */
 void catalog_flag_memtables(unsigned slot, uint32_t flags);
 
@@ -121,6 +130,7 @@ struct catalog_totals {
     uint64_t parts, memtables, rows, bytes, bad;
     uint64_t merged_parts, merged_rows; /* of these, above level 1 */
     uint64_t unmerged;                  /* CATALOG_UNMERGED */
+    uint64_t offline;                   /* CATALOG_DOUBT, CATALOG_OFFLINE */
 };
 void catalog_totals(struct catalog_totals *totals);
 
@@ -133,6 +143,12 @@ struct catalog_day {
     uint64_t bytes;
 };
 size_t catalog_sum_days(struct catalog_day **days);
+/*
+ * Copies of all parts with any of these flags (0: all parts), in no order;
+ * free with xfree().
+ */
+struct catalog_item;
+size_t catalog_copy_parts(struct catalog_item **items, uint32_t flags);
 /* Ids of the parts of a day, rising; free with xfree(). */
 size_t catalog_day_ids(uint32_t day, uint64_t **ids);
 

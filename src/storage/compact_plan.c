@@ -92,7 +92,8 @@ static bool
 item_may_merge(const struct catalog_item *item)
 {
     return item->kind == CATALOG_PART &&
-        (item->flags & (CATALOG_BAD | CATALOG_UNMERGED)) == 0;
+        (item->flags & (CATALOG_BAD | CATALOG_UNMERGED |
+        CATALOG_DOUBT | CATALOG_OFFLINE)) == 0;
 }
 
 static int

@@ -90,4 +90,10 @@ int part_visit_streams(struct part *part, const struct tenant *tenant,
  */
 int part_check(const char *path, struct err *err) WARN_UNUSED;
 
+/* After so many bytes were read; false: ERR_CANCELLED. */
+typedef bool (*part_pace_fn)(uint64_t bytes);
+/* The same, block by block; not deep: the checksums of all bytes only. */
+int part_check_paced(const char *path, bool deep, part_pace_fn pace,
+    struct err *err) WARN_UNUSED;
+
 #endif

@@ -374,6 +374,7 @@ check_day(const struct part *part, struct err *err)
     return 0;
 }
 
+/* pool NULL: checksums only. */
 static int
 check_block(struct part *part, uint32_t block, struct extents *extents,
     struct pool *pool, struct err *err)
@@ -383,6 +384,10 @@ check_block(struct part *part, uint32_t block, struct extents *extents,
 
     if (rc == 0)
         rc = check_data(&r, extents);
+    if (rc != 0 || pool == NULL) {
+        reading_release(&r);
+        return rc;
+    }
     if (rc == 0)
         rc = check_traces(&r);
     if (rc == 0)
@@ -396,6 +401,21 @@ check_block(struct part *part, uint32_t block, struct extents *extents,
 int
 part_check(const char *path, struct err *err)
 {
+    return part_check_paced(path, true, NULL, err);
+}
+
+static int
+keep_pace(part_pace_fn pace, uint64_t bytes, struct err *err)
+{
+    if (pace != NULL && !pace(bytes))
+        return err_set(err, ERR_CANCELLED, "the check was cancelled");
+    return 0;
+}
+
+int
+part_check_paced(const char *path, bool deep, part_pace_fn pace,
+    struct err *err)
+{
     struct extents extents = {NULL, 0, 0};
     struct pool *pool = NULL;
     struct part *part;
@@ -403,18 +423,23 @@ part_check(const char *path, struct err *err)
 
     if (part_open(&part, path, err) != 0)
         return -1;
-    pool = pool_new(CHECK_POOL);
+    if (deep)
+        pool = pool_new(CHECK_POOL);
     rc = check_day(part, err);
     if (rc == 0)
         rc = claim_sections(part, &extents, err);
     if (rc == 0)
         rc = check_tags(part, err);
-    for (uint32_t i = 0; rc == 0 && i < part->info.nblocks; i++)
+    for (uint32_t i = 0; rc == 0 && i < part->info.nblocks; i++) {
         rc = check_block(part, i, &extents, pool, err);
+        if (rc == 0)
+            rc = keep_pace(pace, part->blocks[i].len, err);
+    }
     if (rc == 0)
         rc = check_extents(part, &extents, err);
     xfree(extents.v);
-    pool_free(pool);
+    if (pool != NULL)
+        pool_free(pool);
     part_close(part);
     return rc;
 }

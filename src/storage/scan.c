@@ -3,6 +3,8 @@
 #include "core/base.h"
 #include "storage/scan.h"
 
+#include <errno.h>
+
 #include "core/log.h"
 #include "core/timefmt.h"
 #include "storage/memtable.h"
@@ -51,7 +53,8 @@ scan_open_item(struct scan *scan, uint32_t i, const struct memtable **mt,
 
     *mt = NULL;
     *part = NULL;
-    if ((item->flags & CATALOG_BAD) != 0) {
+    if ((item->flags & (CATALOG_BAD | CATALOG_DOUBT | CATALOG_OFFLINE)) !=
+        0) {
         atomic_store(&scan->is_partial, true);
         return 1;
     }
@@ -63,16 +66,7 @@ scan_open_item(struct scan *scan, uint32_t i, const struct memtable **mt,
     }
     if (part_cache_get(part, &item->part, &open_err) == 0)
         return 0;
-    /* Files of a snapshot are not unlinked: a missing one is damage. */
-    if (open_err.code == ERR_CORRUPT || open_err.code == ERR_NOT_FOUND) {
-        log_error("part left out of answers: %s", open_err.text);
-        catalog_flag(item->entry, CATALOG_BAD);
-        atomic_store(&scan->is_partial, true);
-        return 1;
-    }
-    if (err != NULL)
-        *err = open_err;
-    return -1;
+    return scan_item_failed(scan, i, &open_err, err) == 0 ? 1 : -1;
 }
 
 void
@@ -82,21 +76,34 @@ scan_close_item(struct part *part)
         part_cache_put(part);
 }
 
+/*
+ * What the failure says of the item.  Files of a snapshot are not unlinked: a
+ * missing one is damage.  0: nothing, the query fails.
+ */
+static uint32_t
+flag_of(const struct catalog_item *item, const struct err *item_err)
+{
+    if (item->kind == CATALOG_MEMTABLE)
+        return item_err->code == ERR_CORRUPT ? CATALOG_SUSPECT : 0;
+    if (item_err->code == ERR_CORRUPT || item_err->code == ERR_NOT_FOUND)
+        return CATALOG_DOUBT;
+    return item_err->sys_errno == EIO ? CATALOG_OFFLINE : 0;
+}
+
 int
 scan_item_failed(struct scan *scan, uint32_t i, const struct err *item_err,
     struct err *err)
 {
     const struct catalog_item *item = &scan->snapshot.items[i];
+    uint32_t flag = flag_of(item, item_err);
 
-    if (item_err->code != ERR_CORRUPT) {
+    if (flag == 0) {
         if (err != NULL)
             *err = *item_err;
         return -1;
     }
-    log_error("damage, answers are partial from here on: %s",
-        item_err->text);
-    catalog_flag(item->entry, item->kind == CATALOG_MEMTABLE ?
-        CATALOG_SUSPECT : CATALOG_BAD);
+    log_error("left out of answers: %s", item_err->text);
+    catalog_flag(item->entry, flag);
     atomic_store(&scan->is_partial, true);
     return 0;
 }

@@ -46,6 +46,7 @@
 #include "storage/recover.h"
 #include "storage/requests.h"
 #include "storage/retire.h"
+#include "storage/scrub.h"
 #include "storage/shared.h"
 
 /* Another master may take this long to finish before we say so again. */
@@ -58,6 +59,8 @@
 #define FLUSH_POLL_NS (2 * NS_PER_MS)
 #define FLUSH_TIMEOUT_NS (60 * NS_PER_SEC)
 #define HOUSEKEEPING_NS NS_PER_SEC
+/* Checks read a block once. */
+#define RETENTION_CACHE_BYTES (16 * MIB)
 
 static store_decode_fn decoder;
 static const struct conf *store_conf;
@@ -208,6 +211,7 @@ collect_metrics(struct sb *out, void *arg)
     metric_set(METRIC_PARTITIONS, (int64_t)catalog_sum_days(&days));
     xfree(days);
     metric_set(METRIC_PARTS_BAD, (int64_t)totals.bad);
+    metric_set(METRIC_PARTS_OFFLINE, (int64_t)totals.offline);
     metric_set(METRIC_STORAGE_IS_READ_ONLY,
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
     if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
@@ -259,7 +263,9 @@ store_init_process(struct process *process, struct err *err)
         housekeeping_timer = loop_timer_new(process->loop,
             housekeeping_tick, NULL);
         loop_timer_set(housekeeping_timer, NS_PER_MS);
+        data_cache_set_budget(RETENTION_CACHE_BYTES);
         operator_start(process->conf);
+        scrub_start(process->conf);
         return 0;
     case ROLE_MERGE:
         return compact_start(process, merge_parts, err);
@@ -294,6 +300,7 @@ store_exit_process(struct process *process)
             "them");
     ingester = NULL;
     operator_stop();
+    scrub_stop();
     loop_timer_free(housekeeping_timer);
     housekeeping_timer = NULL;
     part_sweep_stop();
