@@ -294,6 +294,9 @@ header_read(struct manifest *manifest, struct sv file, struct err *err)
     if (header.magic != FILE_MAGIC || header.checksum !=
         XXH3_64bits(&header, offsetof(struct file_header, checksum)))
         manifest->is_damaged = true;
+    else if (header.version <= MANIFEST_VERSION &&
+        header.day != manifest->day)
+        manifest->is_damaged = true; /* files were swapped */
     else if (header.version > MANIFEST_VERSION)
         return err_set(err, ERR_UNSUPPORTED,
             "manifest version %u was written by a newer spoor",

@@ -253,7 +253,8 @@ scan_groups(struct scan *scan, struct err *err)
             return -1;
         offset = ALIGN_UP(offset + group.len, (uint64_t)WAL_PAGE);
     }
-    scan->result->torn = bad != 0;
+    /* Groups are written in whole pages. */
+    scan->result->torn = bad != 0 || scan->size % WAL_PAGE != 0;
     return 0;
 }
 
