@@ -28,7 +28,7 @@ sub put {
 
 sub print {
     my ($self) = @_;
-    my $width = 16;
+    my $width = 19;
 
     printf "%-58s %6s %6s", '', 'aim', 'must';
     printf " %${width}s  ", $_ for @{$self->{columns}};
