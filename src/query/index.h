@@ -30,7 +30,41 @@ int stats_add_traces(struct stage *stage, unsigned lane,
 /* Ids of rows that the lane got; may be NULL. */
 const struct id_set *stats_traces(const struct stage *stage, unsigned lane);
 
-/* --- the same from the parts' side (source_traces.c) --- */
+/* --- uniq by one field (stage_uniq.c) --- */
+
+bool uniq_takes_counts(const struct stage *stage, struct sv *field);
+/* Texts, not each once, and in how many rows they are. */
+struct uniq_counts {
+    struct pool *pool;
+    const struct sv *texts;
+    const uint64_t *rows;
+    uint32_t n;
+};
+int uniq_add_counts(struct stage *stage, unsigned lane,
+    const struct uniq_counts *counts, struct err *err) WARN_UNUSED;
+
+/* --- parts (source_parts.c) --- */
+
+/* What of an item of a scan is left to read. */
+enum fate {
+    FATE_SCAN = 0,
+    FATE_INDEX,
+    FATE_SKIP, /* nothing of it counts */
+};
+/* One for each item of the scan; the blocks of other fates leave it. */
+void scan_drop_blocks(struct scan *scan, const uint8_t *fates);
+/* Is the item a part all of whose rows the query wants, whoever's they are? */
+bool source_wants_all(const struct source_plan *plan,
+    const struct catalog_item *item);
+
+/*
+ * Gives the first stage the counts of the parts whose indexes tell them;
+ * their blocks leave the scan.
+ */
+int source_values(const struct source_plan *plan, struct scan *scan,
+    struct sv field, struct err *err) WARN_UNUSED;
+
+/* --- traces (source_traces.c) --- */
 
 struct source_traces;
 

@@ -111,12 +111,15 @@ read_all(struct work *work, struct err *err)
     const struct source_plan *plan = work->plan;
     struct lanes lanes = {plan->run, plan->tasks, 0, block_next, work};
     struct source_traces *traces = NULL;
+    struct sv field;
     int rc = 0;
 
     if (scan_blocks(&work->scan, err) != 0)
         return -1;
     if (stats_counts_traces(plan->first))
         rc = source_traces_take(&traces, plan, &work->scan, err);
+    else if (uniq_takes_counts(plan->first, &field))
+        rc = source_values(plan, &work->scan, field, err);
     /* Damage that is known already: before the answer begins. */
     if (atomic_load(&work->scan.is_partial))
         plan->answer->is_partial = true;

@@ -49,13 +49,6 @@ no_memory(struct err *err)
 
 /* --- taking parts --- */
 
-/* What of an item is left to the scan. */
-enum fate {
-    FATE_SCAN = 0,
-    FATE_WALK,
-    FATE_SKIP, /* nothing of it counts */
-};
-
 static int
 open_item(struct source_traces *t, uint32_t i, enum fate *fate,
     struct err *err)
@@ -66,11 +59,7 @@ open_item(struct source_traces *t, uint32_t i, enum fate *fate,
     int got;
 
     *fate = FATE_SCAN;
-    if (item->kind != CATALOG_PART || t->n == TRACE_UNION_PARTS_MAX ||
-        item->part.min_end_ns < t->plan->min_time ||
-        item->part.max_end_ns > t->plan->max_time ||
-        !filter_is_passed(t->plan->filter, item->part.min_end_ns,
-            item->part.max_end_ns))
+    if (t->n == TRACE_UNION_PARTS_MAX || !source_wants_all(t->plan, item))
         return 0;
     got = scan_open_item(t->scan, i, &mt, &part, err);
     if (got != 0) {
@@ -80,7 +69,7 @@ open_item(struct source_traces *t, uint32_t i, enum fate *fate,
     switch (trace_union_part(part, &t->plan->tenant)) {
     case TRACE_UNION_ALL:
         t->members[t->n++] = (struct trace_member){part, i};
-        *fate = FATE_WALK;
+        *fate = FATE_INDEX;
         return 0;
     case TRACE_UNION_NONE:
         *fate = FATE_SKIP;
@@ -90,19 +79,6 @@ open_item(struct source_traces *t, uint32_t i, enum fate *fate,
     }
     scan_close_item(part);
     return 0;
-}
-
-/* Blocks of items that the scan has nothing to do with leave it. */
-static void
-drop_blocks(struct scan *scan, const uint8_t *fates)
-{
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < scan->nblocks; i++) {
-        if (fates[scan->blocks[i].item] == FATE_SCAN)
-            scan->blocks[kept++] = scan->blocks[i];
-    }
-    scan->nblocks = kept;
 }
 
 static int
@@ -128,7 +104,7 @@ take(struct source_traces *t, struct err *err)
         fates[t->members[i].item] = FATE_SCAN;
         scan_close_item(t->members[i].part);
     }
-    drop_blocks(t->scan, fates);
+    scan_drop_blocks(t->scan, fates);
     return 0;
 }
 

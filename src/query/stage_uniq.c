@@ -5,7 +5,10 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "query/index.h"
 #include "query/keys.h"
+
+static const struct stage_ops uniq_ops;
 
 struct uniq_lane {
     struct hold hold;
@@ -120,6 +123,74 @@ uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     }
     return 0;
 }
+
+/* --- what is taken from indexes --- */
+
+bool
+uniq_takes_counts(const struct stage *stage, struct sv *field)
+{
+    const struct stage_uniq *mine = (const struct stage_uniq *)stage;
+
+    if (stage->ops != &uniq_ops || mine->pipe->nnames != 1 ||
+        mine->pipe->names[0].is_prefix)
+        return false;
+    *field = mine->pipe->names[0].name;
+    return true;
+}
+
+static int
+add_counts(struct uniq_lane *lane, const struct key_ids *ids,
+    const struct uniq_counts *counts, struct err *err)
+{
+    uint64_t *hits;
+
+    if (hold_grow(&lane->hold, &lane->hits, lane->keys.count, sizeof(*hits),
+            err) != 0)
+        return -1;
+    hits = lane->hits.items;
+    for (uint32_t i = 0; i < counts->n; i++) {
+        uint32_t id = ids->ids == NULL ? ids->one : ids->ids[i];
+
+        if (id != KEYS_NONE)
+            hits[id] += counts->rows[i];
+    }
+    return 0;
+}
+
+/* Pieces of at most a block's rows. */
+static int
+take_counts(struct stage_uniq *mine, unsigned lane_number,
+    const struct uniq_counts *counts, struct err *err)
+{
+    struct uniq_lane *lane;
+    struct column column = {.kind = COLUMN_TEXTS, .texts = counts->texts};
+    struct picks picks = {counts->n, NULL, 0};
+    struct keys_input input = {&column, &picks, counts->n, counts->pool};
+    struct key_ids ids;
+
+    if (lane_get(mine, lane_number, &lane, err) != 0 ||
+        keys_map(&lane->keys, &input, &ids, err) != 0)
+        return -1;
+    return add_counts(lane, &ids, counts, err);
+}
+
+int
+uniq_add_counts(struct stage *stage, unsigned lane,
+    const struct uniq_counts *counts, struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+
+    for (uint32_t i = 0; i < counts->n; i += ROWS_MAX) {
+        struct uniq_counts piece = {counts->pool, counts->texts + i,
+            counts->rows + i, MIN(ROWS_MAX, counts->n - i)};
+
+        if (take_counts(mine, lane, &piece, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- the answer --- */
 
 static int
 merge_lane(struct stage_uniq *mine, struct uniq_lane *to,

@@ -12,6 +12,7 @@
 #include "core/enc.h"
 #include "core/num.h"
 #include "span/flat.h"
+#include "storage/part_values.h"
 
 /* Tenants of a part for which the index is asked. */
 #define TENANTS_MAX 16u
@@ -68,8 +69,9 @@ resources_have(struct block *block, const struct block_field *field,
     for (uint32_t i = 0; i < part->nresources; i++) {
         struct sv own;
 
-        if (block_attrs_text(block, &part->resources[i].attrs, field->key,
-                &own) != 0 || sv_eq(own, text))
+        if ((block_attrs_text(block, &part->resources[i].attrs, field->key,
+                &own) != 0 || sv_eq(own, text)) &&
+            part_resource_may_be(part, i, block->reading.block_idx))
             return true;
     }
     return false;
@@ -123,6 +125,11 @@ source_has(struct reading *r, const struct part_source *source, bool is_attr,
     bool is_dash = is_attr && sv_eq(text, SV("-"));
     int64_t v;
 
+    if (is_attr && r->part->keys[source->key].scope == KEY_SPAN &&
+        (source->type == VALUE_STRING || source->type == VALUE_INT ||
+        source->type == VALUE_BOOL) &&
+        !part_values_may_have(r->part, source->key, text, r->block_idx))
+        return false;
     if ((source->type == VALUE_STRING || source->type == VALUE_INT) &&
         !filter_may_have(r, source->key, text))
         return false;

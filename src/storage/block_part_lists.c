@@ -92,8 +92,9 @@ part_cursor_codes(struct part_cursor *cursor, uint32_t i, uint32_t n,
 
 /* --- sources --- */
 
-static bool
-is_source(const struct block_field *field, const struct part_key *key)
+bool
+part_key_is_source(const struct block_field *field,
+    const struct part_key *key)
 {
     if (key->scope != (uint8_t)field->scope)
         return false;
@@ -112,7 +113,7 @@ is_source(const struct block_field *field, const struct part_key *key)
 static const struct part_vector *
 find_vector(const struct part_lists *lists, uint32_t key)
 {
-    if (!is_source(lists->field, &lists->r->part->keys[key]))
+    if (!part_key_is_source(lists->field, &lists->r->part->keys[key]))
         return NULL;
     return directory_find(lists->r->dir, PART_COLUMNS_CORE + key,
         PART_ROLE_VALUES);

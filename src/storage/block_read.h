@@ -207,6 +207,9 @@ int part_select_tenant(struct block *block, const struct tenant *tenant,
     uint64_t *bits) WARN_UNUSED;
 bool part_block_may_have(struct block *block,
     const struct block_field *field, struct sv text);
+/* Can the key give the field of rows, events or links a text? */
+bool part_key_is_source(const struct block_field *field,
+    const struct part_key *key);
 struct block_stream part_stream_of(const struct part *part, uint32_t code);
 
 /* The vector of a column decoded into 32 bits, each below the limit. */

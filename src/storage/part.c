@@ -194,7 +194,7 @@ read_sections(struct part *part, struct sv sections[PART_SECTION_TYPES],
         if (read_section(part, section, &sections[section->type], err) != 0)
             return -1;
     }
-    for (unsigned type = 1; type < PART_SECTION_TYPES; type++) {
+    for (unsigned type = 1; type < PART_SECTION_VALUES; type++) {
         if (sections[type].ptr == NULL)
             return part_corrupt(part, err, "no section %u", type);
     }

@@ -8,6 +8,7 @@
 
 #include "core/base.h"
 #include "storage/part.h"
+#include "storage/part_check.h"
 #include "storage/part_read.h"
 
 #include "core/assert.h"
@@ -374,26 +375,35 @@ check_day(const struct part *part, struct err *err)
     return 0;
 }
 
-/* pool NULL: checksums only. */
+struct whole {
+    bool is_deep; /* else checksums only */
+    part_pace_fn pace;
+    struct extents extents;
+    struct pool *pool;   /* of a block */
+    struct pool *counts; /* of the part */
+    struct part_check_values *values;
+};
+
 static int
-check_block(struct part *part, uint32_t block, struct extents *extents,
-    struct pool *pool, struct err *err)
+check_meaning(struct reading *r, struct whole *whole)
+{
+    if (check_traces(r) != 0 || filter_check(r) != 0 ||
+        check_summary(r, whole->pool) != 0)
+        return -1;
+    return part_check_values_block(whole->values, r, whole->pool);
+}
+
+static int
+check_block(struct part *part, uint32_t block, struct whole *whole,
+    struct err *err)
 {
     struct reading r;
     int rc = reading_open(&r, part, block, err);
 
     if (rc == 0)
-        rc = check_data(&r, extents);
-    if (rc != 0 || pool == NULL) {
-        reading_release(&r);
-        return rc;
-    }
-    if (rc == 0)
-        rc = check_traces(&r);
-    if (rc == 0)
-        rc = filter_check(&r);
-    if (rc == 0)
-        rc = check_summary(&r, pool);
+        rc = check_data(&r, &whole->extents);
+    if (rc == 0 && whole->is_deep)
+        rc = check_meaning(&r, whole);
     reading_release(&r);
     return rc;
 }
@@ -412,34 +422,42 @@ keep_pace(part_pace_fn pace, uint64_t bytes, struct err *err)
     return 0;
 }
 
+static int
+check_whole(struct part *part, struct whole *whole, struct err *err)
+{
+    if (check_day(part, err) != 0 ||
+        claim_sections(part, &whole->extents, err) != 0 ||
+        check_tags(part, err) != 0)
+        return -1;
+    if (whole->is_deep && part_check_values_begin(&whole->values, part,
+            whole->counts, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < part->info.nblocks; i++) {
+        if (check_block(part, i, whole, err) != 0 ||
+            keep_pace(whole->pace, part->blocks[i].len, err) != 0)
+            return -1;
+    }
+    if (part_check_values_end(whole->values, err) != 0)
+        return -1;
+    return check_extents(part, &whole->extents, err);
+}
+
 int
 part_check_paced(const char *path, bool deep, part_pace_fn pace,
     struct err *err)
 {
-    struct extents extents = {NULL, 0, 0};
-    struct pool *pool = NULL;
+    struct whole whole = {.is_deep = deep, .pace = pace};
     struct part *part;
     int rc;
 
     if (part_open(&part, path, err) != 0)
         return -1;
-    if (deep)
-        pool = pool_new(CHECK_POOL);
-    rc = check_day(part, err);
-    if (rc == 0)
-        rc = claim_sections(part, &extents, err);
-    if (rc == 0)
-        rc = check_tags(part, err);
-    for (uint32_t i = 0; rc == 0 && i < part->info.nblocks; i++) {
-        rc = check_block(part, i, &extents, pool, err);
-        if (rc == 0)
-            rc = keep_pace(pace, part->blocks[i].len, err);
-    }
-    if (rc == 0)
-        rc = check_extents(part, &extents, err);
-    xfree(extents.v);
-    if (pool != NULL)
-        pool_free(pool);
+    whole.pool = pool_new(CHECK_POOL);
+    whole.counts = pool_new(CHECK_POOL);
+    rc = check_whole(part, &whole, err);
+    xfree(whole.extents.v);
+    pool_free(whole.pool);
+    pool_free(whole.counts);
     part_close(part);
     return rc;
 }

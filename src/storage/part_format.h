@@ -117,9 +117,25 @@
  *              string name, varint zigzag(kind); sorted by tenant, service,
  *              name, kind
  *   TRACES     struct part_traces and its arrays: where a trace id is
+ *   VALUES     for each tenant: varint rows, varint nlists, the lists
  *
- * A list is: varint shape, then per key STRING BYTES ARRAY KVLIST string,
- * BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
+ * VALUES tells which values the attributes of a tenant's spans have, so that
+ * they can be listed with their numbers of rows, and blocks without a value
+ * left alone.  It is there in merged parts, if at all.  A list is that of an
+ * entry of KEYS of scope KEY_SPAN that is no field, or (the last one, with the
+ * number of entries of KEYS) that of the resources.  All that rows have are
+ * there, ascending:
+ *
+ *     varint key, varint n (0: there are more than are kept), then n times,
+ *     ascending: the value (STRING varint len, bytes; INT, BOOL and resources
+ *     zigzag varint), varint rows, varint nbytes and so many bytes with a bit
+ *     for each block that has it, lowest first (0: all blocks have it)
+ *
+ * Each value of a row counts, so a row in which two keys have one name counts
+ * twice.
+ *
+ * Elsewhere a list is: varint shape, then per key STRING BYTES ARRAY KVLIST
+ * string, BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
  */
 
 #ifndef SPOOR_STORAGE_PART_FORMAT_H
@@ -146,6 +162,7 @@
 #define PART_RAW_CHUNK (2 * KIB) /* rows of a trace are far apart */
 #define PART_RAW_WIDTH_MAX 64u
 #define PART_HEX_MAX (2 * PART_RAW_WIDTH_MAX)
+#define PART_VALUES_PER_KEY 1000u /* more are not listed in VALUES */
 #define PART_FILTER_MIN 32u  /* so few are found in their dictionary */
 #define PART_FILTER_ROW 64u  /* bytes of one value of FILTER_BITS */
 #define PART_FILTER_PROBES 5u
@@ -235,6 +252,8 @@ enum part_section_type {
     PART_SECTION_RESOURCES = 8,
     PART_SECTION_STREAMS = 9,
     PART_SECTION_TRACES = 10,
+    /* From here on a part may be without, and a reader may ignore them. */
+    PART_SECTION_VALUES = 11,
     PART_SECTION_TYPES,
 };
 

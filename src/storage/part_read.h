@@ -10,6 +10,7 @@
  *   part_read_vector.c   chunks, pages, single values
  *   part_read_dict.c     strings
  *   part_read_filter.c   what texts a block cannot have
+ *   part_read_values.c   which values attributes have
  *   part_read_runs.c     runs, rows of a trace, events of a row
  *   part_read_rows.c     rows as spans
  *   part_read.c          the questions of part.h
@@ -69,6 +70,30 @@ struct part_strings {
     const char *bytes;
 };
 
+/* --- VALUES --- */
+
+struct part_value {
+    struct sv text;  /* of strings */
+    int64_t number;  /* of others */
+    uint64_t rows;
+    const uint8_t *blocks; /* bits */
+    uint32_t nbytes;       /* 0: all */
+};
+
+/* n == 0: the tenant's rows have values, which are not listed. */
+struct part_value_list {
+    uint32_t key; /* nkeys: resources */
+    uint32_t n;
+    const struct part_value *v;
+};
+
+/* Of one tenant; keys that its rows do not have are not there. */
+struct part_values {
+    uint64_t rows;
+    uint32_t nlists;
+    const struct part_value_list *lists; /* by key */
+};
+
 struct part_trace_index {
     struct part_traces head;
     const uint32_t *bucket_off;
@@ -108,6 +133,7 @@ struct part {
     struct part_stream *streams;
     uint32_t nstreams;
     struct part_trace_index traces;
+    struct part_values *values; /* by tenant; NULL: none */
 };
 
 /* "PATH: text", ERR_CORRUPT; returns -1. */
@@ -120,6 +146,24 @@ int part_newer(const struct part *part, struct err *err, const char *what,
 int part_parse_index(struct part *part,
     const struct sv sections[PART_SECTION_TYPES], struct err *err)
     WARN_UNUSED;
+
+/* The section VALUES (part_read_values.c), which has bytes. */
+int part_parse_values(struct part *part, struct sv raw, struct err *err)
+    WARN_UNUSED;
+/* NULL: no row of the tenant has the key.  Only if the part has VALUES. */
+const struct part_value_list *part_find_values(const struct part *part,
+    uint32_t tenant, uint32_t key);
+/* The value of a list of strings, or of others; NULL: it is not there. */
+const struct part_value *part_find_text(const struct part_value_list *list,
+    struct sv text);
+const struct part_value *part_find_number(const struct part_value_list *list,
+    int64_t number);
+static inline bool
+part_value_is_in(const struct part_value *value, uint32_t block)
+{
+    return value->nbytes == 0 || (block / 8 < value->nbytes &&
+        (value->blocks[block / 8] >> block % 8 & 1) != 0);
+}
 
 /* Ordinal of the tenant, or ntenants. */
 uint32_t part_find_tenant(const struct part *part,

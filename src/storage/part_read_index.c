@@ -477,5 +477,6 @@ part_parse_index(struct part *part,
         if (steps[i].parse(&p) != 0)
             return -1;
     }
-    return 0;
+    return sections[PART_SECTION_VALUES].ptr == NULL ? 0 :
+        part_parse_values(part, sections[PART_SECTION_VALUES], err);
 }

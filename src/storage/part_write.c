@@ -58,6 +58,7 @@ part_writer_free(struct part_writer *w)
     sb_release(&w->inlined);
     sb_release(&w->section);
     sb_release(&w->packed);
+    intern_release(&w->value_table);
     w->magic = 0;
     xfree(w);
 }
@@ -169,6 +170,7 @@ writer_start(struct part_writer *w, const struct write_name *name,
     footer->min_start_ns = footer->min_end_ns = INT64_MAX;
     footer->max_start_ns = footer->max_end_ns = INT64_MIN;
     memcpy(footer->node_id, name->node_id, sizeof(footer->node_id));
+    writer_start_values(w);
 }
 
 static int
@@ -228,6 +230,7 @@ add_block(struct part_writer *w)
         w->places[w->nplaces++] = (struct write_place){
             w->traces[w->trace_order[i]].hash, (uint16_t)i,
             (uint16_t)w->nblocks};
+    writer_add_values(w);
     w->blocks[w->nblocks++] = *block;
     footer->rows += block->rows;
     footer->traces += block->traces;
@@ -242,7 +245,7 @@ int
 writer_end_block(struct part_writer *w)
 {
     if (write_rows(w) != 0 || write_subs(w) != 0 || write_all_runs(w) != 0 ||
-        write_keys(w) != 0 || write_dicts(w) != 0 || write_filter(w) != 0 ||
+        write_values(w) != 0 || write_keys(w) != 0 || write_dicts(w) != 0 || write_filter(w) != 0 ||
         write_directory(w) != 0)
         return -1;
     return add_block(w);

@@ -22,6 +22,7 @@
  *   part_write_keys.c    attribute columns of all three tables
  *   part_write_dict.c    dictionaries
  *   part_write_filter.c  the filter of texts
+ *   part_write_values.c  which values the attributes have (merges only)
  *   part_write_block.c   vectors, heap pages and directory: the bytes
  *   part_write_index.c   index sections
  */
@@ -30,7 +31,9 @@
 #define SPOOR_STORAGE_PART_WRITE_H
 
 #include "core/base.h"
+#include "core/enc.h"
 #include "core/err.h"
+#include "core/intern.h"
 #include "core/sb.h"
 #include "storage/col.h"
 #include "storage/memtable.h"
@@ -100,6 +103,14 @@ enum scratch_id {
     SCRATCH_FILTER_HASHES,
     SCRATCH_FILTER_KEYS,
     SCRATCH_FILTER_BITS,
+    SCRATCH_VALUE_KEYS,   /* part_write_values.c */
+    SCRATCH_VALUE_ROWS,
+    SCRATCH_VALUE_AT,
+    SCRATCH_VALUE_MARKS,
+    SCRATCH_VALUE_RESOURCES,
+    SCRATCH_VALUE_PLACES,
+    SCRATCH_VALUE_SUMS,
+    SCRATCH_BLOCK_VALUES,
     SCRATCH_COUNT,
 };
 
@@ -238,6 +249,8 @@ struct part_writer {
     struct sb inlined;   /* chunks that go into the directory */
     struct sb section;   /* one index section */
     struct sb packed;    /* the same compressed */
+    struct intern value_table; /* part_write_values.c */
+    uint32_t value_stamp;      /* last used in SCRATCH_VALUE_MARKS */
     uint64_t values[COL_CHUNK];
     uint8_t chunk[COL_CHUNK_BYTES_MAX + 8];
 
@@ -267,6 +280,10 @@ struct part_writer {
     uint32_t nblocks;
     struct write_place *places;
     uint32_t nplaces;
+    uint32_t nvalues;       /* of attributes, in value_table */
+    uint32_t nvalue_places; /* pairs of value and block */
+    bool has_values;        /* they are counted */
+    bool has_value_tables;
     struct part_footer footer;
 
     /* memtable only: by its code, the ordinal in the part */
@@ -309,6 +326,7 @@ struct part_writer {
     uint32_t nvectors;
     struct write_chunk *chunks;
     uint32_t nchunks;
+    uint32_t nblock_values;
     struct part_block block;
 };
 
@@ -457,6 +475,23 @@ filter_put(struct write_filter *filter, uint32_t i, struct sv text)
 {
     if (filter->hashes != NULL)
         filter->hashes[i] = part_filter_hash(filter->key, text);
+}
+
+/* --- values of attributes (part_write_values.c) --- */
+
+/* When the part begins, before write_keys(), and when a block is written. */
+void writer_start_values(struct part_writer *w);
+int write_values(struct part_writer *w) WARN_UNUSED;
+void writer_add_values(struct part_writer *w);
+/* Fills w->section, or leaves it empty: there is none. */
+int writer_put_values(struct part_writer *w) WARN_UNUSED;
+
+static inline void
+section_varint(struct part_writer *w, uint64_t v)
+{
+    uint8_t bytes[ENC_VARINT_MAX];
+
+    sb_add(&w->section, bytes, enc_put_varint(bytes, v));
 }
 
 /* --- vectors (part_write_block.c); n == 0 writes nothing --- */

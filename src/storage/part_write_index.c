@@ -19,14 +19,6 @@
 /* --- writing a section --- */
 
 static void
-put_varint(struct part_writer *w, uint64_t v)
-{
-    uint8_t bytes[ENC_VARINT_MAX];
-
-    sb_add(&w->section, bytes, enc_put_varint(bytes, v));
-}
-
-static void
 put_u8(struct part_writer *w, uint8_t v)
 {
     sb_add(&w->section, &v, 1);
@@ -70,8 +62,9 @@ end_section(struct part_writer *w, enum part_section_type type,
     section = &w->footer.sections[w->footer.nsections++];
     packed = pack_section(w, compress, &codec);
     *section = (struct part_section){.type = (uint16_t)type,
-        .flags = PART_SECTION_CRITICAL, .codec = codec, .off = writer_pos(w),
-        .len = packed.len, .raw = w->section.len,
+        .flags = type < PART_SECTION_VALUES ? PART_SECTION_CRITICAL : 0,
+        .codec = codec, .off = writer_pos(w), .len = packed.len,
+        .raw = w->section.len,
         .xxh3 = part_checksum(w->part_id, packed.ptr, packed.len)};
     sb_add_sv(&w->out, packed);
     sb_reset(&w->section);
@@ -94,16 +87,16 @@ put_string(struct part_writer *w, uint32_t code)
         w->strings[w->nstrings] = code;
         w->string_map[code] = w->nstrings++;
     }
-    put_varint(w, w->string_map[code]);
+    section_varint(w, w->string_map[code]);
     return 0;
 }
 
 static int
 write_strings(struct part_writer *w)
 {
-    put_varint(w, w->nstrings);
+    section_varint(w, w->nstrings);
     for (uint32_t i = 0; i < w->nstrings; i++)
-        put_varint(w, writer_text(w, w->strings[i]).len);
+        section_varint(w, writer_text(w, w->strings[i]).len);
     for (uint32_t i = 0; i < w->nstrings; i++)
         sb_add_sv(&w->section, writer_text(w, w->strings[i]));
     return end_section(w, PART_SECTION_STRINGS, true);
@@ -121,7 +114,7 @@ put_value(struct part_writer *w, uint8_t type, const uint32_t *words)
         put_u8(w, words[0] != 0);
         return 0;
     case VALUE_INT:
-        put_varint(w, enc_zigzag((int64_t)memtable_word2(words)));
+        section_varint(w, enc_zigzag((int64_t)memtable_word2(words)));
         return 0;
     case VALUE_DOUBLE:
         sb_add(&w->section, words, 8);
@@ -137,7 +130,7 @@ put_list(struct part_writer *w, const struct write_list *list)
     const struct write_shape *shape = &w->shapes[list->shape];
     const uint32_t *words = list->words;
 
-    put_varint(w, list->shape);
+    section_varint(w, list->shape);
     for (uint32_t i = 0; i < shape->n; i++) {
         uint8_t type = w->keys[w->shape_keys[shape->first + i]].type;
 
@@ -151,7 +144,7 @@ put_list(struct part_writer *w, const struct write_list *list)
 static int
 write_scopes(struct part_writer *w)
 {
-    put_varint(w, w->nscopes);
+    section_varint(w, w->nscopes);
     for (uint32_t i = 0; i < w->nscopes; i++) {
         if (put_list(w, &w->scopes[i]) != 0)
             return -1;
@@ -162,7 +155,7 @@ write_scopes(struct part_writer *w)
 static int
 write_resources(struct part_writer *w)
 {
-    put_varint(w, w->nresources);
+    section_varint(w, w->nresources);
     for (uint32_t i = 0; i < w->nresources; i++) {
         if (put_string(w, w->resources[i].service) != 0 ||
             put_list(w, &w->resources[i].list) != 0)
@@ -176,17 +169,17 @@ write_resources(struct part_writer *w)
 static int
 write_streams(struct part_writer *w)
 {
-    put_varint(w, w->nstreams);
+    section_varint(w, w->nstreams);
     for (uint32_t i = 0; i < w->nstreams; i++) {
         const struct write_stream *stream = &w->streams[i];
 
-        put_varint(w, stream->tenant);
+        section_varint(w, stream->tenant);
         if (put_string(w, stream->service) != 0)
             return -1;
-        put_varint(w, stream->scope);
+        section_varint(w, stream->scope);
         if (put_string(w, stream->name) != 0)
             return -1;
-        put_varint(w, enc_zigzag(stream->kind));
+        section_varint(w, enc_zigzag(stream->kind));
     }
     return end_section(w, PART_SECTION_STREAMS, true);
 }
@@ -194,14 +187,14 @@ write_streams(struct part_writer *w)
 static int
 write_shapes(struct part_writer *w)
 {
-    put_varint(w, w->nshapes);
+    section_varint(w, w->nshapes);
     for (uint32_t i = 0; i < w->nshapes; i++) {
         const struct write_shape *shape = &w->shapes[i];
 
         put_u8(w, shape->scope);
-        put_varint(w, shape->n);
+        section_varint(w, shape->n);
         for (uint32_t j = 0; j < shape->n; j++)
-            put_varint(w, w->shape_keys[shape->first + j]);
+            section_varint(w, w->shape_keys[shape->first + j]);
     }
     return end_section(w, PART_SECTION_SHAPES, true);
 }
@@ -209,15 +202,15 @@ write_shapes(struct part_writer *w)
 static int
 write_key_names(struct part_writer *w)
 {
-    put_varint(w, w->nkeys);
+    section_varint(w, w->nkeys);
     for (uint32_t i = 0; i < w->nkeys; i++) {
         const struct write_key *key = &w->keys[i];
 
         put_u8(w, (uint8_t)(key->scope | (key->is_field ? 0x80 : 0)));
         put_u8(w, key->type);
-        put_varint(w, key->occurrence);
+        section_varint(w, key->occurrence);
         if (key->is_field)
-            put_varint(w, key->name);
+            section_varint(w, key->name);
         else if (put_string(w, key->name) != 0)
             return -1;
     }
@@ -341,6 +334,11 @@ write_index(struct part_writer *w, const struct write_lineage *lineage)
         write_scopes(w) != 0 || write_resources(w) != 0 ||
         write_shapes(w) != 0 || write_key_names(w) != 0 ||
         write_strings(w) != 0)
+        return -1;
+    if (writer_put_values(w) != 0)
+        return -1;
+    if (w->section.len > 0 &&
+        end_section(w, PART_SECTION_VALUES, true) != 0)
         return -1;
     return writer_align(w, PART_SECTION_ALIGN);
 }

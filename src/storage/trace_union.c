@@ -131,6 +131,21 @@ trace_union_pieces(const struct trace_union *u)
     return MIN(1u << u->group_bits, TRACE_UNION_PIECES_MAX);
 }
 
+/*
+ * Entries of a group that are like another are compared once more, with as
+ * many bits as both parts' indexes hold.  More are taken as they are: then
+ * most of them are of traces that are in two parts.
+ */
+#define LIKES_MAX 64u
+
+struct likeness {
+    uint32_t key;
+    uint32_t member;
+    uint32_t entry;
+    uint32_t bits; /* of the hash that are known */
+    uint64_t hash; /* its highest bits */
+};
+
 struct walker {
     const struct trace_union *u;
     uint64_t *seen;  /* bit by key */
@@ -138,6 +153,7 @@ struct walker {
     bool has_twice;
     uint32_t *keys;  /* of the group's entries, part by part */
     uint32_t cap;
+    struct likeness likes[LIKES_MAX];
     struct pool *pool;
     struct trace_walk *walk;
     uint32_t candidates_cap;
@@ -269,25 +285,95 @@ add_candidate(struct walker *w, uint32_t member, uint32_t entry,
     return 0;
 }
 
-/* Entries that are there twice; n of all parts. */
-static int
-collect_twice(struct walker *w, uint32_t group, uint32_t n, struct err *err)
+static bool
+is_like(const struct likeness *a, const struct likeness *b)
 {
-    uint32_t before = w->walk->ncandidates, at = 0;
+    uint32_t bits = MIN(a->bits, b->bits);
 
-    for (uint32_t member = 0; w->has_twice && member < w->u->n; member++) {
+    return a->key == b->key && (a->hash ^ b->hash) >> (64 - bits) == 0;
+}
+
+static bool
+is_other(const struct trace_union *u, uint32_t group, uint32_t key)
+{
+    if (u->others_first == NULL)
+        return false;
+    for (uint32_t i = u->others_first[group]; i < u->others_first[group + 1];
+        i++) {
+        if (u->others[i] == key)
+            return true;
+    }
+    return false;
+}
+
+/* Those that are still like another are candidates. */
+static int
+add_likes(struct walker *w, uint32_t group, uint32_t n, struct err *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct likeness *like = &w->likes[i];
+        bool is_candidate = is_other(w->u, group, like->key);
+
+        for (uint32_t k = 0; k < n && !is_candidate; k++)
+            is_candidate = k != i && is_like(like, &w->likes[k]);
+        if (is_candidate &&
+            add_candidate(w, like->member, like->entry, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Entry of a part as far as its index holds it. */
+static void
+set_likeness(const struct trace_union *u, uint32_t member, uint32_t group,
+    uint32_t entry, struct likeness *like)
+{
+    const struct part_trace_index *index = index_of(u, member);
+    uint32_t log2 = index->head.log2_buckets;
+    uint32_t below = log2 - u->group_bits;
+    uint32_t bucket = group << below;
+
+    while (index->bucket_off[bucket + 1] <= entry)
+        bucket++;
+    like->member = member;
+    like->entry = entry;
+    like->bits = log2 + PART_TRACES_TAG_BITS;
+    like->hash = ((uint64_t)bucket << PART_TRACES_TAG_BITS |
+        index->tag[entry]) << (64 - like->bits);
+}
+
+/* Entries that are there twice. */
+static int
+collect_twice(struct walker *w, uint32_t group, struct err *err)
+{
+    const struct trace_union *u = w->u;
+    uint32_t at = 0, n = 0;
+
+    for (uint32_t member = 0; w->has_twice && member < u->n; member++) {
         uint32_t from, end;
 
-        entries_of(w->u, member, group, &from, &end);
+        entries_of(u, member, group, &from, &end);
         for (uint32_t entry = from; entry < end; entry++, at++) {
             uint32_t key = w->keys[at];
 
-            if (UNLIKELY((w->twice[key / 64] >> key % 64 & 1) != 0) &&
-                add_candidate(w, member, entry, err) != 0)
+            if (LIKELY((w->twice[key / 64] >> key % 64 & 1) == 0))
+                continue;
+            if (n < LIKES_MAX) {
+                w->likes[n].key = key;
+                set_likeness(u, member, group, entry, &w->likes[n]);
+            } else if (add_candidate(w, member, entry, err) != 0) {
                 return -1;
+            }
+            n++;
         }
     }
-    w->walk->unique += n - (w->walk->ncandidates - before);
+    if (n <= LIKES_MAX)
+        return add_likes(w, group, n, err);
+    for (uint32_t i = 0; i < LIKES_MAX; i++) {
+        if (add_candidate(w, w->likes[i].member, w->likes[i].entry,
+                err) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -295,7 +381,7 @@ static int
 walk_group(struct walker *w, uint32_t group, struct err *err)
 {
     const struct trace_union *u = w->u;
-    uint32_t total = 0, n = 0;
+    uint32_t total = 0, n = 0, before = w->walk->ncandidates;
     int rc;
 
     for (uint32_t member = 0; member < u->n; member++) {
@@ -319,7 +405,8 @@ walk_group(struct walker *w, uint32_t group, struct err *err)
         mark_keys(w, w->keys + n, count);
         n += count;
     }
-    rc = collect_twice(w, group, n, err);
+    rc = collect_twice(w, group, err);
+    w->walk->unique += n - (w->walk->ncandidates - before);
     clear_marks(w, group, n);
     return rc;
 }

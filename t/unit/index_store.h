@@ -244,6 +244,7 @@ struct store_mix {
     uint32_t spans_max; /* of a step */
     bool has_tenants;
     bool has_nodes;     /* parts of other nodes */
+    bool is_real;       /* no wild spans */
 };
 
 static UNUSED void
@@ -252,7 +253,7 @@ store_random(struct span_gen *spans, const struct store_mix *mix)
     store_empty();
     spans->now_ns = SPAN_GEN_BASE_NS + 12 * 3600 * NS_PER_SEC;
     for (uint32_t i = 0; i < mix->steps; i++) {
-        bool wild = gen_one_in(spans, 3);
+        bool wild = !mix->is_real && gen_one_in(spans, 3);
         uint32_t pieces = 1 + gen_below(spans, 3);
 
         store_node[0] = mix->has_nodes && gen_one_in(spans, 5) ? 'x' : '0';

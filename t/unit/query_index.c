@@ -10,8 +10,8 @@
 
 #include "index_store.h"
 
-#define STORES 12u
-#define QUERIES 12u
+#define STORES 5u
+#define QUERIES 10u
 
 static struct span_gen spans;
 
@@ -47,8 +47,9 @@ test_traces(void)
         "| stats count_uniq(trace_id) if (kind:=2) a",
     };
     static const struct store_mix mixes[] = {
-        {6, 4000, false, false}, {12, 300, false, false},
-        {8, 2000, true, true}, {20, 60, true, false}, {1, 3000, false, false},
+        {6, 4000, false, false, false}, {12, 300, false, false, false},
+        {8, 2000, true, true, false}, {20, 60, true, false, false},
+        {1, 3000, false, false, false},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(mixes); i++) {
@@ -61,7 +62,7 @@ test_traces(void)
 static void
 test_many_traces(void)
 {
-    struct store_mix mix = {5, 60000, false, false};
+    struct store_mix mix = {5, 60000, false, false, false};
     uint64_t saved = 0;
 
     store_random(&spans, &mix);
@@ -70,11 +71,143 @@ test_many_traces(void)
             "many traces, %u", i);
 }
 
+/* --- values --- */
+
+#define NAMES_MAX 4000
+
+static char *names[NAMES_MAX];
+static uint32_t nnames;
+
+static bool
+is_plain(const char *text)
+{
+    for (; *text != 0; text++) {
+        if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~' ||
+            strchr("\"'\\`=", *text) != NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Names of fields that the store has. */
+static void
+find_names(void)
+{
+    struct answer answer;
+
+    while (nnames > 0)
+        xfree(names[--nnames]);
+    store_ask(&answer, "* | field_names as name | fields name",
+        (struct tenant){0, 0}, INT64_MIN, INT64_MAX);
+    if (answer.rc != 0)
+        diag("names: %s", answer.err.text);
+    /* Attributes, and some of the others. */
+    for (uint32_t i = 0; i < answer.sink.n && nnames < NAMES_MAX; i++) {
+        bool is_attr = strstr(answer.sink.lines[i], "_attr:") != NULL;
+
+        if (sv_starts_with(sv_from(answer.sink.lines[i]), SV("name=")) &&
+            is_plain(answer.sink.lines[i] + 5) &&
+            (is_attr || gen_one_in(&spans, 6)))
+            names[nnames++] = xstrdup(answer.sink.lines[i] + 5);
+    }
+    sink_reset(&answer.sink);
+}
+
+/* Counted by value, and each value looked for: "v=VALUE n=ROWS". */
+static unsigned
+test_value(const char *name, const char *line)
+{
+    const char *n = strstr(line, " hits=");
+    size_t skip = strlen(name) + 1;
+    struct tenant tenant = {0, 0};
+    char text[1000], value[300];
+    struct answer answer;
+    unsigned wrong;
+
+    if (n == NULL || strncmp(line, name, skip - 1) != 0 ||
+        (size_t)(n - line) - skip >= sizeof(value))
+        return 0;
+    snprintf(value, sizeof(value), "%.*s", (int)((size_t)(n - line) - skip),
+        line + skip);
+    if (!is_plain(value) || value[0] == 0)
+        return 0;
+    snprintf(text, sizeof(text), "\"%s\":=\"%s\" | stats count() hits", name,
+        value);
+    store_ask(&answer, text, tenant, INT64_MIN, INT64_MAX);
+    wrong = answer.rc != 0 || answer.sink.n != 1 ||
+        strcmp(answer.sink.lines[0], n + 1) != 0;
+    if (wrong)
+        diag("%s: %s, not %s", text, answer.rc != 0 ? answer.err.text :
+            answer.sink.lines[0], n + 1);
+    sink_reset(&answer.sink);
+    return wrong;
+}
+
+static unsigned
+test_pruning(const char *name)
+{
+    struct answer answer;
+    unsigned wrong = 0;
+    char text[1000];
+
+    snprintf(text, sizeof(text), "(*) -nothing:=x | uniq by (\"%s\") hits",
+        name);
+    store_ask(&answer, text, (struct tenant){0, 0}, INT64_MIN, INT64_MAX);
+    if (answer.rc != 0)
+        return 1;
+    for (uint32_t i = 0; i < 3 && answer.sink.n > 0; i++)
+        wrong += test_value(name, answer.sink.lines[gen_below(&spans,
+            answer.sink.n)]);
+    sink_reset(&answer.sink);
+    return wrong;
+}
+
+static void
+test_values(void)
+{
+    static const struct store_mix mixes[] = {
+        {6, 3000, false, false, false}, {10, 300, true, true, false},
+        {20, 60, true, false, false}, {4, 30000, true, false, true},
+    };
+
+    uint64_t total = 0;
+
+    for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+        unsigned wrong = 0, missed = 0, asked = 0;
+        uint64_t saved = 0;
+
+        for (unsigned i = 0; i < 3; i++) {
+            store_random(&spans, &mixes[m]);
+            if (store_nparts > 1)
+                (void)store_merge(MIN(store_nparts, 3u));
+            find_names();
+            for (unsigned k = 0; nnames > 0 && k < 20; k++) {
+                const char *name = names[gen_below(&spans, nnames)];
+                char text[1000];
+
+                snprintf(text, sizeof(text), "| uniq by (\"%s\") hits",
+                    name);
+                wrong += !store_agrees(&spans, "*", text, &saved);
+                missed += test_pruning(name);
+                asked++;
+            }
+        }
+        is_int(wrong, 0, "values of %u fields: all equal", asked);
+        is_int(missed, 0, "values are found in their blocks");
+        total += saved;
+    }
+    ok(total > 0, "values: %llu blocks were not read",
+        (unsigned long long)total);
+    while (nnames > 0)
+        xfree(names[--nnames]);
+}
+
 int
 main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_values();
     test_traces();
     test_many_traces();
     store_close();
