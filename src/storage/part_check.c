@@ -7,14 +7,14 @@
  */
 
 #include "core/base.h"
-#include "storage/part.h"
 #include "storage/part_check.h"
-#include "storage/part_read.h"
 
 #include "core/assert.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
+#include "storage/part.h"
+#include "storage/part_read.h"
 
 /* Rows decoded at a time, and memory for them: a row may be large. */
 #define CHECK_ROWS 256u
