@@ -4,13 +4,15 @@
  * Load generator with a ledger, and its checker (design: reliability 4.1).
  *
  *   ledger load   --url U --ledger F --seed S --clients N --ms T
+ *                 [--batches N] [--first N] [--tries N]
  *   ledger verify --url U --ledger F [--pause-ms M]
  *   ledger summary --ledger F
  *
  * load: N clients send batches of generated traces for T ms and retry each
  * one, as an exporter does, until it is answered or too many tries failed.
  * Every tenth acknowledged batch is sent once more (a retry whose answer was
- * lost): the server must answer success and store nothing.
+ * lost): the server must answer success and store nothing.  --batches ends a
+ * client after so many, counted from --first.
  *
  * The ledger is an append-only file of struct entry, written with one
  * write(2) each when the fate of a batch is known; the content of a batch
@@ -64,7 +66,8 @@ struct run {
     int64_t until_ns;
     int64_t first_ns;
     uint64_t seed;
-    unsigned clients;
+    unsigned clients, tries;
+    uint64_t first, batches;
     bool use_json;
 };
 
@@ -126,7 +129,7 @@ send_batch(struct client *client, struct http_client *http, struct sv body,
 {
     int status = -1;
 
-    while (entry->tries < TRIES_MAX) {
+    while (entry->tries < client->run->tries) {
         entry->tries++;
         status = send_once(http, body, json, reply);
         if (!is_retryable(status))
@@ -162,7 +165,8 @@ client_main(void *arg)
     sb_init(&body, POOL_BYTES);
     sb_init(&reply.body, 1 * MIB);
     check(http_client_new(&http, run->url, 10 * NS_PER_SEC, &err) == 0);
-    for (uint64_t b = 0; clock_mono_ns() < run->until_ns; b++) {
+    for (uint64_t b = run->first; clock_mono_ns() < run->until_ns &&
+        b - run->first < run->batches; b++) {
         struct entry entry = {client->seed, b, client->first_ns, 0, 0, 0, 0,
             0};
         bool json = run->use_json && b % 4 == 1;
@@ -418,10 +422,13 @@ main(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},
         {"clients", required_argument, NULL, 'c'},
         {"ms", required_argument, NULL, 'm'},
+        {"batches", required_argument, NULL, 'b'},
+        {"first", required_argument, NULL, 'f'},
+        {"tries", required_argument, NULL, 't'},
         {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    struct run run = {.seed = 1};
+    struct run run = {.seed = 1, .batches = UINT64_MAX};
     const char *path = NULL;
-    uint64_t ms = 1000, clients = 4;
+    uint64_t ms = 1000, clients = 4, tries = TRIES_MAX;
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -434,10 +441,12 @@ main(int argc, char **argv)
         else if (c == 'j')
             run.use_json = true;
         else if (!num_parse_u64(value, c == 's' ? &run.seed
-            : c == 'c' ? &clients : &ms))
+            : c == 'c' ? &clients : c == 'b' ? &run.batches
+            : c == 'f' ? &run.first : c == 't' ? &tries : &ms))
             return 2;
     }
     run.clients = (unsigned)MIN(clients, CLIENTS_MAX);
+    run.tries = (unsigned)MIN(tries, TRIES_MAX);
     if (path == NULL || optind + 1 != argc)
         return 2;
     if (strcmp(argv[optind], "load") == 0)
