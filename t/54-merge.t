@@ -288,6 +288,38 @@ is force_merge($spoor), 200, 'merge the rest';
 ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'one part';
 all_there($spoor, 'at the end');
 
+# --- errors ----------------------------------------------------------------------
+
+# What fails, and what the log says; the merge is done soon after.
+for my $case (
+    ['sys.statvfs@merge:ENOSPC:1-1', undef],
+    ['file.free@merge:ENOSPC:1-1', qr/merge put off/],
+    ['sys.pwritev@merge:EIO:2-2', qr/merge of \d+ parts of \d+ failed/],
+    ['sys.pwritev@merge:ENOSPC:2-2', qr/merge put off/],
+    ['sys.rename@merge:EIO:1-1', qr/merge of \d+ parts of \d+ failed/],
+    # The third sync of a merge is that of the manifest.
+    (map { ["sys.$_\@merge:EIO:1-1", undef] } qw(fdatasync fsync unlink)),
+    ['sys.fdatasync@merge:EIO:2-2', qr/not in the manifest yet/],
+    ['sys.pwritev@merge:short:1-9', undef],
+) {
+    my ($fault, $says) = @$case;
+    my $from = length $spoor->log;
+    store_parts($spoor, 2);
+    arm($fault);
+    is force_merge($spoor), 200, "$fault: a merge begins";
+    ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 &&
+        is_idle($spoor) }, 20), "$fault: it is done in the end";
+    arm('');
+    like substr($spoor->log, $from), $says, "$fault: logged" if $says;
+    all_there($spoor, $fault);
+    is count_rows($spoor), unique_rows(), "$fault: every row once";
+}
+# What could not be removed stays until a start.
+is $spoor->stop, 0, 'stopped after errors';
+$spoor->start;
+check_stopped($spoor, 'after errors');
+$spoor->start;
+
 # --- a damaged input ------------------------------------------------------------
 
 # A byte in the middle of the newest part, where its rows are.

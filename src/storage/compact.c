@@ -35,7 +35,7 @@
 /* While a merge runs, what waits is counted this often. */
 #define COUNT_NS NS_PER_SEC
 /* After a failure, doubled up to the maximum with each one that follows. */
-#define PAUSE_MIN_NS (5 * NS_PER_SEC)
+#define PAUSE_MIN_NS NS_PER_SEC
 #define PAUSE_MAX_NS (300 * NS_PER_SEC)
 /* Files removed in one go, some milliseconds each where disks are slow. */
 #define REMOVE_MAX 256u
