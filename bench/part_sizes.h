@@ -18,7 +18,8 @@
 
 enum sizes_group {
     SIZES_IDS, SIZES_TRACES, SIZES_PLACE, SIZES_TIMES, SIZES_SUBS,
-    SIZES_NUMBERS, SIZES_CODES, SIZES_FIXED, SIZES_LENGTHS, SIZES_HEAP,
+    SIZES_NUMBERS, SIZES_CODES, SIZES_FIXED, SIZES_TEMPLATES, SIZES_LENGTHS,
+    SIZES_HEAP,
     SIZES_DIRECTORY, SIZES_FILTER, SIZES_INDEX, SIZES_OTHER_SECTIONS,
     SIZES_REST, SIZES_GROUPS,
 };
@@ -26,7 +27,8 @@ enum sizes_group {
 static const char *const sizes_group_names[SIZES_GROUPS] = {
     "span ids", "trace table", "runs, trace, parent, ...",
     "start and duration", "events and links", "numbers", "string codes",
-    "uuids, hex, fixed strings", "lengths and marks", "strings, zstd",
+    "uuids, hex, fixed strings", "numbers of templates",
+    "lengths and marks", "strings, zstd",
     "block directories", "filter", "trace index", "other sections",
     "footer and gaps",
 };
@@ -37,7 +39,7 @@ struct sizes_column {
     uint64_t values;  /* of the rows */
     uint64_t strings; /* in dictionaries, of all blocks */
     double codes;     /* bytes of values, or of codes */
-    double dict;      /* of lengths, marks and fixed strings */
+    double dict;      /* of lengths, marks, fixed strings, templates */
     double heap;      /* its share of the compressed pages */
     double raw;       /* and what stands in them */
     uint64_t chunks;
@@ -144,6 +146,8 @@ sizes_group_of(const struct part *part, const struct part_vector *vector)
     uint32_t column = vector->id / PART_ROLES;
     uint32_t role = vector->id % PART_ROLES;
 
+    if (role >= PART_ROLE_TEMPLATE)
+        return SIZES_TEMPLATES;
     if (role != PART_ROLE_VALUES)
         return role == PART_ROLE_FIXED ? SIZES_FIXED : SIZES_LENGTHS;
     if (column == PART_ROW_ID)
@@ -264,7 +268,9 @@ sizes_add_block(struct sizes *sizes, struct part *part, uint32_t number)
             column->vectors[vector->encoding & 63]++;
         } else {
             column->dict += bytes;
-            if (role != PART_ROLE_MARK)
+            if (role == PART_ROLE_FIXED || role == PART_ROLE_TEMPLATE ||
+                (role == PART_ROLE_LENGTH && !dictionary_has_templates(&r,
+                vector->id / PART_ROLES)))
                 column->strings += vector->count;
         }
     }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/file.h"
 #include "storage/block.h"
 #include "storage/merge.h"
 #include "storage/part_read.h"
@@ -24,7 +25,7 @@
 #include "use_column.h"
 
 #define ROWS 60
-#define REAL_ROWS 110 /* their texts are enough for a filter */
+#define REAL_ROWS 110 /* enough texts for a filter and for templates */
 #define DAMAGES_MAX 64
 #define DAMAGE_BYTES 4
 #define AREA_DATA 0
@@ -84,9 +85,14 @@ find_seals(struct part *part)
 {
     struct reading r;
     struct err err = ERR_INIT;
+    uint32_t ntemplates = 0;
 
     check(reading_open(&r, part, 0, &err) == 0);
     check(directory_find(r.dir, PART_FILTER_BITS, PART_ROLE_VALUES) != NULL);
+    for (uint32_t i = 0; i < r.dir->nvectors; i++)
+        ntemplates += r.dir->vectors[i].id % PART_ROLES ==
+            PART_ROLE_TEMPLATE;
+    check(ntemplates > 0);
     for (uint32_t i = 0; i < r.dir->nvectors; i++) {
         const struct part_vector *vector = &r.dir->vectors[i];
 
@@ -130,6 +136,25 @@ find_sections(const uint8_t *file)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Strings that differ in numbers of all kinds. */
+static void
+add_templates(struct span_gen *spans, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->nspans; i++) {
+        struct attrs *attrs = &batch->spans[i].attrs;
+        struct attr *v = gen_alloc(batch, (attrs->n + 1) * sizeof(*v));
+        struct sv uuid = gen_uuid(spans, batch);
+
+        memcpy(v, attrs->v, attrs->n * sizeof(*v));
+        gen_attr_str(&v[attrs->n], "template", i % 3 == 0 ?
+            gen_printf(batch, "/item/%u/%03u", gen_below(spans, 10000), i) :
+            i % 3 == 1 ? gen_printf(batch, "/order/%.*s", SV_ARG(uuid)) :
+            gen_printf(batch, "%04x9a7b/x%.*s", i, 12, uuid.ptr + 24));
+        *attrs = (struct attrs){v, attrs->n + 1};
+    }
+}
+
+/* Of level 2, which has all encodings; in gen's file. */
 static void
 make_pristine(struct part_gen *gen)
 {
@@ -149,8 +174,11 @@ make_pristine(struct part_gen *gen)
         trace_ids[i] = batch.spans[i].trace_id;
     batch_init(&batch, pool);
     span_gen_real(&spans, &batch, 3, REAL_ROWS);
+    add_templates(&spans, &batch);
     check(part_gen_add(gen, tenant0, &batch));
     check(part_gen_encode(gen, &err) == 0);
+    part_gen_write(gen, gen->file.ptr, gen->file.len);
+    part_gen_merge(gen, gen->path);
     pool_free(pool);
 }
 
@@ -160,17 +188,17 @@ LLVMFuzzerInitialize(UNUSED int *argc, UNUSED char ***argv)
     struct part_gen gen;
     struct err err = ERR_INIT;
     struct part *part = NULL;
-    const uint8_t *file;
+    uint8_t *file;
 
     part_gen_init(&gen);
     make_pristine(&gen);
-    file = (const uint8_t *)gen.file.ptr;
     file_fd = memfd_create("part", MFD_CLOEXEC);
     check(file_fd >= 0);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
-    check(pwrite(file_fd, file, gen.file.len, 0) == (ssize_t)gen.file.len);
-    check(part_open(&part, path, &err) == 0);
+    check(part_open(&part, gen.path, &err) == 0);
     footer = part->footer;
+    file = xmalloc(footer.file_bytes);
+    check(file_pread(part->fd, file, footer.file_bytes, 0, &err) == 0);
     check(part->blocks[0].off == 0);
     add_area(AREA_DATA, file, part->blocks[0].dir_off);
     add_area(AREA_DIRECTORY, file + part->blocks[0].dir_off,
@@ -178,6 +206,7 @@ LLVMFuzzerInitialize(UNUSED int *argc, UNUSED char ***argv)
     find_seals(part);
     find_sections(file);
     part_close(part);
+    xfree(file);
     part_gen_free(&gen);
     return 0;
 }

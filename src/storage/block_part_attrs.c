@@ -204,7 +204,7 @@ spread_codes(struct part_lists *lists, uint32_t shift, uint32_t *codes)
 {
     const struct part_runs *runs = lists->runs;
     struct part_source *source = &lists->sources[0];
-    uint64_t limit = part_dict_count(lists->r, source->column);
+    uint64_t limit = dictionary_count(lists->r, source->column);
 
     for (uint32_t run = 0; run < runs->nruns; run++) {
         const struct part_plan *plan = part_lists_plan(lists, run);

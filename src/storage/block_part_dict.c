@@ -148,6 +148,15 @@ load_heap(struct load *load)
     return 0;
 }
 
+static int
+load_templates(struct load *load)
+{
+    if (start(load, dictionary_count(load->r, load->column)) != 0)
+        return -1;
+    return template_all(load->r, load->column, load->block->pool,
+        load->out->v + 1);
+}
+
 int
 part_dict_load(struct block *block, uint32_t column, struct part_dict *out)
 {
@@ -155,18 +164,10 @@ part_dict_load(struct block *block, uint32_t column, struct part_dict *out)
     const struct part_vector *vector = directory_find(block->reading.dir,
         column, PART_ROLE_FIXED);
 
-    return vector != NULL ? load_fixed(&load, vector) : load_heap(&load);
-}
-
-uint32_t
-part_dict_count(struct reading *r, uint32_t column)
-{
-    const struct part_vector *vector = directory_find(r->dir, column,
-        PART_ROLE_FIXED);
-
-    if (vector == NULL)
-        vector = directory_find(r->dir, column, PART_ROLE_LENGTH);
-    return vector == NULL ? 0 : vector->count;
+    if (vector != NULL)
+        return load_fixed(&load, vector);
+    return dictionary_has_templates(&block->reading, column) ?
+        load_templates(&load) : load_heap(&load);
 }
 
 /* --- is it there? --- */
@@ -311,6 +312,8 @@ part_dict_has(struct reading *r, uint32_t column, struct sv text)
 
     if (vector != NULL)
         return fixed_has(r, vector, text);
+    if (dictionary_has_templates(r, column))
+        return template_has(r, column, text);
     lengths = directory_find(r->dir, column, PART_ROLE_LENGTH);
     marks = directory_find(r->dir, column, PART_ROLE_MARK);
     if (lengths == NULL || marks == NULL || (marks->count != lengths->count &&

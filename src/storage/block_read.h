@@ -234,8 +234,6 @@ int part_dict_load(struct block *block, uint32_t column,
     struct part_dict *out) WARN_UNUSED;
 /* Is the text in it?  An error is a yes. */
 bool part_dict_has(struct reading *r, uint32_t column, struct sv text);
-/* How many it has. */
-uint32_t part_dict_count(struct reading *r, uint32_t column);
 
 /* --- names (block_names.c) --- */
 

@@ -297,24 +297,25 @@ get_strings(struct merge_block *b, uint32_t id,
 {
     const struct part_vector *fixed = directory_find(b->r.dir, id,
         PART_ROLE_FIXED);
-    const struct part_vector *texts = fixed != NULL ? fixed :
-        directory_find(b->r.dir, id, PART_ROLE_LENGTH);
+    uint32_t n = dictionary_count(&b->r, id);
 
-    if (texts == NULL)
+    if (n == 0)
         return reading_corrupt(&b->r, "column %u has no dictionary", id);
     column->n = codes->count;
-    column->ntexts = texts->count;
-    column->texts = block_alloc(&b->r, b->pool,
-        texts->count * sizeof(*column->texts));
-    column->map = block_alloc(&b->r, b->pool,
-        texts->count * sizeof(*column->map));
+    column->ntexts = n;
+    column->texts = block_alloc(&b->r, b->pool, n * sizeof(*column->texts));
+    column->map = block_alloc(&b->r, b->pool, n * sizeof(*column->map));
     if (column->texts == NULL || column->map == NULL)
         return -1;
-    memset(column->map, 0, texts->count * sizeof(*column->map));
-    if (get_codes(&b->r, b->pool, codes, texts->count, &column->codes) != 0)
+    memset(column->map, 0, n * sizeof(*column->map));
+    if (get_codes(&b->r, b->pool, codes, n, &column->codes) != 0)
         return -1;
-    return fixed != NULL ? get_fixed_texts(b, fixed, column) :
-        get_heap_texts(b, texts, column);
+    if (fixed != NULL)
+        return get_fixed_texts(b, fixed, column);
+    if (dictionary_has_templates(&b->r, id))
+        return template_all(&b->r, id, b->pool, column->texts);
+    return get_heap_texts(b, directory_find(b->r.dir, id, PART_ROLE_LENGTH),
+        column);
 }
 
 static int

@@ -362,6 +362,18 @@ check_traces(struct reading *r)
     return 0;
 }
 
+/* --- dictionaries --- */
+
+static int
+check_templates(struct reading *r)
+{
+    for (uint32_t i = 0; i < r->dir->ncolumns; i++) {
+        if (dictionary_has_templates(r, i) && template_check(r, i) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* --- all --- */
 
 /* A part belongs to one partition: the day its spans end on. */
@@ -387,8 +399,8 @@ struct whole {
 static int
 check_meaning(struct reading *r, struct whole *whole)
 {
-    if (check_traces(r) != 0 || filter_check(r) != 0 ||
-        check_summary(r, whole->pool) != 0)
+    if (check_traces(r) != 0 || check_templates(r) != 0 ||
+        filter_check(r) != 0 || check_summary(r, whole->pool) != 0)
         return -1;
     return part_check_values_block(whole->values, r, whole->pool);
 }

@@ -63,8 +63,26 @@
  *   3 FIXED   instead of 1 and 2: RAW the strings themselves, UUID the 16
  *             bytes of lower-case 36-character uuids, HEX the bytes of
  *             lower-case hex strings of one length
+ *   4 TEMPLATE, 5 TEMPLATE_MARK, 6 to 13 LANE: see below
  *
  * A column of type EMPTY has no vector.
+ *
+ * TEMPLATES.  Strings that differ in numbers only are kept as templates and
+ * numbers: TEMPLATE is the template of each string, and 1 and 2 are of the
+ * templates' texts.  In these a byte from 0xf8 on, which no string of such a
+ * dictionary has, begins a variable:
+ *
+ *   f8 lane    decimal number without leading zeros
+ *   f9 lane n  decimal number of n digits
+ *   fa lane n  lower-case hex number of n digits
+ *   fb lane n  number of n digits or lower-case letters, base 36
+ *   fc lane    lower-case uuid of 36 characters: two numbers, its halves
+ *
+ * A lane has the numbers of all strings that belong there, in the order of
+ * the strings and of their variables; numbers of one magnitude share a lane,
+ * so that they pack well.  TEMPLATE_MARK has, lane by lane of those that
+ * exist, how many numbers are before every PART_MARK-th string.  A string has
+ * PART_TEMPLATE_NUMBERS numbers at most.
  *
  * PARENTS.  The rows of a trace in row order are numbered from 0.  A row's
  * PARENT is 0 (none), 1 (the raw id is the next value of PARENT_RAW; the
@@ -163,6 +181,8 @@
 #define PART_RAW_WIDTH_MAX 64u
 #define PART_HEX_MAX (2 * PART_RAW_WIDTH_MAX)
 #define PART_VALUES_PER_KEY 1000u /* more are not listed in VALUES */
+#define PART_TEMPLATE_NUMBERS 8u
+#define PART_TEMPLATE_LANES 8u
 #define PART_FILTER_MIN 32u  /* so few are found in their dictionary */
 #define PART_FILTER_ROW 64u  /* bytes of one value of FILTER_BITS */
 #define PART_FILTER_PROBES 5u
@@ -200,6 +220,9 @@ enum part_role {
     PART_ROLE_LENGTH = 1,
     PART_ROLE_MARK = 2,
     PART_ROLE_FIXED = 3,
+    PART_ROLE_TEMPLATE = 4,
+    PART_ROLE_TEMPLATE_MARK = 5,
+    PART_ROLE_LANE = 6, /* the first of PART_TEMPLATE_LANES */
     PART_ROLES = 16,
 };
 

@@ -287,6 +287,10 @@ int directory_load(struct reading *r, struct data **out) WARN_UNUSED;
 const struct part_vector *directory_find(const struct part_directory *dir,
     uint32_t column, enum part_role role);
 
+/* All of a column by role, NULL where it has none. */
+void directory_roles(const struct part_directory *dir, uint32_t column,
+    const struct part_vector *out[PART_ROLES]);
+
 /* Bytes of a heap page, decompressed. */
 uint32_t directory_page_bytes(const struct part_directory *dir,
     uint32_t page);
@@ -328,6 +332,30 @@ void fixed_put_text(char *dst, const struct part_vector *vector,
 /* String `code` of the column's dictionary, copied into the pool. */
 int dictionary_get(struct reading *r, uint32_t column, uint64_t code,
     struct pool *pool, struct sv *out) WARN_UNUSED;
+
+/* Number of its strings, 0 without a dictionary. */
+uint32_t dictionary_count(const struct reading *r, uint32_t column);
+/* The same of the texts that LENGTH describes: strings, or templates. */
+int dictionary_text(struct reading *r, uint32_t column, uint32_t code,
+    struct pool *pool, struct sv *out) WARN_UNUSED;
+
+/* --- templates (part_read_template.c): of columns that have them --- */
+
+static inline bool
+dictionary_has_templates(const struct reading *r, uint32_t column)
+{
+    return directory_find(r->dir, column, PART_ROLE_TEMPLATE) != NULL;
+}
+
+int template_get(struct reading *r, uint32_t column, uint64_t code,
+    struct pool *pool, struct sv *out) WARN_UNUSED;
+/* The texts of all dictionary_count() strings, in the pool. */
+int template_all(struct reading *r, uint32_t column, struct pool *pool,
+    struct sv *out) WARN_UNUSED;
+/* Is it one of them?  True may be wrong if the part is damaged. */
+bool template_has(struct reading *r, uint32_t column, struct sv text);
+/* Are all marks right and no numbers left over? (part_check) */
+int template_check(struct reading *r, uint32_t column) WARN_UNUSED;
 
 /* --- rows (part_read_runs.c): each loads what it returns once --- */
 

@@ -314,3 +314,17 @@ directory_find(const struct part_directory *dir, uint32_t column,
     }
     return NULL;
 }
+
+void
+directory_roles(const struct part_directory *dir, uint32_t column,
+    const struct part_vector *out[PART_ROLES])
+{
+    uint32_t i = dir->column_vector[column];
+
+    memset(out, 0, PART_ROLES * sizeof(*out));
+    if (i == 0)
+        return;
+    for (i--; i < dir->nvectors &&
+        dir->vectors[i].id / PART_ROLES == column; i++)
+        out[dir->vectors[i].id % PART_ROLES] = &dir->vectors[i];
+}

@@ -117,31 +117,59 @@ heap_place(struct reading *r, const struct part_vector *lengths,
 }
 
 int
-dictionary_get(struct reading *r, uint32_t column, uint64_t code,
+dictionary_text(struct reading *r, uint32_t column, uint32_t code,
     struct pool *pool, struct sv *out)
 {
-    const struct part_vector *vector = directory_find(r->dir, column,
-        PART_ROLE_FIXED);
+    const struct part_vector *lengths = directory_find(r->dir, column,
+        PART_ROLE_LENGTH);
     struct place place;
     char *dst;
 
-    if (vector != NULL)
-        return fixed_string(r, vector, code, pool, out);
-    vector = directory_find(r->dir, column, PART_ROLE_LENGTH);
-    if (vector == NULL || code >= vector->count)
-        return reading_corrupt(r, "column %u has no string %llu", column,
-            (unsigned long long)code);
-    if (heap_place(r, vector, (uint32_t)code, &place) != 0)
+    if (heap_place(r, lengths, code, &place) != 0)
         return -1;
     if (place.len == 0) {
         *out = SV_EMPTY;
         return 0;
     }
     if (place.len > r->dir->heap_bytes)
-        return reading_corrupt(r, "vector %u: length", vector->id);
+        return reading_corrupt(r, "vector %u: length", lengths->id);
     dst = pool_alloc(pool, place.len);
     if (dst == NULL)
         return reading_no_memory(r);
     *out = sv_make(dst, place.len);
     return heap_read(r, place.off, place.len, dst);
+}
+
+int
+dictionary_get(struct reading *r, uint32_t column, uint64_t code,
+    struct pool *pool, struct sv *out)
+{
+    const struct part_vector *vector = directory_find(r->dir, column,
+        PART_ROLE_FIXED);
+
+    if (vector != NULL)
+        return fixed_string(r, vector, code, pool, out);
+    if (dictionary_has_templates(r, column))
+        return template_get(r, column, code, pool, out);
+    vector = directory_find(r->dir, column, PART_ROLE_LENGTH);
+    if (vector == NULL || code >= vector->count)
+        return reading_corrupt(r, "column %u has no string %llu", column,
+            (unsigned long long)code);
+    return dictionary_text(r, column, (uint32_t)code, pool, out);
+}
+
+uint32_t
+dictionary_count(const struct reading *r, uint32_t column)
+{
+    static const enum part_role roles[] = {PART_ROLE_FIXED,
+        PART_ROLE_TEMPLATE, PART_ROLE_LENGTH};
+
+    for (unsigned i = 0; i < ARRAY_LEN(roles); i++) {
+        const struct part_vector *vector = directory_find(r->dir, column,
+            roles[i]);
+
+        if (vector != NULL)
+            return vector->count;
+    }
+    return 0;
 }

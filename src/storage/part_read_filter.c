@@ -135,16 +135,12 @@ check_strings(struct reading *r, const struct part_vector *bits,
     uint32_t key)
 {
     uint32_t column = PART_COLUMNS_CORE + key;
-    const struct part_vector *strings = directory_find(r->dir, column,
-        PART_ROLE_FIXED);
+    uint32_t n = dictionary_count(r, column);
     struct pool *pool = pool_new(CHECK_POOL);
     uint64_t hash = key_hash(r->part, key);
     int rc = 0;
 
-    if (strings == NULL)
-        strings = directory_find(r->dir, column, PART_ROLE_LENGTH);
-    for (uint32_t i = 0; rc == 0 && strings != NULL && i < strings->count;
-        i++) {
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
         struct sv text;
 
         rc = dictionary_get(r, column, i, pool, &text);

@@ -38,6 +38,7 @@ part_writer_new(void)
     check(getrandom(&w->seed, sizeof(w->seed), 0) == sizeof(w->seed));
     sb_init(&w->out, FILE_BYTES_MAX);
     sb_init(&w->heap, PART_HEAP_MAX);
+    sb_init(&w->templates, PART_HEAP_MAX);
     sb_init(&w->inlined, PART_DIRECTORY_MAX);
     sb_init(&w->section, PART_SECTION_MAX);
     sb_init(&w->packed, 2 * PART_SECTION_MAX);
@@ -55,6 +56,7 @@ part_writer_free(struct part_writer *w)
     ZSTD_freeCCtx(w->zstd);
     sb_release(&w->out);
     sb_release(&w->heap);
+    sb_release(&w->templates);
     sb_release(&w->inlined);
     sb_release(&w->section);
     sb_release(&w->packed);

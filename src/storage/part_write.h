@@ -21,6 +21,7 @@
  *   part_write_subs.c    events and links: core columns
  *   part_write_keys.c    attribute columns of all three tables
  *   part_write_dict.c    dictionaries
+ *   part_write_template.c ... of strings that differ in numbers only
  *   part_write_filter.c  the filter of texts
  *   part_write_values.c  which values the attributes have (merges only)
  *   part_write_block.c   vectors, heap pages and directory: the bytes
@@ -98,6 +99,11 @@ enum scratch_id {
     SCRATCH_DICTS,
     SCRATCH_DICT_CODES,
     SCRATCH_FIXED,
+    SCRATCH_FORMS,
+    SCRATCH_FORM_SLOTS,
+    SCRATCH_TEMPLATES,
+    SCRATCH_NUMBERS,
+    SCRATCH_LANES,
     SCRATCH_VECTORS,
     SCRATCH_CHUNKS,
     SCRATCH_FILTER_HASHES,
@@ -246,6 +252,7 @@ struct part_writer {
     uint32_t dict_stamp; /* last used in SCRATCH_DICT_MAP */
     struct sb out;       /* the file, behind what fd has got already */
     struct sb heap;      /* dictionary strings of the block */
+    struct sb templates; /* texts of those of a column */
     struct sb inlined;   /* chunks that go into the directory */
     struct sb section;   /* one index section */
     struct sb packed;    /* the same compressed */
@@ -493,6 +500,34 @@ section_varint(struct part_writer *w, uint64_t v)
 
     sb_add(&w->section, bytes, enc_put_varint(bytes, v));
 }
+
+/* --- strings (part_write_template.c) --- */
+
+/* String i of a dictionary, sound. */
+static inline struct sv
+writer_dict_string(const struct part_writer *w, const struct write_dict *dict,
+    uint32_t i)
+{
+    return writer_text(w, w->dict_codes[dict->first + i]);
+}
+
+/*
+ * The strings of a dictionary stand all over memory: without this for each of
+ * them in turn, each is a cache miss.
+ */
+#define WRITER_PREFETCH_AHEAD 16u
+static inline void
+writer_dict_prefetch(const struct part_writer *w,
+    const struct write_dict *dict, uint32_t i)
+{
+    if (i + WRITER_PREFETCH_AHEAD < dict->n)
+        __builtin_prefetch(writer_dict_string(w, dict,
+            i + WRITER_PREFETCH_AHEAD).ptr);
+}
+
+/* Writes the dictionary as templates if *is_done: where that is smaller. */
+int write_templates(struct part_writer *w, const struct write_dict *dict,
+    struct write_filter *filter, bool *is_done) WARN_UNUSED;
 
 /* --- vectors (part_write_block.c); n == 0 writes nothing --- */
 

@@ -17,7 +17,6 @@
 #define UUID_LEN 36u
 /* Shorter hex strings are words and numbers that only look like hex. */
 #define HEX_MIN_LEN 8u
-#define PREFETCH_AHEAD 16u
 
 static uint64_t *
 dict_map(struct part_writer *w)
@@ -83,26 +82,6 @@ writer_strings(struct part_writer *w, uint32_t column, uint32_t *codes,
         COL_TRY_DELTA);
 }
 
-/* String i of a dictionary; new_code() found it sound. */
-static struct sv
-dict_string(const struct part_writer *w, const struct write_dict *dict,
-    uint32_t i)
-{
-    return writer_text(w, w->dict_codes[dict->first + i]);
-}
-
-/*
- * The strings of a dictionary stand all over memory: without this each
- * is a cache miss.
- */
-static void
-prefetch_string(const struct part_writer *w, const struct write_dict *dict,
-    uint32_t i)
-{
-    if (i + PREFETCH_AHEAD < dict->n)
-        __builtin_prefetch(dict_string(w, dict, i + PREFETCH_AHEAD).ptr);
-}
-
 /* --- fixed-width forms --- */
 
 /* Value of a lower-case hex digit + 1; 0: something else. */
@@ -142,7 +121,7 @@ static uint32_t
 fixed_width(const struct part_writer *w, const struct write_dict *dict,
     bool *is_uuid)
 {
-    struct sv text = dict_string(w, dict, 0);
+    struct sv text = writer_dict_string(w, dict, 0);
     size_t len = text.len;
 
     *is_uuid = len == UUID_LEN && text.ptr[8] == '-';
@@ -171,10 +150,10 @@ write_fixed(struct part_writer *w, const struct write_dict *dict,
     if (bytes == NULL)
         return -1;
     for (uint32_t i = 0; i < dict->n; i++) {
-        struct sv text = dict_string(w, dict, i);
+        struct sv text = writer_dict_string(w, dict, i);
         uint8_t *dst = bytes + (size_t)i * width;
 
-        prefetch_string(w, dict, i);
+        writer_dict_prefetch(w, dict, i);
         if (text.len != len)
             return 0;
         filter_put(filter, i, text);
@@ -205,7 +184,7 @@ is_shared(const struct part_writer *w, const struct write_dict *dict)
 
     for (uint32_t i = 0; i < dict->n; i++) {
         if (w->heap_map[w->dict_codes[dict->first + i]] != NO_ORDINAL)
-            known += dict_string(w, dict, i).len;
+            known += writer_dict_string(w, dict, i).len;
     }
     return known > (uint64_t)dict->n * OFFSET_BYTES;
 }
@@ -236,10 +215,10 @@ write_text(struct part_writer *w, const struct write_dict *dict,
     marks = lengths + dict->n;
     for (uint32_t i = 0; i < dict->n; i++) {
         uint32_t code = w->dict_codes[dict->first + i];
-        struct sv text = dict_string(w, dict, i);
+        struct sv text = writer_dict_string(w, dict, i);
         uint64_t offset;
 
-        prefetch_string(w, dict, i);
+        writer_dict_prefetch(w, dict, i);
         filter_put(filter, i, text);
         offset = shared && w->heap_map[code] != NO_ORDINAL ?
             w->heap_map[code] : add_to_heap(w, code);
@@ -284,6 +263,9 @@ write_dicts(struct part_writer *w)
 
         if (writer_filter(w, &w->dicts[i], &filter) != 0 ||
             write_fixed(w, &w->dicts[i], &filter, &is_done) != 0)
+            return -1;
+        if (!is_done &&
+            write_templates(w, &w->dicts[i], &filter, &is_done) != 0)
             return -1;
         if (!is_done && write_text(w, &w->dicts[i], &filter) != 0)
             return -1;

@@ -18,6 +18,7 @@
 #include "core/timefmt.h"
 #include "storage/memtable.h"
 #include "storage/memtable_format.h"
+#include "storage/merge.h"
 #include "storage/part.h"
 
 #define PART_GEN_ID UINT64_C(0x0000010000000007)
@@ -111,6 +112,26 @@ part_gen_write(const struct part_gen *gen, const void *ptr, size_t len)
     check(fd >= 0);
     check(write(fd, ptr, len) == (ssize_t)len);
     check(close(fd) == 0);
+}
+
+/* The part at `path` as one of level 2, in the place of gen's own file. */
+static void UNUSED
+part_gen_merge(const struct part_gen *gen, const char *path)
+{
+    struct part *input = NULL;
+    char merged[sizeof(gen->path) + 8];
+    struct merge_task task = {&input, 1, PART_GEN_ID + 1, part_gen_node,
+        merged, false, NULL};
+    struct merge_counts counts;
+    struct part_info info;
+    struct err err = ERR_INIT;
+    size_t bad;
+
+    snprintf(merged, sizeof(merged), "%s.merged", gen->path);
+    check(part_open(&input, path, &err) == 0);
+    check(merge_parts(&task, &info, &counts, &bad, &err) == 0);
+    part_close(input);
+    check(rename(merged, gen->path) == 0);
 }
 
 #endif
