@@ -146,9 +146,10 @@ add_templates(struct span_gen *spans, struct batch *batch)
         struct sv uuid = gen_uuid(spans, batch);
 
         memcpy(v, attrs->v, attrs->n * sizeof(*v));
-        gen_attr_str(&v[attrs->n], "template", i % 3 == 0 ?
-            gen_printf(batch, "/item/%u/%03u", gen_below(spans, 10000), i) :
-            i % 3 == 1 ? gen_printf(batch, "/order/%.*s", SV_ARG(uuid)) :
+        gen_attr_str(&v[attrs->n], "template", i % 2 == 0 ?
+            gen_printf(batch, "/item/%u/%03u/state/%u",
+                gen_below(spans, 10000), i, gen_below(spans, 300)) :
+            i % 8 != 1 ? gen_printf(batch, "/order/%.*s", SV_ARG(uuid)) :
             gen_printf(batch, "%04x9a7b/x%.*s", i, 12, uuid.ptr + 24));
         *attrs = (struct attrs){v, attrs->n + 1};
     }

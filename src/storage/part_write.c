@@ -22,6 +22,8 @@
 
 /* Fast, and pages are small: higher levels gain 2 % at twice the time. */
 #define ZSTD_LEVEL 1
+/* Little is left to compress when parts are merged. */
+#define ZSTD_LEVEL_MERGED 6
 
 struct part_writer *
 part_writer_new(void)
@@ -30,7 +32,6 @@ part_writer_new(void)
     ZSTD_CCtx *zstd = ZSTD_createCCtx();
 
     check(zstd != NULL);
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 0);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_dictIDFlag, 0);
     w->magic = WRITER_MAGIC;
@@ -162,6 +163,8 @@ writer_start(struct part_writer *w, const struct write_name *name,
     sb_reset(&w->section);
     w->err = err;
     w->part_id = name->part_id;
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel,
+        name->level > 1 ? ZSTD_LEVEL_MERGED : ZSTD_LEVEL);
     w->trace_seed = part_trace_seed(name->node_id);
     footer->magic = PART_MAGIC;
     footer->major = PART_MAJOR;
