@@ -311,6 +311,41 @@ my ($got) = $run->{err} =~ /^(\d+) spans/m;
 cmp_ok $got, '>', 200_000, "$got of them";
 is lines(hashes($file)), $got, 'all in the file';
 
+# --- merged, then damaged -----------------------------------------------------
+
+is $server_a->post('/internal/force_merge', '')->{status}, 200, 'merge';
+ok wait_for(sub { my @small = glob $server_a->data_dir
+    . '/partitions/*/*.l1'; !@small }, 60), 'all parts are merged';
+($run, $file) = online('merged.pb');
+is $run->{status}, 0, 'export of merged parts';
+my $merged = hashes($file);
+is lines($merged), $stored + $got, 'all spans';
+$server_a->stop;
+($run, $file) = offline($server_a, 'merged-too.pb');
+is $run->{status}, 0, 'offline, too' or diag $run->{err};
+is hashes($file), $merged, 'the same';
+
+my ($part) = sort { -s $b <=> -s $a } glob $server_a->data_dir
+    . '/partitions/*/*.l*';
+my $bytes = slurp($part);
+substr $bytes, $_ * length($bytes) / 40, 1, 'x' for 1 .. 20;
+spew($part, $bytes);
+($run, $file) = offline($server_a, 'damaged.pb');
+is $run->{status}, 1, 'offline, damaged: status 1';
+like $run->{err}, qr/^spoorctl: \Q$part\E: .+/m, 'it names the file';
+like $run->{err}, qr/^spoorctl: the export is not complete/m, 'and says so';
+my %good = map { $_ => 1 } split /^/, $merged;
+is scalar(grep { !$good{$_} } split /^/, hashes($file)), 0,
+    'what there is is right';
+$server_a->start;
+($run, $file) = online('partial.pb');
+is $run->{status}, 2, 'online, damaged: status 2';
+like $run->{err}, qr/leaves damaged data out|ends early/, 'with the reason';
+($run, $file) = online('partial.pb', '--partial');
+is $run->{status}, 1, '--partial: status 1' or diag $run->{err};
+is scalar(grep { !$good{$_} } split /^/, hashes($file)), 0,
+    'what there is is right';
+
 # --- words -------------------------------------------------------------------
 
 for my $case (
