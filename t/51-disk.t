@@ -156,7 +156,7 @@ sub fill {
     my $free = free_bytes($path) - $leave;
 
     return if $free <= 0;
-    open my $out, '>:raw', "$path/ballast" or die "$path: $!\n";
+    open my $out, '>:raw', "$path/fill" or die "$path: $!\n";
     print {$out} 'x' x 1e6 for 1 .. $free / 1e6;
     close $out;
     return;
@@ -206,7 +206,7 @@ sub full_disk {
         'full disk: search works';
     workers_live($spoor, 'full disk');
 
-    unlink "$data/ballast";
+    unlink "$data/fill";
     heals($spoor, \%seen, 'space again');
     send_one($spoor, \%seen) for 1 .. 10;
     ok flush($spoor), 'space again: flushed';
@@ -223,7 +223,7 @@ sub full_disk {
         || !$spoor->is_running }, 5);
     ok $spoor->is_running || $spoor->log =~ /No space left.*giving up/s,
         'a start on a full disk: serves, or says why not';
-    unlink "$data/ballast";
+    unlink "$data/fill";
     $spoor->start if !$spoor->is_running;
     nothing_lost($spoor, \%seen, 'full disk, kill -9, space');
     nothing_refused($spoor, \%seen, 'full disk, kill -9, space');
@@ -233,13 +233,95 @@ sub full_disk {
     send_until_refused($spoor, \%seen);
     is $spoor->stop, 0, 'a stop on a full disk';
     unlike $spoor->log, qr/is late: killing it/, 'without force';
-    unlink "$data/ballast";
+    unlink "$data/fill";
     $spoor->start;
     nothing_lost($spoor, \%seen, 'full disk, stop, space');
     nothing_refused($spoor, \%seen, 'full disk, stop, space');
     whole_on_disk($spoor, acked_rows(\%seen), 'full disk');
     system 'umount', $data;
     pop @mounts;
+    return;
+}
+
+# --- the ballast -------------------------------------------------------------
+
+# A disk that is full to the last byte: upkeep goes on from the ballast, and a
+# start serves what is there.
+sub ballast {
+    my $spoor = Test::Spoor->new(conf => { workers => 1,
+        'storage.min_free_disk' => '1MB' });
+    my $data = $spoor->data_dir;
+    my (%seen, %full);
+
+    mount_tmpfs($data, '64m') or skip 'cannot mount a tmpfs', 1;
+    $spoor->start;
+    send_one($spoor, \%seen) for 1 .. 10;
+    ok flush($spoor), 'ballast: some parts';
+    sleep 1.2;
+    ok !-e "$data/.ballast", 'plenty of space: no ballast';
+    fill($data, 3e6);
+    ok wait_for(sub { -s "$data/.ballast" }, 5), 'the disk fills: a ballast';
+    send_one($spoor, \%seen) for 1 .. 10;
+    fill_all($data);
+    ok wait_for(sub { $spoor->metric('vt_storage_is_read_only') }, 5),
+        'no byte is left: read-only';
+    send_one($spoor, \%full) for 1 .. 3;
+    is statuses(\%full), '429', 'inserts are refused';
+    is $full{no_retry_after} || 0, 0, 'with Retry-After';
+    ok flush($spoor), 'what is in memory is written all the same';
+    ok !-e "$data/.ballast", 'from the ballast';
+    like $spoor->log, qr/the ballast is given up/, 'the log says so';
+    my ($day) = map { m{(\d{8})$} ? $1 : () } glob "$data/partitions/*";
+    is $spoor->post("/internal/partition/$_?name=$day", '')->{status}, 200,
+        "$_ on a full disk" for qw(detach attach);
+    nothing_lost($spoor, \%seen, 'ballast');
+    # The log that ended has made room.
+    fill_all($data);
+    ok wait_for(sub { send_one($spoor, \%seen) == 429 }, 5), 'full again';
+    sleep 2;
+    send_one($spoor, \%full) for 1 .. 3;
+    is statuses(\%full), '429', 'still read-only: nothing flaps';
+    nothing_lost($spoor, \%seen, 'ballast, full again');
+
+    unlink glob "$data/fill*";
+    heals($spoor, \%seen, 'ballast, space');
+    ok flush($spoor), 'flushed';
+    fill($data, 3e6);
+    ok wait_for(sub { -s "$data/.ballast" }, 5), 'the ballast is made again';
+    # In the log only: the start has to write them into parts.
+    send_one($spoor, \%seen) for 1 .. 10;
+    $spoor->kill_all;
+    fill_all($data);
+    $spoor->start;
+    ok !-e "$data/.ballast", 'a start on a full disk, from the ballast';
+    nothing_lost($spoor, \%seen, 'ballast, a start on a full disk');
+    # The log that was replayed has made room.
+    fill_all($data);
+    ok wait_for(sub { $spoor->metric('vt_storage_is_read_only') }, 5),
+        'read-only';
+    send_one($spoor, \%full) for 1 .. 3;
+    is statuses(\%full), '429', 'inserts are refused';
+    unlink glob "$data/fill*";
+    heals($spoor, \%seen, 'ballast, space again');
+    nothing_lost($spoor, \%seen, 'ballast, space again');
+    nothing_refused($spoor, \%full, 'ballast');
+    workers_live($spoor, 'ballast');
+    whole_on_disk($spoor, acked_rows(\%seen), 'ballast');
+    system 'umount', $data;
+    pop @mounts;
+    return;
+}
+
+# To the last byte.
+sub fill_all {
+    my ($path) = @_;
+    our $fills;
+
+    for my $bytes (1e5, 1e3, 1) {
+        open my $out, '>:raw', "$path/fill" . ++$fills or last;
+        while (syswrite($out, 'x' x $bytes)) { }
+        close $out;
+    }
     return;
 }
 
@@ -455,6 +537,9 @@ sub read_only_start {
 
 SKIP: {
     full_disk();
+}
+SKIP: {
+    ballast();
 }
 SKIP: {
     skip "$ledger was not built", 1 unless -x $ledger;

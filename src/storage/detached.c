@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/sb.h"
 #include "core/timefmt.h"
+#include "storage/ballast.h"
 #include "storage/layout.h"
 #include "storage/shared.h"
 
@@ -143,6 +144,7 @@ detached_save(uint32_t except, struct err *err)
     struct sb text;
     uint32_t *days;
     size_t n = detached_list(&days);
+    struct err save_err = ERR_INIT;
     int rc;
 
     layout_path(path, "DETACHED");
@@ -153,7 +155,11 @@ detached_save(uint32_t except, struct err *err)
             partition_state(days[i]) == PARTITION_DETACHED)
             sb_addf(&text, "day %08u\n", days[i]);
     }
-    rc = file_replace(path, text.ptr, text.len, 0640, err);
+    rc = file_replace(path, text.ptr, text.len, 0640, &save_err);
+    if (rc != 0 && save_err.code == ERR_NO_SPACE && ballast_release())
+        rc = file_replace(path, text.ptr, text.len, 0640, &save_err);
+    if (rc != 0 && err != NULL)
+        *err = save_err;
     sb_release(&text);
     xfree(days);
     return rc;

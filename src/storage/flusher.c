@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
+#include "storage/ballast.h"
 #include "storage/catalog.h"
 #include "storage/publish.h"
 #include "storage/shared.h"
@@ -108,6 +109,8 @@ job_flush(struct flusher *flusher, const struct flush_job *job)
             done = true;
             break;
         }
+        if (err.code == ERR_NO_SPACE && ballast_release())
+            continue;
         metric_add(METRIC_FLUSH_ERRORS, 1);
         log_error("flush of %u rows failed, trying again: %s", job->rows,
             err.text);

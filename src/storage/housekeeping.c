@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "core/sys.h"
 #include "core/timefmt.h"
+#include "storage/ballast.h"
 #include "storage/layout.h"
 #include "storage/requests.h"
 #include "storage/shared.h"
@@ -19,26 +20,43 @@
 #define SWEEP_EVERY 30u
 
 /*
- * Writable again only with a little more space than the threshold, so that
- * the switch does not flap.
+ * Writable again only with a little more space than the threshold, and with
+ * room for the ballast if that was given up, so that the switch does not
+ * flap.
  */
+static uint64_t
+bytes_to_write(const struct conf *conf, bool has_ballast)
+{
+    uint64_t need = conf->min_free_disk, total;
+    struct err ignored = ERR_INIT;
+
+    need += need / 10;
+    if (!has_ballast && file_total_bytes(layout_root(), &total,
+        &ignored) == 0)
+        need += 2 * ballast_size(conf, total);
+    return need;
+}
+
 static void
 watch_disk(const struct conf *conf)
 {
     uint32_t was = atomic_load(&shared->is_read_only);
     uint64_t free_bytes, need = conf->min_free_disk;
     struct err err = ERR_INIT;
+    bool has_ballast;
 
     if (file_free_bytes(layout_root(), &free_bytes, &err) != 0) {
         log_warn("%s", err.text);
         return;
     }
+    has_ballast = ballast_tend(conf, free_bytes);
     if (was == READ_ONLY_NO && free_bytes < need) {
         atomic_store(&shared->is_read_only, READ_ONLY_DISK);
         log_error("%llu bytes are free on the disk of %s, less than "
             "storage.min_free_disk: inserts are refused until there is more",
             (unsigned long long)free_bytes, layout_root());
-    } else if (was == READ_ONLY_DISK && free_bytes >= need + need / 10) {
+    } else if (was == READ_ONLY_DISK &&
+        free_bytes >= bytes_to_write(conf, has_ballast)) {
         atomic_store(&shared->is_read_only, READ_ONLY_NO);
         log_info("enough disk space again, inserts are accepted");
     }

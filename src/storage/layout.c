@@ -16,6 +16,7 @@
 #include "core/base.h"
 #include "storage/layout.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -315,9 +316,24 @@ out:
     return rc;
 }
 
+static int
+node_overwrite(const char *path, struct sv text, struct err *err)
+{
+    int fd = file_open(path, O_WRONLY, 0, err), rc;
+
+    if (fd < 0)
+        return -1;
+    rc = file_pwrite(fd, text.ptr, text.len, 0, err);
+    if (rc == 0)
+        rc = file_datasync(fd, err);
+    file_close(fd);
+    return rc;
+}
+
 int
 layout_write_node(const struct layout_node *node, struct err *err)
 {
+    struct err write_err = ERR_INIT;
     char path[PATH_MAX];
     struct sb text;
     int rc;
@@ -330,7 +346,15 @@ layout_write_node(const struct layout_node *node, struct err *err)
         (long long)node->created_ns);
     sb_addf(&text, "check %016llx\n",
         (unsigned long long)XXH3_64bits(text.ptr, text.len));
-    rc = file_replace(path, text.ptr, text.len, 0640, err);
+    rc = file_replace(path, text.ptr, text.len, 0640, &write_err);
+    /*
+     * In place that needs no space, so a full disk keeps no server down; if
+     * it is torn the check line says so, and NODE can be made anew.
+     */
+    if (rc != 0 && write_err.code == ERR_NO_SPACE)
+        rc = node_overwrite(path, sb_sv(&text), &write_err);
+    if (rc != 0 && err != NULL)
+        *err = write_err;
     sb_release(&text);
     return rc;
 }

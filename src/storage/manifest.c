@@ -48,6 +48,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/sb.h"
+#include "storage/ballast.h"
 #include "storage/layout.h"
 #include "storage/shared.h"
 
@@ -544,18 +545,16 @@ edit_is_allowed(uint32_t day, const struct partition *partition,
     return 0;
 }
 
-int
-manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
-    struct err *err)
+/* Under the partition's lock. */
+static int
+edit_append(uint32_t day, struct partition *partition,
+    const struct manifest_edit *edit, bool sync, struct err *err)
 {
-    struct partition *partition = partition_lock(day);
     char path[PATH_MAX];
     struct sb out;
     int rc = -1;
 
     sb_init(&out, MANIFEST_BYTES_MAX);
-    if (edit_is_allowed(day, partition, edit, err) != 0)
-        goto out;
     if ((partition->manifest_end == 0 ||
         partition->manifest_end > partition->rewrite_at) &&
         manifest_prepare(day, partition, err) != 0) {
@@ -575,8 +574,28 @@ manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
     partition->manifest_end += out.len;
     rc = 0;
 out:
-    partition_unlock(partition);
     sb_release(&out);
+    return rc;
+}
+
+int
+manifest_append(uint32_t day, const struct manifest_edit *edit, bool sync,
+    struct err *err)
+{
+    struct partition *partition = partition_lock(day);
+    struct err edit_err = ERR_INIT;
+    int rc;
+
+    rc = edit_is_allowed(day, partition, edit, &edit_err);
+    if (rc == 0) {
+        rc = edit_append(day, partition, edit, sync, &edit_err);
+        /* An edit may be what frees space. */
+        if (rc != 0 && edit_err.code == ERR_NO_SPACE && ballast_release())
+            rc = edit_append(day, partition, edit, sync, &edit_err);
+    }
+    partition_unlock(partition);
+    if (rc != 0 && err != NULL)
+        *err = edit_err;
     return rc;
 }
 

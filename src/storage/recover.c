@@ -194,6 +194,26 @@ wal_dir_sync(struct err *err)
     return file_sync_dir(dir, err);
 }
 
+/* Ids of logs do not come back, so without space positions may stay. */
+static int
+days_checkpoint(const uint32_t *days, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct err day_err = ERR_INIT;
+
+        if (partition_state(days[i]) != PARTITION_OPEN ||
+            day_checkpoint(days[i], &day_err) == 0)
+            continue;
+        if (day_err.code != ERR_NO_SPACE) {
+            if (err != NULL)
+                *err = day_err;
+            return -1;
+        }
+        log_warn("%s", day_err.text);
+    }
+    return 0;
+}
+
 static int
 boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     struct err *err)
@@ -237,11 +257,8 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
     if (replay_remove_log(logs->names, logs->n, err) != 0 ||
         wal_dir_sync(err) != 0)
         goto out;
-    for (size_t i = 0; i < ndays; i++) {
-        if (partition_state(days[i]) == PARTITION_OPEN &&
-            day_checkpoint(days[i], err) != 0)
-            goto out;
-    }
+    if (days_checkpoint(days, ndays, err) != 0)
+        goto out;
     detached_settle();
     rc = 0;
 out:

@@ -560,6 +560,35 @@ digest_collect(const struct wal_entry *entry, void *arg, struct err *err)
     return 0;
 }
 
+/*
+ * Its digests stay in a file of their own.  On a full disk the log goes first
+ * and makes room for them: between the two a crash forgets them, and a retry
+ * would be stored twice; but the server comes up.
+ */
+static int
+log_file_replace(const char *dir, const char *path,
+    const struct wal_file_name *name, const struct digest_list *list,
+    struct err *err)
+{
+    struct err write_err = ERR_INIT;
+
+    if (wal_write_digests(dir, name, list->v, list->n, &write_err) == 0) {
+        fault("recover.before_unlink");
+        return file_unlink(path, err);
+    }
+    if (write_err.code != ERR_NO_SPACE) {
+        if (err != NULL)
+            *err = write_err;
+        return -1;
+    }
+    if (file_unlink(path, err) != 0)
+        return -1;
+    if (wal_write_digests(dir, name, list->v, list->n, &write_err) != 0)
+        log_warn("digests are lost, a retry may be stored twice: %s",
+            write_err.text);
+    return 0;
+}
+
 int
 replay_remove_log(const struct wal_file_name *names, size_t n,
     struct err *err)
@@ -571,16 +600,17 @@ replay_remove_log(const struct wal_file_name *names, size_t n,
         struct digest_list list = {NULL, 0, 0};
         struct err ignored = ERR_INIT;
         struct wal_scan scan;
-        int rc = 0;
+        int rc;
 
         wal_file_path(path, sizeof(path), dir, &names[i]);
         if (names[i].is_digests || sys.access(path, F_OK) != 0)
             continue;
         if (wal_read_file(path, digest_collect, &list, &scan, &ignored) == 0)
-            rc = wal_write_digests(dir, &names[i], list.v, list.n, err);
+            rc = log_file_replace(dir, path, &names[i], &list, err);
+        else
+            rc = file_unlink(path, err);
         xfree(list.v);
-        fault("recover.before_unlink");
-        if (rc != 0 || file_unlink(path, err) != 0)
+        if (rc != 0)
             return -1;
     }
     return 0;

@@ -32,6 +32,7 @@
 #include "core/sys.h"
 #include "core/timefmt.h"
 #include "event/loop.h"
+#include "storage/ballast.h"
 #include "storage/barrier.h"
 #include "storage/catalog.h"
 #include "storage/compact.h"
@@ -229,12 +230,22 @@ collect_metrics(struct sb *out, void *arg)
 }
 
 static int
-recover_process(const struct process *process, struct err *err)
+recover_once(const struct process *process, struct err *err)
 {
     check(decoder != NULL);
     if (process->slot == UINT_MAX)
         return recover_boot(process->conf, decoder, err);
     return recover_slot(process->slot, process->conf, decoder, err);
+}
+
+static int
+recover_process(const struct process *process, struct err *err)
+{
+    int rc = recover_once(process, err);
+
+    if (rc != 0 && err->code == ERR_NO_SPACE && ballast_release())
+        rc = recover_once(process, err);
+    return rc;
 }
 
 static void IMPL(loop_timer_fn)
