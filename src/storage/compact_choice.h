@@ -6,7 +6,7 @@
  *
  * Rows are written two or three times in all: flushed (level 1), merged into
  * a part that is final at once when the load is high, or else into a small
- * one of which eight become the next size.  `bench/merge_policy` prints
+ * one of which eight become the next size.  bench/merge_policy prints
  * files and bytes for several loads.
  */
 

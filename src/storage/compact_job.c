@@ -129,7 +129,8 @@ inputs_open(struct compact_job *job)
         layout_part(path, info->day, info->id, info->level);
         if (part_open(&job->parts[i], path, &job->err) != 0) {
             job->parts[i] = NULL;
-            if (partition_incarnation(job->day) != job->incarnation)
+            /* The day was dropped since the inputs were chosen. */
+            if (!catalog_is_part(job->entries[i], info->id))
                 job->result = JOB_CANCELLED;
             else if (job->err.code == ERR_CORRUPT ||
                 job->err.code == ERR_NOT_FOUND)
