@@ -176,6 +176,21 @@ like $ancient->{err}, qr/^spoorctl: 1 spans were refused by the server: .+/m,
     'with the reason';
 like $ancient->{out}, qr/^0 spans in 1 requests/, 'none is stored';
 
+# A server that is busy, and one whose answers are lost.
+my $relay = Test::Relay->new($server_b->port, qw(busy cut busy close pass));
+my $fresh = run_command([$helper, 'wild', 41, 3000])->{out};
+my $count = $server_b->metric('vt_rows_ingested_total');
+$run = run_command([$ctl, 'import', '--quiet', '--url', $relay->url,
+    spew("$dir/fresh.pb", $fresh)]);
+is $run->{status}, $run->{err} =~ /refused/ ? 1 : 0, 'a busy server'
+    or diag $run->{err};
+cmp_ok $relay->requests, '>=', 5, 'is asked again';
+$relay->stop;
+my ($said_sent) = $run->{out} =~ /^(\d+) spans/;
+is $server_b->metric('vt_rows_ingested_total') - $count, $said_sent,
+    "$said_sent spans are stored once";
+cmp_ok $said_sent, '>', 2500, 'nearly all';
+
 # The Collector's forms: every request behind its length, with zstd or not.
 my @collector = map { traces_json(resource_spans("collector $_",
     otlp_span(name => "span $_"))) } 1 .. 3;
@@ -365,6 +380,8 @@ for my $case (
     [['export', '--url', 'http://127.0.0.1:1', '--out', "$dir/down.pb"],
         qr/^spoorctl: cannot connect to 127\.0\.0\.1:1: Connection refused$/m],
     [['import'], qr/^usage: spoorctl import/],
+    [['import', '--url', 'http://127.0.0.1:1', "$dir/fresh.pb"],
+        qr/given up after 6 tries: .*Connection refused/],
     [['import', '--header', 'x', 'y'], qr/--header: bad value "x"/],
     [['import', '--from', 'zipkin', 'y'], qr/--from: bad value "zipkin"/],
     [['import', "$dir/nothing"], qr{^spoorctl: \Q$dir\E/nothing: .*No such}],

@@ -12,8 +12,12 @@
 #define REQUEST_BYTES (2 * MIB)
 /* One span of 2 MiB with its resource and scope more than that. */
 #define BODY_BYTES_MAX (60 * MIB)
-/* With waits of up to two seconds, or what the server asks for: minutes. */
+/*
+ * With waits of up to two seconds, or what the server asks for: minutes.  A
+ * server that never answered is given up sooner.
+ */
 #define TRIES 100u
+#define TRIES_FIRST 6u
 
 struct outbox {
     struct post *post;
@@ -49,7 +53,6 @@ outbox_new(struct outbox **out, const char *url, const char *const *headers,
         outbox_free(outbox);
         return -1;
     }
-    post_set(outbox->post, (const char *const *)outbox->headers, TRIES);
     post_set_quiet(outbox->post);
     *out = outbox;
     return 0;
@@ -76,6 +79,8 @@ outbox_flush(struct outbox *outbox, struct err *err)
     if (sb_failed(&outbox->body))
         return err_set(err, ERR_LIMIT, "a span and its resource are larger "
             "than %zu MiB", BODY_BYTES_MAX / MIB);
+    post_set(outbox->post, (const char *const *)outbox->headers,
+        outbox->counts.requests == 0 ? TRIES_FIRST : TRIES);
     if (post_send(outbox->post, sb_sv(&outbox->body), false, ENCODING_ZSTD,
         err) != 0)
         return -1;

@@ -92,7 +92,10 @@ static const char spoorctl_tail[] =
     "spoorctl gen --traces 1000 --seed 7\n"
     "spoorctl search --service checkout --since 1h -o ids |\n"
     "    head -n 1 | xargs spoorctl trace\n"
-    "spoorctl check --deep /var/lib/spoor\n.Ed\n"
+    "spoorctl check --deep /var/lib/spoor\n"
+    "spoorctl export --out all.jsonl.zst --start 25h --split 1GiB\n"
+    "spoorctl import all-*.jsonl.zst\n"
+    "spoorctl import --from-url http://victoria-traces:10428\n.Ed\n"
     ".Sh SEE ALSO\n.Xr spoor.yaml 5 ,\n.Xr spoor 8\n";
 
 /* Text of the verb table; a line of it never begins with a dot. */

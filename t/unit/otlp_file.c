@@ -265,10 +265,28 @@ test_readings(void)
     reads("bad zstd", "\x28\xb5\x2f\xfdxxxxxxxxxxxxx", 17, 0, 0, "zstd");
 }
 
+/* A line that is too long costs itself only. */
+static void
+test_long_line(void)
+{
+    struct sb text;
+
+    sb_init(&text, GIB);
+    sb_add_str(&text, "{}\n{");
+    while (text.len < INPUT_ITEM_MAX + 3 * MIB)
+        sb_add_str(&text, "                                             ");
+    sb_add_str(&text, "}\n{}\n");
+    reads("a long line", text.ptr, text.len, 3, 1, NULL);
+    text.len -= 4;
+    reads("a long line at the end", text.ptr, text.len, 2, 1, NULL);
+    sb_release(&text);
+}
+
 int
 main(void)
 {
     store_dir_make();
+    test_long_line();
     test_forms();
     test_split();
     test_resume("resume.pb", 0);
