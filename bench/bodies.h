@@ -20,7 +20,7 @@
 #include "otlp/otlp_encode.h"
 
 #define BODIES_THREADS 2u
-#define BODIES_AHEAD 64u /* of a stream */
+#define BODIES_AHEAD 64u /* of a stream; more than scatter */
 #define BODIES_POOL_MAX (1 * GIB)
 
 struct bodies_conf {
@@ -30,6 +30,9 @@ struct bodies_conf {
     bool is_stream;
     uint64_t seed;
     uint64_t traces;   /* in a request */
+    uint64_t scatter;  /* 1: whole traces; N: a trace's spans are in N
+                        * requests, by service and instance, as exporters
+                        * send them */
     uint64_t first;    /* request, and how many */
     uint64_t requests;
     int64_t first_ns;  /* start of trace 0 */
@@ -56,7 +59,7 @@ static struct {
 } bodies = {.mutex = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER};
 
-/* The next request to make, or requests when there is none. */
+/* The next requests to make, scatter of them; or requests: there is none. */
 static inline uint64_t
 bodies_take(void)
 {
@@ -66,8 +69,8 @@ bodies_take(void)
     while (bodies.conf.is_stream && bodies.taken < bodies.conf.requests &&
         bodies.taken >= bodies.needed)
         pthread_cond_wait(&bodies.changed, &bodies.mutex);
-    number = bodies.taken < bodies.conf.requests ? bodies.taken++
-        : bodies.conf.requests;
+    number = MIN(bodies.taken, bodies.conf.requests);
+    bodies.taken += bodies.conf.scatter;
     pthread_mutex_unlock(&bodies.mutex);
     return number;
 }
@@ -97,6 +100,31 @@ bodies_put(uint64_t number, const struct sb *text, uint32_t spans)
     pthread_mutex_unlock(&bodies.mutex);
 }
 
+/* Those spans of the batch that request number `part` of scatter has. */
+static inline void
+bodies_encode(const struct batch *all, uint64_t part, struct sb *text,
+    uint64_t number)
+{
+    struct batch batch = *all;
+
+    sb_reset(text);
+    if (bodies.conf.scatter > 1) {
+        batch.spans = xcalloc(all->nspans, sizeof(*batch.spans));
+        batch.nspans = 0;
+        for (uint32_t i = 0; i < all->nspans; i++) {
+            if (all->spans[i].resource % bodies.conf.scatter == part)
+                batch.spans[batch.nspans++] = all->spans[i];
+        }
+    }
+    if (bodies.conf.is_json)
+        otlp_encode_json(&batch, text);
+    else
+        otlp_encode_protobuf(&batch, text);
+    bodies_put(number, text, batch.nspans);
+    if (bodies.conf.scatter > 1)
+        xfree(batch.spans);
+}
+
 static inline void *
 bodies_main(void *arg)
 {
@@ -112,15 +140,12 @@ bodies_main(void *arg)
         struct batch batch;
 
         pool_reset(pool);
-        sb_reset(&text);
         batch_init(&batch, pool);
         gen_seek(gen, (conf->first + number) * conf->traces);
-        check(gen_traces(gen, (unsigned)conf->traces, &batch) == 0);
-        if (conf->is_json)
-            otlp_encode_json(&batch, &text);
-        else
-            otlp_encode_protobuf(&batch, &text);
-        bodies_put(number, &text, batch.nspans);
+        check(gen_traces(gen, (unsigned)(conf->traces * conf->scatter),
+            &batch) == 0);
+        for (uint64_t part = 0; part < conf->scatter; part++)
+            bodies_encode(&batch, part, &text, number + part);
     }
     gen_free(gen);
     sb_release(&text);
@@ -132,6 +157,7 @@ bodies_main(void *arg)
 static inline void
 bodies_start(const struct bodies_conf *conf)
 {
+    check(conf->requests % conf->scatter == 0);
     bodies.conf = *conf;
     bodies.all = xcalloc(conf->requests + 1, sizeof(*bodies.all));
     bodies.needed = BODIES_AHEAD;

@@ -7,12 +7,14 @@
  *   client ingest --port P --spans N [--profile shop|a|b] [--spread D]
  *                 [--conns C] [--encoding E] [--traces T] [--json]
  *                 [--transport h1|h2|grpc] [--stream] [--start S] [--first R]
+ *                 [--scatter N]
  *                                 T traces in one request; D: time from the
  *                                 first trace to the last, ending now or
  *                                 beginning at the unix time S; R: number of
  *                                 the first request, those before it were
  *                                 sent earlier; stream: bodies are not made
- *                                 in advance
+ *                                 in advance; scatter: a trace is in N
+ *                                 requests, not in one
  *   client trace  --port P --spans N --n K [--profile] [--traces T]
  *                 [--drop DIRECTORY]
  *                                 of those that ingest has sent; drop: the
@@ -54,7 +56,7 @@ struct args {
     const char *encoding;
     const char *drop;
     enum gen_profile profile;
-    uint64_t port, spans, conns, traces, n, first;
+    uint64_t port, spans, conns, traces, n, first, scatter;
     int64_t spread_ns, start_ns;
     bool json;
     bool is_stream;
@@ -67,7 +69,9 @@ requests_of(const struct args *args)
 {
     double spans = gen_mean_spans(args->profile) * (double)args->traces;
 
-    return MAX((uint64_t)((double)args->spans / spans + 0.5), 1u);
+    uint64_t n = MAX((uint64_t)((double)args->spans / spans + 0.5), 1u);
+
+    return (n + args->scatter - 1) / args->scatter * args->scatter;
 }
 
 /* Requests of all profiles have about as many spans. */
@@ -86,7 +90,8 @@ bodies_make(const struct args *args)
 {
     struct bodies_conf conf = {.profile = args->profile,
         .is_json = args->json, .is_stream = args->is_stream, .seed = SEED,
-        .traces = args->traces, .first = args->first,
+        .traces = args->traces, .scatter = args->scatter,
+        .first = args->first,
         .requests = requests_of(args), .first_ns = args->start_ns};
 
     check(encoding_from_name(sv_from(args->encoding), &conf.encoding));
@@ -555,6 +560,8 @@ option_take(struct args *args, int c)
     case 't': return num_parse_u64(value, &args->traces);
     case 'n': return num_parse_u64(value, &args->n);
     case 'f': return num_parse_u64(value, &args->first);
+    case 'x': return num_parse_u64(value, &args->scatter) &&
+        args->scatter >= 1 && args->scatter <= BODIES_AHEAD / 2;
     case 'P': return gen_profile_from_name(value, &args->profile);
     case 'd': return time_parse_duration(value, &args->spread_ns);
     case 'S': return num_parse_i64(value, &args->start_ns) &&
@@ -579,6 +586,7 @@ main(int argc, char **argv)
         {"encoding", required_argument, NULL, 'e'},
         {"n", required_argument, NULL, 'n'},
         {"first", required_argument, NULL, 'f'},
+        {"scatter", required_argument, NULL, 'x'},
         {"profile", required_argument, NULL, 'P'},
         {"spread", required_argument, NULL, 'd'},
         {"start", required_argument, NULL, 'S'},
@@ -587,7 +595,7 @@ main(int argc, char **argv)
         {"stream", no_argument, NULL, 'w'},
         {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     struct args args = {.encoding = "identity", .port = 10428,
-        .spans = 100000, .conns = 4, .n = 1000,
+        .spans = 100000, .conns = 4, .n = 1000, .scatter = 1,
         .spread_ns = 3600 * NS_PER_SEC};
     int c;
 
