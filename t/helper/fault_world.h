@@ -123,9 +123,9 @@ world_sum(const struct batch *batch, const struct trace_id *id,
 /* The spans as a decoder makes them; every third request is of yesterday. */
 static inline void
 world_request_make(struct world_request *request, uint64_t seed,
-    unsigned index)
+    unsigned index, int64_t now_ns)
 {
-    int64_t first_ns = clock_wall_ns() - 10 * NS_PER_SEC -
+    int64_t first_ns = now_ns - 10 * NS_PER_SEC -
         (index % 3 == 2 ? NS_PER_DAY : 0);
     struct gen *gen = gen_new(GEN_SHOP, seed * 1000003 + index,
         first_ns, NS_PER_MS);
@@ -152,13 +152,20 @@ world_request_make(struct world_request *request, uint64_t seed,
     request->ingest.digest[1] = 1;
 }
 
+/* The same for the same arguments. */
 static inline void
-world_make(uint64_t seed, unsigned n)
+world_make_at(uint64_t seed, unsigned n, int64_t now_ns)
 {
     check(n <= WORLD_REQUESTS_MAX);
     world_n = n;
     for (unsigned i = 0; i < n; i++)
-        world_request_make(&world[i], seed, i);
+        world_request_make(&world[i], seed, i, now_ns);
+}
+
+static inline void
+world_make(uint64_t seed, unsigned n)
+{
+    world_make_at(seed, n, clock_wall_ns());
 }
 
 /* --- a worker --- */
