@@ -71,6 +71,8 @@ static const char *const sizes_core_names[PART_COLUMNS_CORE] = {
     [PART_LINK_RUN_SHAPE] = "link run shape",
     [PART_LINK_RUN_ROWS] = "link run rows", [PART_LINK_ROW] = "link row",
     [PART_LINK_TRACE] = "link trace", [PART_LINK_SPAN] = "link span",
+    [PART_LINK_TRACE_CODE] = "link trace code",
+    [PART_LINK_SPAN_CODE] = "link span code",
     [PART_FILTER_BITS] = "filter bits", [PART_FILTER_KEYS] = "filter keys",
 };
 

@@ -234,19 +234,17 @@ ids_column(const struct items *items, struct column *column)
     uint32_t width = is_trace ? 16 : 8;
     uint8_t *ids = block_zalloc(items->block, items->block->info.rows,
         width);
-    const struct part_vector *vector = NULL;
 
-    if (ids == NULL || vector_need(items->r,
-            is_trace ? PART_LINK_TRACE : PART_LINK_SPAN, PART_ROLE_VALUES,
-            items->runs->nrows, &vector) != 0)
+    if (ids == NULL)
         return -1;
     for (uint32_t i = 0; i < items->n; i++) {
-        const uint8_t *bytes;
+        struct span_link link;
 
-        if (vector_get_fixed(items->r, vector, items->entry[i], width,
-                &bytes) != 0)
+        if (reading_link_ids(items->r, items->runs->nrows, items->entry[i],
+                items->row[i], &link) != 0)
             return -1;
-        memcpy(ids + (size_t)items->row[i] * width, bytes, width);
+        memcpy(ids + (size_t)items->row[i] * width,
+            is_trace ? link.trace_id.b : link.span_id.b, width);
     }
     column_set_ids(column, width, ids);
     return 0;

@@ -435,7 +435,7 @@ get_events(struct merge_block *b)
 static int
 get_links(struct merge_block *b)
 {
-    const struct part_vector *traces = NULL;
+    const uint32_t *first;
     uint32_t n;
 
     if (get_subs(b, PART_TABLE_LINKS, PART_LINK_ROW) != 0)
@@ -444,11 +444,21 @@ get_links(struct merge_block *b)
     if (n == 0)
         return 0;
     b->link_trace = block_alloc(&b->r, b->pool, (size_t)n * 16);
-    if (b->link_trace == NULL || vector_need(&b->r, PART_LINK_TRACE,
-            PART_ROLE_VALUES, n, &traces) != 0 ||
-        copy_fixed(&b->r, traces, 16, b->link_trace) != 0)
+    b->link_span = block_alloc(&b->r, b->pool, n * sizeof(*b->link_span));
+    if (b->link_trace == NULL || b->link_span == NULL)
         return -1;
-    return get_ids(&b->r, b->pool, PART_LINK_SPAN, n, &b->link_span);
+    first = b->subs[PART_TABLE_LINKS].first;
+    for (uint32_t row = 0; row < b->nrows; row++) {
+        for (uint32_t i = first[row]; i < first[row + 1]; i++) {
+            struct span_link link;
+
+            if (reading_link_ids(&b->r, n, i, row, &link) != 0)
+                return -1;
+            memcpy(b->link_trace + (size_t)i * 16, link.trace_id.b, 16);
+            b->link_span[i] = enc_get64(link.span_id.b);
+        }
+    }
+    return 0;
 }
 
 /* --- the block --- */

@@ -90,6 +90,13 @@
  * number of the parent row.  A parent that is not in the block, or whose span
  * id is not unique in the trace, or that is the row itself, is raw.
  *
+ * LINKS.  Most links are to a span of the same trace, or of another one in the
+ * block.  LINK_TRACE_CODE is 0 (the trace of the link's row), 1 + 2 * a trace
+ * ordinal, or 2 + 2 * the number of a value of LINK_TRACE.  LINK_SPAN_CODE is
+ * 0 (the parent id of the link's row), 1 + 2 * the number of a row of the
+ * trace that LINK_TRACE_CODE says, or 2 + 2 * the number of a value of
+ * LINK_SPAN.  Without these vectors link i has values i.
+ *
  * TIMES.  TRACE_START is the smallest start of the trace's rows in the block,
  * ROW_START = start - TRACE_START, ROW_DURATION = zigzag(end - start),
  * EVENT_TIME = zigzag(time - start of its row), all modulo 2^64.
@@ -252,17 +259,24 @@ enum part_column {
     PART_EVENT_ROW = 26,
     PART_EVENT_TIME = 27,
     PART_EVENT_NAME = 28, /* string */
-    /* one value a link */
+    /* one value a link, but 35 and 36: only those that are looked up */
     PART_LINK_RUN_SHAPE = 32,
     PART_LINK_RUN_ROWS = 33,
     PART_LINK_ROW = 34,
     PART_LINK_TRACE = 35, /* RAW 16 */
     PART_LINK_SPAN = 36,  /* RAW 8 */
+    PART_LINK_TRACE_CODE = 37,
+    PART_LINK_SPAN_CODE = 38,
     /* of the block */
     PART_FILTER_BITS = 40, /* RAW PART_FILTER_ROW */
     PART_FILTER_KEYS = 41,
     PART_COLUMNS_CORE = 64,
 };
+
+/* LINK_TRACE_CODE and LINK_SPAN_CODE; the last two plus twice a number. */
+#define PART_LINK_OWN 0u
+#define PART_LINK_KNOWN 1u
+#define PART_LINK_RAW 2u
 
 enum part_section_type {
     PART_SECTION_BLOCKS = 1,

@@ -392,6 +392,10 @@ int reading_span_id(struct reading *r, uint32_t row, struct span_id *id)
 int reading_parent_id(struct reading *r, uint32_t row, uint32_t ordinal,
     struct span_id *id) WARN_UNUSED;
 
+/* Ids of link i of n, which belongs to the row (part_read_links.c). */
+int reading_link_ids(struct reading *r, uint32_t n, uint32_t i, uint32_t row,
+    struct span_link *link) WARN_UNUSED;
+
 /* Adds a row of the block to the batch. */
 int reading_row(struct reading *r, uint32_t row, struct batch *out)
     WARN_UNUSED;

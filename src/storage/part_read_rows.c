@@ -247,21 +247,12 @@ read_events(struct reading *r, uint32_t row, struct span *span)
 
 static int
 read_link(struct reading *r, const struct part_runs *runs, uint32_t i,
-    struct span_link *link)
+    uint32_t row, struct span_link *link)
 {
-    const struct part_vector *vector = NULL;
-    const uint8_t *bytes;
     struct fields fields;
 
-    if (vector_need(r, PART_LINK_TRACE, PART_ROLE_VALUES, runs->nrows,
-            &vector) != 0 || vector_get_fixed(r, vector, i, 16, &bytes) != 0)
-        return -1;
-    memcpy(link->trace_id.b, bytes, 16);
-    if (vector_need(r, PART_LINK_SPAN, PART_ROLE_VALUES, runs->nrows,
-            &vector) != 0 || vector_get_fixed(r, vector, i, 8, &bytes) != 0)
-        return -1;
-    memcpy(link->span_id.b, bytes, 8);
-    if (read_list(r, runs, i, &link->attrs, &fields) != 0)
+    if (reading_link_ids(r, runs->nrows, i, row, link) != 0 ||
+        read_list(r, runs, i, &link->attrs, &fields) != 0)
         return -1;
     link->trace_state = fields.texts[FIELD_TRACE_STATE];
     link->flags = (uint32_t)fields.numbers[FIELD_FLAGS];
@@ -288,7 +279,7 @@ read_links(struct reading *r, uint32_t row, struct span *span)
     if (links == NULL)
         return reading_no_memory(r);
     for (uint32_t i = first; i < end; i++) {
-        if (read_link(r, runs, i, &links[i - first]) != 0)
+        if (read_link(r, runs, i, row, &links[i - first]) != 0)
             return -1;
     }
     span->links = links;

@@ -315,6 +315,9 @@ struct part_writer {
     uint32_t *trace_slots;
     uint32_t trace_mask;
     uint32_t ntraces;
+    /* rows of each trace in their order, from trace_first[ordinal] on */
+    uint32_t *trace_first;
+    uint32_t *trace_rows;
     struct write_rows tables[TABLES];
     struct write_event *events;
     struct write_link *links;
@@ -436,6 +439,9 @@ int writer_start_traces(struct part_writer *w, uint32_t n) WARN_UNUSED;
  */
 uint32_t writer_trace(struct part_writer *w, uint32_t tenant,
     const struct trace_id *id, int64_t start_ns, uint32_t rows);
+/* The trace, or NULL when the block has not got it. */
+const struct write_trace *writer_find_trace(const struct part_writer *w,
+    uint32_t tenant, const uint8_t id[16]);
 /* Gives them their ordinals: by tenant, then start.  a, b: scratch for all. */
 void writer_number_traces(struct part_writer *w, struct sort_item *a,
     struct sort_item *b);

@@ -196,6 +196,8 @@ write_parents(struct part_writer *w)
     p.ids = wide + n;
     p.raw = wide + 2 * (size_t)n;
     p.marks = wide + 3 * (size_t)n;
+    w->trace_first = p.first;
+    w->trace_rows = p.rows;
     group_rows(w, &p);
     if (code_parents(w, &p) != 0)
         return -1;

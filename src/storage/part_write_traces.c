@@ -33,8 +33,25 @@ writer_start_traces(struct part_writer *w, uint32_t n)
     return 0;
 }
 
+/* Its slot, or the empty one where it belongs. */
 static uint32_t
-find_trace(struct part_writer *w, uint32_t tenant, const struct trace_id *id)
+find_slot(const struct part_writer *w, uint64_t hash, uint32_t tenant,
+    uint64_t hi, uint64_t lo)
+{
+    uint32_t slot = (uint32_t)hash & w->trace_mask;
+
+    for (; w->trace_slots[slot] != 0; slot = (slot + 1) & w->trace_mask) {
+        const struct write_trace *trace =
+            &w->traces[w->trace_slots[slot] - 1];
+
+        if (trace->hash == hash && is_trace(trace, tenant, hi, lo))
+            break;
+    }
+    return slot;
+}
+
+static uint32_t
+add_trace(struct part_writer *w, uint32_t tenant, const struct trace_id *id)
 {
     uint64_t hi = enc_get64(id->b);
     uint64_t lo = enc_get64(id->b + 8);
@@ -44,24 +61,34 @@ find_trace(struct part_writer *w, uint32_t tenant, const struct trace_id *id)
     if (w->ntraces > 0 && is_trace(&w->traces[w->ntraces - 1], tenant, hi, lo))
         return w->ntraces - 1;
     hash = part_trace_hash(w->trace_seed, &w->tenants[tenant], id);
-    for (slot = (uint32_t)hash & w->trace_mask; w->trace_slots[slot] != 0;
-        slot = (slot + 1) & w->trace_mask) {
-        struct write_trace *trace = &w->traces[w->trace_slots[slot] - 1];
-
-        if (trace->hash == hash && is_trace(trace, tenant, hi, lo))
-            return w->trace_slots[slot] - 1;
-    }
+    slot = find_slot(w, hash, tenant, hi, lo);
+    if (w->trace_slots[slot] != 0)
+        return w->trace_slots[slot] - 1;
     w->traces[w->ntraces] = (struct write_trace){.hash = hash, .hi = hi,
         .lo = lo, .tenant = tenant, .start_ns = INT64_MAX};
     w->trace_slots[slot] = ++w->ntraces;
     return w->ntraces - 1;
 }
 
+const struct write_trace *
+writer_find_trace(const struct part_writer *w, uint32_t tenant,
+    const uint8_t id[16])
+{
+    struct trace_id key;
+    uint32_t slot;
+
+    memcpy(key.b, id, sizeof(key.b));
+    slot = find_slot(w, part_trace_hash(w->trace_seed, &w->tenants[tenant],
+        &key), tenant, enc_get64(id), enc_get64(id + 8));
+    return w->trace_slots[slot] == 0 ? NULL :
+        &w->traces[w->trace_slots[slot] - 1];
+}
+
 uint32_t
 writer_trace(struct part_writer *w, uint32_t tenant,
     const struct trace_id *id, int64_t start_ns, uint32_t rows)
 {
-    uint32_t index = find_trace(w, tenant, id);
+    uint32_t index = add_trace(w, tenant, id);
     struct write_trace *trace = &w->traces[index];
 
     trace->start_ns = MIN(trace->start_ns, start_ns);
