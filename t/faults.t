@@ -3,11 +3,13 @@
 #
 # Every fault at every step, in a server in little (t/helper/fault_world.h):
 # kill and errno at the Nth call of each kind, power loss on a disk that
-# forgets, damage to every file.  What was acknowledged is there, once, equal, or the test fails;
-# the tables of faults and outcomes are printed.
+# forgets, damage to every file, errors while it starts and answers.  What was
+# acknowledged is there, once, equal, or the test fails; the tables of faults
+# and outcomes are printed.
 #
 # "make check" takes a sample; "make check-full" sets FAULTS_FULL, which is
-# all of it.  FAULTS_POINTS, FAULTS_STATES, FAULTS_FLIPS, FAULTS_SEED, FAULTS_JOBS.
+# all of it.  FAULTS_POINTS, FAULTS_STATES, FAULTS_READS, FAULTS_FLIPS,
+# FAULTS_SEED, FAULTS_JOBS.
 
 use strict;
 use warnings;
@@ -20,6 +22,7 @@ my $full = $ENV{FAULTS_FULL};
 my $seed = $ENV{FAULTS_SEED} || 1;
 my $jobs = $ENV{FAULTS_JOBS} || 6;
 my $points = $ENV{FAULTS_POINTS} || ($full ? 1_000_000 : 200);
+my $reads = $ENV{FAULTS_READS} || ($full ? 1_000_000 : 100);
 my $flips = $ENV{FAULTS_FLIPS} || ($full ? 6000 : 300);
 my $states = $ENV{FAULTS_STATES} || ($full ? 1_000_000 : 300);
 
@@ -41,6 +44,10 @@ run_table('kill and errno at the Nth call', "$objdir/t/helper/fault_sweep",
 run_table('power loss, simulated disk', "$objdir/t/helper/fault_power",
     '--seed', $seed, '--states', $states, '--jobs', 2, '--requests',
     $full ? 60 : 12);
+
+run_table('errors of a start and of questions',
+    "$objdir/t/helper/fault_reads", '--seed', $seed, '--sample', $reads,
+    '--jobs', 3);
 
 run_table('damage to files', "$objdir/t/helper/fault_flips", '--seed', $seed,
     '--flips', $flips, '--others', int $flips / 4, '--jobs', 2);

@@ -60,7 +60,7 @@ offline_lock(int *fd, struct err *err)
 
     layout_path(path, "LOCK");
     *fd = -1;
-    if (sys.access(path, F_OK) != 0)
+    if (sys.access(path, F_OK) != 0 && errno == ENOENT)
         return 0;
     *fd = file_open(path, O_RDONLY, 0, err);
     if (*fd < 0)
@@ -445,7 +445,7 @@ logs_read(struct offline *o, struct err *err)
     int rc = 0;
 
     layout_wal_dir(dir);
-    if (sys.access(dir, F_OK) != 0)
+    if (sys.access(dir, F_OK) != 0 && errno == ENOENT)
         return 0; /* a backup of days has none */
     if (wal_list(dir, &names, &n, err) != 0)
         return -1;

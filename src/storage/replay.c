@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "storage/replay.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -603,7 +604,9 @@ replay_remove_log(const struct wal_file_name *names, size_t n,
         int rc;
 
         wal_file_path(path, sizeof(path), dir, &names[i]);
-        if (names[i].is_digests || sys.access(path, F_OK) != 0)
+        /* What cannot be looked at is not gone: it would be replayed again. */
+        if (names[i].is_digests || (sys.access(path, F_OK) != 0 &&
+            errno == ENOENT))
             continue;
         if (wal_read_file(path, digest_collect, &list, &scan, &ignored) == 0)
             rc = log_file_replace(dir, path, &names[i], &list, err);

@@ -58,7 +58,7 @@ static const struct what whats[] = {
     {"crash", "", NULL},
     {"tear", "", " pwritev "},
     {"EIO", "=", NULL},
-    {"EIO", "", " pwritev fdatasync fsync open rename pread link fallocate "},
+    {"EIO", "", NULL},
     {"ENOSPC", "=", " open pwritev fallocate mkdir rename link fdatasync "
         "fsync "},
     {"ENOSPC", "", " open pwritev mkdir rename fdatasync "},
