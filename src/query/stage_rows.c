@@ -65,20 +65,68 @@ column_is_filled(const struct column *column, uint32_t row)
     panic("column kind %d", column->kind);
 }
 
+/* The values are distinct, so one of them is empty at most. */
+static uint32_t
+count_filled_codes(const struct column *column, const struct picks *picks)
+{
+    uint32_t empty = 0, n = 0;
+
+    while (empty < column->nvalues && column->values[empty].len > 0)
+        empty++;
+    if (empty == column->nvalues)
+        return picks->n;
+    if (picks->index == NULL) {
+        const uint32_t *codes = column->codes + picks->first;
+
+        for (uint32_t i = 0; i < picks->n; i++)
+            n += codes[i] != empty;
+        return n;
+    }
+    for (uint32_t i = 0; i < picks->n; i++)
+        n += column->codes[picks->index[i]] != empty;
+    return n;
+}
+
+static uint32_t
+count_present(const uint64_t *present, const struct picks *picks)
+{
+    uint32_t i = 0, n = 0;
+
+    if (picks->index == NULL && picks->first % 64 == 0) {
+        i = picks->n - picks->n % 64;
+        n = bitmap_count(present + picks->first / 64, i);
+    }
+    for (; i < picks->n; i++)
+        n += bitmap_has(present, picks_row(picks, i));
+    return n;
+}
+
 uint32_t
 column_count_filled(const struct column *column, const struct picks *picks)
 {
     uint32_t n = 0;
 
-    if (picks->n == 0 || column->kind == COLUMN_EMPTY)
+    if (picks->n == 0)
         return 0;
-    if (column->kind == COLUMN_CONST || column->kind == COLUMN_TIMES ||
-        ((column->kind == COLUMN_INTS || column->kind == COLUMN_UINTS) &&
-        column->present == NULL))
+    switch (column->kind) {
+    case COLUMN_EMPTY:
+        return 0;
+    case COLUMN_CONST:
+    case COLUMN_TIMES:
         return column_is_filled(column, 0) ? picks->n : 0;
-    for (uint32_t i = 0; i < picks->n; i++)
-        n += column_is_filled(column, picks_row(picks, i));
-    return n;
+    case COLUMN_CODES:
+        return count_filled_codes(column, picks);
+    case COLUMN_INTS:
+    case COLUMN_UINTS:
+        return column->present == NULL ? picks->n
+            : count_present(column->present, picks);
+    case COLUMN_IDS:
+    case COLUMN_TEXTS:
+        for (uint32_t i = 0; i < picks->n; i++)
+            n += column_is_filled(column, picks_row(picks, i));
+        return n;
+    }
+    panic("column kind %d", column->kind);
 }
 
 /* --- rows of texts for the next stage --- */

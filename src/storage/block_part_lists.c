@@ -220,23 +220,96 @@ make_plan(struct part_lists *lists, uint32_t code)
     return 0;
 }
 
+/*
+ * The shapes of the block's runs by the keys they have, so that a field costs
+ * only the shapes that have it.  Those of key k are shapes[first[k]] up to
+ * shapes[first[k + 1]].
+ */
+struct part_uses {
+    uint32_t *first;
+    uint32_t *shapes;
+};
+
+/* The shapes that runs have, ascending; n of them. */
 static int
-make_plans(struct part_lists *lists)
+used_shapes(struct part_lists *lists, uint32_t **out, uint32_t *n)
 {
     uint32_t nshapes = lists->r->part->nshapes;
+    uint64_t *used = block_zalloc(lists->block, BITMAP_WORDS(nshapes),
+        sizeof(*used));
+    uint32_t *shapes = block_alloc(lists->block, nshapes, sizeof(*shapes));
 
-    lists->plans = block_zalloc(lists->block, nshapes,
-        sizeof(*lists->plans));
-    if (lists->plans == NULL)
+    *n = 0;
+    *out = shapes;
+    if (used == NULL || shapes == NULL)
         return -1;
-    for (uint32_t i = 0; i < nshapes; i++)
-        lists->plans[i].n = UINT32_MAX;
-    for (uint32_t run = 0; run < lists->runs->nruns; run++) {
-        uint32_t shape = lists->runs->shape[run];
+    for (uint32_t run = 0; run < lists->runs->nruns; run++)
+        bitmap_set(used, lists->runs->shape[run]);
+    for (uint32_t i = 0; i < nshapes; i++) {
+        if (bitmap_has(used, i))
+            shapes[(*n)++] = i;
+    }
+    return 0;
+}
 
-        if (lists->plans[shape].n == UINT32_MAX &&
-            make_plan(lists, shape) != 0)
-            return -1;
+static int
+uses_make(struct part_lists *lists, struct part_uses **out)
+{
+    const struct part *part = lists->r->part;
+    struct part_uses *uses = block_zalloc(lists->block, 1, sizeof(*uses));
+    uint32_t *used, n;
+
+    if (uses == NULL || used_shapes(lists, &used, &n) != 0)
+        return -1;
+    uses->first = block_zalloc(lists->block, part->nkeys + 2,
+        sizeof(*uses->first));
+    if (uses->first == NULL)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct part_shape *shape = &part->shapes[used[i]];
+
+        for (uint32_t k = 0; k < shape->n; k++)
+            uses->first[part->shape_keys[shape->first + k] + 2]++;
+    }
+    for (uint32_t key = 0; key < part->nkeys; key++)
+        uses->first[key + 2] += uses->first[key + 1];
+    uses->shapes = block_alloc(lists->block,
+        uses->first[part->nkeys + 1] + 1, sizeof(*uses->shapes));
+    if (uses->shapes == NULL)
+        return -1;
+    /* first[k + 1] moves from the first shape of k to that of k + 1. */
+    for (uint32_t i = 0; i < n; i++) {
+        const struct part_shape *shape = &part->shapes[used[i]];
+
+        for (uint32_t k = 0; k < shape->n; k++)
+            uses->shapes[uses->first[part->shape_keys[shape->first + k] +
+                1]++] = used[i];
+    }
+    *out = uses;
+    return 0;
+}
+
+/* A shape without a plan has no key of the field. */
+static int
+make_plans(struct part_lists *lists, enum part_table table)
+{
+    struct part_uses **uses = &lists->block->uses[table];
+
+    lists->plans = block_zalloc(lists->block, lists->r->part->nshapes,
+        sizeof(*lists->plans));
+    if (lists->plans == NULL ||
+        (*uses == NULL && uses_make(lists, uses) != 0))
+        return -1;
+    for (uint32_t i = 0; i < lists->nsources; i++) {
+        uint32_t key = lists->sources[i].key;
+
+        for (uint32_t k = (*uses)->first[key]; k < (*uses)->first[key + 1];
+            k++) {
+            uint32_t shape = (*uses)->shapes[k];
+
+            if (lists->plans[shape].n == 0 && make_plan(lists, shape) != 0)
+                return -1;
+        }
     }
     return 0;
 }
@@ -254,7 +327,7 @@ part_lists_init(struct part_lists *lists, struct block *block,
         return 0;
     if (reading_runs(lists->r, table, &lists->runs) != 0)
         return -1;
-    return make_plans(lists);
+    return make_plans(lists, table);
 }
 
 /* --- texts --- */

@@ -90,6 +90,8 @@ struct block_rows {
     uint32_t n;
 };
 
+struct part_uses;
+
 struct block {
     uint32_t magic;
     struct pool *pool;
@@ -106,6 +108,7 @@ struct block {
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
     const int64_t *starts;     /* of each row, once computed */
+    struct part_uses *uses[PART_TABLES]; /* block_part_lists.c */
     uint64_t *few_bits;        /* the last few rows that were wanted */
     struct block_rows few;
 };
