@@ -383,3 +383,23 @@ day_ops_resume(void)
     if (is_changed && detached_save(0, &err) != 0)
         log_error("the list of detached days is not written: %s", err.text);
 }
+
+void
+day_ops_forget(uint32_t keep_from)
+{
+    struct err err = ERR_INIT;
+    bool is_changed = false;
+    uint32_t *days;
+    size_t n = detached_list(&days);
+
+    for (size_t i = 0; i < n; i++) {
+        if (days[i] >= keep_from || day_has_directory(days[i]) ||
+            partition_state(days[i]) != PARTITION_DETACHED)
+            continue;
+        day_set_state(days[i], PARTITION_OPEN);
+        is_changed = true;
+    }
+    xfree(days);
+    if (is_changed && detached_save(0, &err) != 0)
+        log_error("the list of detached days is not written: %s", err.text);
+}

@@ -28,6 +28,12 @@
 int day_detach(struct sv name, struct err *err) WARN_UNUSED;
 int day_attach(struct sv name, struct err *err) WARN_UNUSED;
 
+/*
+ * Days before keep_from that are detached and whose directory is gone: their
+ * spans are refused for their age, so nobody has to remember them.
+ */
+void day_ops_forget(uint32_t keep_from);
+
 /* Goes on, or back, where a predecessor was killed. */
 void day_ops_resume(void);
 

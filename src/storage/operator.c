@@ -13,6 +13,7 @@
 #include "storage/day_ops.h"
 #include "storage/ops.h"
 #include "storage/retention.h"
+#include "storage/shared.h"
 #include "storage/snapshot.h"
 #include "storage/trash.h"
 
@@ -58,6 +59,7 @@ operator_main(void *arg)
         ops_run();
         if (clock_mono_ns() >= next_check_ns) {
             retention_check(operator_conf);
+            day_ops_forget(atomic_load(&shared->keep_from));
             next_check_ns = clock_mono_ns() + CHECK_NS;
         }
         if (clock_mono_ns() >= next_sweep_ns) {
