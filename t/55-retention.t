@@ -186,6 +186,30 @@ sleep 1;
 is days_seen($large, 0, 1), '0 1', 'the last two days stay on a full disk';
 $large->stop;
 
+# --- many days at once ---------------------------------------------------------
+
+%trace = ();
+my $wide = Test::Spoor->new(conf => { workers => 1,
+    'storage.retention' => '100y' });
+$wide->start;
+send_day($wide, 0);
+my @spans = map { my $end = $now - 86400 * $_; otlp_span(
+    startTimeUnixNano => $end . '000000000',
+    endTimeUnixNano => $end . '000000000') } 1 .. 70;
+my $reply = post_traces($wide, resource_spans('wide', @spans));
+is $reply->{status}, 429, '70 new days at once: later';
+ok $reply->{headers}{'retry-after'}, 'Retry-After';
+is $wide->metric('spoor_ingest_requests_refused_total{reason="new_days"}'), 1,
+    'counted';
+is send_day($wide, 0), '200 {}', 'days that are there cost nothing';
+is send_day($wide, 63), '200 {}', 'nor those that were granted';
+like send_day($wide, 65), qr/^429/, 'new ones wait';
+is post_traces($wide, resource_spans('wide', @spans), [AccountID => 5])
+    ->{status}, 200, 'another tenant has days of its own';
+is post_traces($wide, resource_spans('wide', @spans))->{status}, 200,
+    'and then they are there';
+is $wide->stop, 0, 'stop';
+
 # --- a clock that jumps -------------------------------------------------------
 
 %trace = ();

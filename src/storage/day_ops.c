@@ -261,6 +261,7 @@ catalogue_take(const struct manifest *manifest, struct err *err)
             catalog_flag(entry, CATALOG_BAD);
     }
     catalog_commit();
+    new_days_know(&shared->new_days, manifest->day);
     return 0;
 }
 

@@ -489,8 +489,10 @@ manifest_prepare(uint32_t day, struct partition *partition, struct err *err)
     else if (manifest.end == 0 || manifest.end > REWRITE_BYTES ||
         partition->must_rewrite)
         rc = manifest_rewrite(&manifest, true, err);
-    if (rc == 0)
+    if (rc == 0) {
         partition->must_rewrite = 0;
+        new_days_know(&shared->new_days, day);
+    }
     partition->manifest_end = rc == 0 ? manifest.end : 0;
     partition->manifest_number = manifest.number;
     /* A state that is large by itself is not rewritten at each edit. */

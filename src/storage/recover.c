@@ -159,6 +159,7 @@ catalog_load(const uint32_t *days, size_t ndays, struct err *err)
 
         if (partition_state(days[i]) != PARTITION_OPEN)
             continue;
+        new_days_know(&shared->new_days, days[i]);
         if (manifest_read(&manifest, days[i], err) != 0)
             goto failed;
         for (size_t k = 0; k < manifest.nparts; k++) {

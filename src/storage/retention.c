@@ -129,8 +129,10 @@ day_rename(const char *path, struct err *err)
         rc = trash_move(path, day, err);
         fault("retention.after_rename");
         /* If it cannot be moved the next check tries again. */
-        if (rc == 0)
+        if (rc == 0) {
+            new_days_forget(&shared->new_days, day);
             partition_set_state(partition, PARTITION_OPEN);
+        }
     }
     partition_unlock(partition);
     return rc;

@@ -19,6 +19,7 @@
 #include "core/base.h"
 #include "core/err.h"
 #include "storage/memtable.h"
+#include "storage/new_days.h"
 #include "storage/retention_clock.h"
 
 #define SHARED_MAGIC 0x31646572616873ull /* "shared1" */
@@ -119,6 +120,7 @@ struct shared {
      */
     _Atomic uint64_t log_ends;
     _Atomic uint32_t next_snapshot;
+    struct new_days new_days;
     pthread_mutex_t mutexes[PARTITION_MUTEXES];
     struct partition partitions[PARTITIONS_MAX];
     struct slot slots[];

@@ -356,6 +356,16 @@ store_ingest(struct ingest *ingest)
         ingest->done(ingest);
         return;
     }
+    if (!new_days_allow(&shared->new_days, &ingest->tenant, ingest->batch,
+        clock_mono_ns())) {
+        log_warn("a request with spans of too many days that are not there "
+            "yet is put off");
+        metric_add(METRIC_INGEST_REFUSED_NEW_DAYS, 1);
+        ingest->status = INGEST_BUSY;
+        ingest->retry_after_sec = 20;
+        ingest->done(ingest);
+        return;
+    }
     ingester_submit(ingester, ingest);
 }
 

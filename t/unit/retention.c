@@ -10,6 +10,7 @@
 #include "core/metrics.h"
 #include "storage/catalog.h"
 #include "storage/manifest.h"
+#include "storage/new_days.h"
 #include "storage/publish.h"
 #include "storage/retention.h"
 #include "storage/retention_clock.h"
@@ -71,6 +72,36 @@ test_choose(void)
     rules.retention_ns = NS_PER_DAY;
     rules.bytes_over = 1;
     chosen(&rules, 5, 3, 3, "age and size");
+}
+
+/* --- new days --- */
+
+static void
+test_new_days(void)
+{
+    static struct new_days known;
+    struct pool *pool = pool_new(MIB);
+    struct tenant one = {1, 0}, two = {2, 0};
+    struct batch batch;
+
+    batch_init(&batch, pool);
+    for (unsigned i = 0; i < 150; i++) {
+        struct span *span = batch_add_span(&batch, NULL);
+
+        span->end_ns = time_day_start(20260101) + i / 2 * NS_PER_DAY + i;
+    }
+    for (unsigned i = 0; i < 10; i++)
+        batch_reject(&batch, i, REJECT_TRACE_ID);
+    new_days_know(&known, time_day(batch.spans[149].end_ns));
+    ok(!new_days_allow(&known, &one, &batch, 5), "69 new days are too many");
+    ok(!new_days_allow(&known, &one, &batch, 6), "in this minute");
+    ok(new_days_allow(&known, &two, &batch, 7), "5 more for another tenant");
+    ok(new_days_allow(&known, &one, &batch, 8), "then all are known");
+    new_days_forget(&known, 20260301);
+    ok(!new_days_allow(&known, &one, &batch, 9), "one went");
+    ok(new_days_allow(&known, &one, &batch, 61 * NS_PER_SEC), "the next "
+        "minute");
+    pool_free(pool);
 }
 
 /* --- the clock --- */
@@ -254,6 +285,7 @@ main(void)
 
     test_choose();
     test_clock();
+    test_new_days();
     store_dir_make();
     check(shared_create(2, &err) == 0 && catalog_create(&err) == 0 &&
         retire_create(&err) == 0);
