@@ -320,6 +320,21 @@ $spoor->start;
 check_stopped($spoor, 'after errors');
 $spoor->start;
 
+# The successor of one that dies cannot read the manifest at first.
+store_parts($spoor, 2);
+my ($merge) = @{$spoor->pids->{merge}};
+my $from = length $spoor->log;
+arm('merge.before_flip:stop:1');
+is force_merge($spoor), 200, 'a merge begins';
+ok wait_for(sub { state_of($merge) eq 'T' }, 10), 'it stops half-way';
+arm('sys.open@merge:EIO:1-3');
+kill 'KILL', $merge;
+ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 &&
+    is_idle($spoor) }, 20), 'it is cleared up in the end';
+arm('');
+like substr($spoor->log, $from), qr/not cleared up yet/, 'not at once';
+all_there($spoor, 'cleared up late');
+
 # --- a damaged input ------------------------------------------------------------
 
 # A byte in the middle of the newest part, where its rows are.

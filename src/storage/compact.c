@@ -55,6 +55,7 @@ static struct {
     struct loop_timer *timer;
     struct task_pool *pool;
     struct compact_job *job; /* NULL: none runs */
+    bool is_resumed;
     bool is_removing;
     bool is_stopping;
     uint64_t seen_gen;
@@ -205,9 +206,31 @@ job_begin(struct compact_job *job)
 static bool
 may_begin(void)
 {
-    return !self.is_stopping && self.job == NULL && !self.is_removing &&
+    return self.is_resumed && !self.is_stopping && self.job == NULL &&
+        !self.is_removing &&
         clock_mono_ns() >= self.pause_until_ns &&
         retire_has_room(RETIRE_MERGE, MERGE_INPUTS_MAX);
+}
+
+/*
+ * What a predecessor left is dealt with first; an error of the disk may put
+ * that off.
+ */
+static void
+resume(void)
+{
+    struct err err = ERR_INIT;
+
+    if (clock_mono_ns() < self.pause_until_ns)
+        return;
+    if (job_resume(self.conf->fsync != FSYNC_OFF, &err) != 0) {
+        metric_add(METRIC_MERGE_ERRORS, 1);
+        log_error("merge that was cut short is not cleared up yet: %s",
+            err.text);
+        pause_merges();
+        return;
+    }
+    self.is_resumed = true;
 }
 
 /* What is there is looked at only when it may have changed. */
@@ -271,6 +294,8 @@ tick(void *arg)
 {
     (void)arg;
     metric_set(METRIC_RETIRED_FILES, retire_waiting(RETIRE_MERGE));
+    if (!self.is_resumed && !self.is_stopping)
+        resume();
     if (self.job != NULL)
         watch_day();
     if (look_is_due())
@@ -294,9 +319,8 @@ be_modest(void)
         log_debug("merges run with normal priority: %s", strerror(errno));
 }
 
-int
-compact_start(struct process *process, compact_merge_fn merge,
-    struct err *err)
+void
+compact_start(struct process *process, compact_merge_fn merge)
 {
     memset(&self, 0, sizeof(self));
     self.conf = process->conf;
@@ -307,14 +331,12 @@ compact_start(struct process *process, compact_merge_fn merge,
     data_cache_set_budget(CACHE_BYTES);
     mem_tune(HEAP_KEEP_BYTES);
     metric_set(METRIC_MERGES_ACTIVE, 0);
-    if (job_resume(process->conf->fsync != FSYNC_OFF, err) != 0)
-        return -1;
+    resume();
     plan_start();
     /* A merge or a removal waits or runs, not both. */
     self.pool = task_pool_new(process->loop, "merge", 1, 2);
     self.timer = loop_timer_new(process->loop, tick, NULL);
     loop_timer_set(self.timer, NS_PER_MS);
-    return 0;
 }
 
 void

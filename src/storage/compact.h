@@ -41,8 +41,7 @@ void compact_ended(bool crashed);
 /* --- the merge process --- */
 
 /* Clears up behind a predecessor that died, then works on the loop. */
-int compact_start(struct process *process, compact_merge_fn merge,
-    struct err *err) WARN_UNUSED;
+void compact_start(struct process *process, compact_merge_fn merge);
 /* Starts no more merges and cancels the one that runs. */
 void compact_drain(void);
 bool compact_is_drained(void);

@@ -279,7 +279,8 @@ store_init_process(struct process *process, struct err *err)
         scrub_start(process->conf);
         return 0;
     case ROLE_MERGE:
-        return compact_start(process, merge_parts, err);
+        compact_start(process, merge_parts);
+        return 0;
     case ROLE_COUNT:
         return 0;
     }
