@@ -106,7 +106,8 @@ is differing($before, rows($new, 2)), 0, 'the same rows';
 
 # --- the server itself -------------------------------------------------------
 
-$run = import_new('--tenant', 3, '--from-url', $old->url);
+$run = import_new('--tenant', 3, '--from-url', $old->url, '--slice',
+    '1MiB');
 is $run->{status}, 0, 'import --from-url' or diag $run->{err};
 like $run->{out}, qr/^$count spans in/, 'of all';
 is differing($before, rows($new, 3)), 0, 'the same rows';

@@ -72,6 +72,7 @@ const struct cli_verb cli_verbs[] = {
         "  --end T      and before it\n"
         "  --tenant A:P account and project (default 0:0)\n"
         "  --header H   \"Name: value\" with each request, repeated\n"
+        "  --slice N    largest answer to ask for at a time (64MiB)\n"
         "  --resume     go on with an export that was interrupted (--url)\n"
         "  --partial    take answers that leave damaged data out; status 1\n"
         "  --quiet      no progress\n", cli_export},
@@ -88,6 +89,7 @@ const struct cli_verb cli_verbs[] = {
         "  --start T    of rows with _time at or after it: a time, or 2h for "
         "two hours ago\n"
         "  --end T      and before it\n"
+        "  --slice N    largest answer to ask for at a time (64MiB)\n"
         "  --from-tenant A:P, --from-header H   for that server\n"
         "  --tenant A:P account and project to write to (default 0:0)\n"
         "  --header H   \"Name: value\" with each request, repeated\n"

@@ -8,6 +8,7 @@
 #include <getopt.h>
 
 #include "cli/export.h"
+#include "cli/slices.h"
 #include "core/num.h"
 
 /* Names of files are put behind it. */
@@ -24,6 +25,7 @@ static const struct option options[] = {
     {"tenant", required_argument, NULL, 't'},
     {"header", required_argument, NULL, 'h'},
     {"split", required_argument, NULL, 'p'},
+    {"slice", required_argument, NULL, 'S'},
     {"resume", no_argument, NULL, 'r'},
     {"partial", no_argument, NULL, 'P'},
     {"quiet", no_argument, NULL, 'q'},
@@ -58,6 +60,7 @@ option_take(struct export *export, int c)
     case 'h': return request_headers_add(&export->headers, optarg);
     case 'p': return num_parse_size(sv_from(optarg),
         &export->out_conf.split_bytes) && export->out_conf.split_bytes > 0;
+    case 'S': return slices_parse_bytes(optarg, &export->slice_bytes);
     case 'r': export->is_resumed = true; return true;
     case 'P': export->take_partial = true; return true;
     case 'q': export->is_quiet = true; return true;

@@ -9,6 +9,7 @@
 
 #include "cli/import.h"
 #include "cli/request.h"
+#include "cli/slices.h"
 #include "cli/text.h"
 
 /* What cannot be read is printed so often, and then only counted. */
@@ -35,6 +36,7 @@ static const struct option options[] = {
     {"query", required_argument, NULL, 'Q'},
     {"start", required_argument, NULL, 's'},
     {"end", required_argument, NULL, 'e'},
+    {"slice", required_argument, NULL, 'S'},
     {"tenant", required_argument, NULL, 't'},
     {"header", required_argument, NULL, 'h'},
     {"quiet", no_argument, NULL, 'q'},
@@ -90,6 +92,7 @@ option_take(struct import_args *args, int c)
     case 'Q': args->source.filter = optarg; return true;
     case 's': return request_time(optarg, &args->source.start_ns);
     case 'e': return request_time(optarg, &args->source.end_ns);
+    case 'S': return slices_parse_bytes(optarg, &args->source.slice_bytes);
     case 't': return request_headers_tenant(&args->headers, optarg);
     case 'h': return request_headers_add(&args->headers, optarg);
     case 'q': args->is_quiet = true; return true;

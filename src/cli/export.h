@@ -19,6 +19,7 @@ struct export {
     struct otlp_out_conf out_conf;
     struct otlp_out *out;
     struct progress progress;
+    uint64_t slice_bytes; /* largest answer of a server; 0: the default */
     int64_t start_ns; /* spans that end at or after it */
     int64_t end_ns;   /* and before it */
     bool has_format;

@@ -210,7 +210,7 @@ export_url(struct export *export, struct err *err)
         .headers = export->headers.v, .path = "/select/otlp/export",
         .filter = export->filter, .next_ns = export->start_ns,
         .end_ns = export->end_ns, .is_quiet = export->is_quiet,
-        .fn = slice_out}};
+        .bytes_max = export->slice_bytes, .fn = slice_out}};
     uint64_t counted = 0;
     int status = CLI_ERROR;
 

@@ -42,6 +42,7 @@ struct import_source {
     const char *url;
     const char *const *headers; /* "Name: value" ..., NULL */
     const char *filter;         /* LogsQL; NULL: all */
+    uint64_t slice_bytes;       /* largest answer; 0: the default */
     int64_t start_ns;
     int64_t end_ns;
 };

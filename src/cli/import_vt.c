@@ -144,6 +144,7 @@ import_vt_url(struct import *import, const struct import_source *source,
     struct slices slices = {.headers = source->headers,
         .path = "/select/logsql/query", .filter = source->filter,
         .next_ns = source->start_ns, .end_ns = source->end_ns,
+        .bytes_max = source->slice_bytes,
         .is_quiet = import->progress.is_quiet, .fn = slice_in};
     struct import_lines lines;
     char next[40];

@@ -22,6 +22,13 @@
 /* The user's filter and a range, percent-encoded. */
 #define FORM_BYTES_MAX (256 * KIB)
 
+bool
+slices_parse_bytes(const char *text, uint64_t *bytes)
+{
+    return num_parse_size(sv_from(text), bytes) &&
+        *bytes >= SLICE_BYTES_MIN && *bytes <= SLICE_BYTES_MAX;
+}
+
 /* --- requests --- */
 
 /* "_time:[2026-11-21T00:00:00.000000000Z, ...)" */
@@ -191,8 +198,8 @@ add_ns(int64_t a, int64_t b)
 static void
 adapt(struct slices *s, size_t bytes, int64_t took_ns)
 {
-    double factor = bytes < SLICE_BYTES / 8 ? 8
-        : (double)SLICE_BYTES / (double)bytes;
+    double aim = (double)s->bytes_max / 4;
+    double factor = (double)bytes < aim / 8 ? 8 : aim / (double)bytes;
 
     if (took_ns > SLOW_NS)
         factor = MIN(factor, 0.5);
@@ -253,8 +260,10 @@ slices_run(struct slices *s, struct err *err)
 
     if (s->len_ns == 0)
         s->len_ns = FIRST_NS;
+    if (s->bytes_max == 0)
+        s->bytes_max = SLICE_BYTES;
     sb_init(&form, FORM_BYTES_MAX);
-    sb_init(&reply.body, SLICE_BYTES_MAX);
+    sb_init(&reply.body, (size_t)s->bytes_max);
     while (rc == 0 && s->next_ns < s->end_ns)
         rc = slice_run(s, &reply, &form, err);
     sb_release(&form);

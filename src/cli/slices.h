@@ -15,9 +15,10 @@
 #include "core/sv.h"
 #include "http/client.h"
 
-/* Answers are to be about so large, and never larger. */
-#define SLICE_BYTES (16 * MIB)
-#define SLICE_BYTES_MAX (64 * MIB)
+/* Answers are never larger; most are to be a quarter of it. */
+#define SLICE_BYTES (64 * MIB)
+#define SLICE_BYTES_MIN (64 * KIB)
+#define SLICE_BYTES_MAX GIB
 /* Times in a row that the server may fail before it is given up. */
 #define SLICE_TRIES 8u
 
@@ -38,10 +39,14 @@ struct slices {
     int64_t next_ns;            /* what is left: [next, end) */
     int64_t end_ns;
     int64_t len_ns;             /* of the next slice; 0: a minute */
+    uint64_t bytes_max;         /* of an answer; 0: SLICE_BYTES */
     bool is_quiet;              /* says nothing of what it tries again */
     slice_fn fn;
     void *arg;
 };
+
+/* "64MiB" on a command line, within its bounds. */
+bool slices_parse_bytes(const char *text, uint64_t *bytes);
 
 /*
  * How many rows there are in [next, end), and makes that as narrow as they

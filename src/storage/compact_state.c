@@ -118,7 +118,8 @@ compact_force(struct sv prefix, struct err *err)
         if (!atomic_compare_exchange_strong(&force->state, &expected,
             FORCE_FILLING))
             continue;
-        memcpy(force->prefix, prefix.ptr, prefix.len);
+        if (prefix.len > 0)
+            memcpy(force->prefix, prefix.ptr, prefix.len);
         force->prefix[prefix.len] = '\0';
         atomic_store(&force->state, FORCE_WAITS);
         return 0;
