@@ -23,6 +23,7 @@
 #include "storage/retention.h"
 #include "storage/retention_clock.h"
 #include "storage/shared.h"
+#include "storage/versions.h"
 #include "storage/wal.h"
 
 /* The log files of a directory, log after log. */
@@ -229,6 +230,7 @@ boot_run(const struct conf *conf, store_decode_fn decode, struct logs *logs,
         goto out;
     if (detached_load(err) != 0 ||
         layout_days(&days, &ndays, err) != 0 ||
+        versions_check(days, ndays, logs->names, logs->n, err) != 0 ||
         identity_advance(&node, days, ndays, err) != 0)
         goto out;
     for (size_t i = 0; i < ndays; i++) {

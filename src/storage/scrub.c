@@ -263,6 +263,15 @@ part_cmp(const void *left, const void *right)
     return (a->part.id > b->part.id) - (a->part.id < b->part.id);
 }
 
+/* Nothing for a want of memory, say. */
+static uint32_t
+flag_of(const struct err *err)
+{
+    if (err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND)
+        return CATALOG_DOUBT;
+    return err->sys_errno == EIO ? CATALOG_OFFLINE : 0;
+}
+
 /* What was merged in the meantime is missing: nobody reads that any more. */
 static void
 scrub_part(const struct catalog_item *item)
@@ -275,12 +284,16 @@ scrub_part(const struct catalog_item *item)
         return;
     }
     layout_part(path, item->part.day, item->part.id, item->part.level);
-    if (part_check_paced(path, false, scrub_pace, &err) != 0 &&
-        err.code != ERR_CANCELLED && catalog_change_flags(&item->part,
-        err.sys_errno == EIO ? CATALOG_OFFLINE : CATALOG_DOUBT, 0)) {
-        log_error("found while all data is read: %s", err.text);
-        self.next_look_ns = 0;
-        look_at_complaints();
+    if (part_check_paced(path, false, scrub_pace, &err) != 0) {
+        uint32_t flag = flag_of(&err);
+
+        if (flag != 0 && catalog_change_flags(&item->part, flag, 0)) {
+            log_error("found while all data is read: %s", err.text);
+            self.next_look_ns = 0;
+            look_at_complaints();
+        } else if (flag == 0 && err.code != ERR_CANCELLED) {
+            log_warn("not checked: %s", err.text);
+        }
     }
     metric_add(METRIC_SCRUB_PARTS, 1);
     /* Data of earlier days makes no others leave the cache. */

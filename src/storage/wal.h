@@ -97,6 +97,8 @@ int wal_read_file(const char *path, wal_entry_fn fn, void *arg,
 
 /* The server that wrote a log file; false: its header does not tell. */
 bool wal_read_node_id(const char *path, uint8_t node_id[16]);
+/* ERR_UNSUPPORTED for a newer version; damage is none. */
+int wal_check_version(const char *path, struct err *err) WARN_UNUSED;
 
 /*
  * The files of a log directory: fn is called with each log id and file number

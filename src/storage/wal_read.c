@@ -458,20 +458,39 @@ out:
     return rc;
 }
 
-bool
-wal_read_node_id(const char *path, uint8_t node_id[16])
+/* The checksum of the header holds. */
+static bool
+read_header(const char *path, struct wal_file_header *header)
 {
-    struct wal_file_header header;
     struct err ignored = ERR_INIT;
     int fd = file_open(path, O_RDONLY, 0, &ignored), rc;
 
     if (fd < 0)
         return false;
-    rc = file_pread(fd, &header, sizeof(header), 0, &ignored);
+    rc = file_pread(fd, header, sizeof(*header), 0, &ignored);
     file_close(fd);
-    if (rc != 0 || header.magic != WAL_FILE_MAGIC || header.checksum !=
-        XXH3_64bits(&header, offsetof(struct wal_file_header, checksum)))
+    return rc == 0 && header->magic == WAL_FILE_MAGIC && header->checksum ==
+        XXH3_64bits(header, offsetof(struct wal_file_header, checksum));
+}
+
+bool
+wal_read_node_id(const char *path, uint8_t node_id[16])
+{
+    struct wal_file_header header;
+
+    if (!read_header(path, &header))
         return false;
     memcpy(node_id, header.node_id, sizeof(header.node_id));
     return true;
+}
+
+int
+wal_check_version(const char *path, struct err *err)
+{
+    struct wal_file_header header;
+
+    if (read_header(path, &header) && header.version > WAL_VERSION)
+        return err_set(err, ERR_UNSUPPORTED, "%s: log version %u was "
+            "written by a newer spoor", path, header.version);
+    return 0;
 }
