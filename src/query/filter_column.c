@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "core/enc.h"
+#include "core/kernel.h"
 #include "core/num.h"
 #include "query/pipe.h"
 
@@ -73,7 +74,6 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
     const struct column *column = rows->column;
     uint64_t low = (uint64_t)bounds->min;
     uint64_t width = (uint64_t)bounds->max - low;
-    uint8_t flags[64] = {0};
 
     if (bounds->is_empty) {
         clear_bits(rows, out);
@@ -90,9 +90,8 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
             out[word] = 0;
             continue;
         }
-        for (uint32_t i = 0; i < n; i++)
-            flags[i] = (uint64_t)column->ints[from + i] - low <= width;
-        out[word] = word_of_flags(flags) & in;
+        out[word] = in & kernels()->within(
+            (const uint64_t *)column->ints + from, n, low, width);
     }
 }
 

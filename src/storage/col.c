@@ -12,6 +12,9 @@
 
 #include "core/assert.h"
 #include "core/enc.h"
+#include "core/kernel.h"
+
+_Static_assert(COL_PAD >= KERNEL_PAD, "kernels read behind chunks");
 
 static inline uint64_t
 mask_of(uint32_t width)
@@ -245,68 +248,9 @@ col_get(const struct col *col, uint32_t i)
 
 /* --- many values: [from, from + count) of one mini-block --- */
 
-/* Fields are turned into base + field * scale. */
-struct linear {
-    uint64_t base;
-    uint64_t scale;
-};
-
-/* Wider fields may take nine bytes. */
-#define UNPACK_WIDTH_MAX 56u
-
-#define UNPACK_LANE(j, width) \
-    (out[j] = to.base + to.scale * (mask & \
-        enc_get64(bits + ((j) * (width) >> 3)) >> ((j) * (width) & 7)))
-
-/*
- * Eight fields take `width` bytes, so with a constant width the places and
- * shifts of each of the eight are constants, too.
- */
-static inline __attribute__((always_inline)) void
-unpack_eights(const uint8_t *bits, uint32_t count, struct linear to,
-    uint32_t width, uint64_t *out)
-{
-    uint64_t mask = mask_of(width);
-    for (; count >= 8; count -= 8, bits += width, out += 8) {
-        UNPACK_LANE(0, width);
-        UNPACK_LANE(1, width);
-        UNPACK_LANE(2, width);
-        UNPACK_LANE(3, width);
-        UNPACK_LANE(4, width);
-        UNPACK_LANE(5, width);
-        UNPACK_LANE(6, width);
-        UNPACK_LANE(7, width);
-    }
-}
-
-#define UNPACK_CASE(w) \
-    case w: \
-        unpack_eights(bits, count, to, w, out); \
-        break;
-#define UNPACK_CASES(w) \
-    UNPACK_CASE(w) UNPACK_CASE(w + 1) UNPACK_CASE(w + 2) UNPACK_CASE(w + 3) \
-    UNPACK_CASE(w + 4) UNPACK_CASE(w + 5) UNPACK_CASE(w + 6) \
-    UNPACK_CASE(w + 7)
-
-/* count is a multiple of eight, and so is the place of the first field. */
-static void
-unpack_wide(const uint8_t *bits, uint32_t count, struct linear to,
-    uint32_t width, uint64_t *out)
-{
-    switch (width) {
-    UNPACK_CASES(1)
-    UNPACK_CASES(9)
-    UNPACK_CASES(17)
-    UNPACK_CASES(25)
-    UNPACK_CASES(33)
-    UNPACK_CASES(41)
-    UNPACK_CASES(49)
-    }
-}
-
 static void
 unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
-    struct linear to, uint64_t *out)
+    struct kernel_linear to, uint64_t *out)
 {
     uint32_t width = mini->width;
     if (width == 0) {
@@ -314,19 +258,19 @@ unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
             out[i] = to.base;
         return;
     }
-    for (; count > 0 && (from % 8 != 0 || width > UNPACK_WIDTH_MAX);
+    for (; count > 0 && (from % 8 != 0 || width > KERNEL_WIDTH_MAX);
         from++, count--)
         *out++ = to.base + to.scale * field(mini->bits, from, width);
     uint32_t eights = count - count % 8;
-    unpack_wide(mini->bits + (size_t)from / 8 * width, eights, to, width,
-        out);
+    kernels()->unpack(mini->bits + (size_t)from / 8 * width, eights, width,
+        &to, out);
     for (uint32_t i = eights; i < count; i++)
         out[i] = to.base + to.scale * field(mini->bits, from + i, width);
 }
 
 static void
 unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
-    struct linear to, uint64_t *out)
+    struct kernel_linear to, uint64_t *out)
 {
     unpack(mini, from, count, to, out);
     if (mini->count2 == 0)
@@ -349,7 +293,7 @@ decode_delta_part(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t mask = mask_of(mini->k);
     uint64_t v = get_delta(mini, from);
     out[0] = v;
-    unpack_packing(mini, from, count - 1, (struct linear){mini->base, 1},
+    unpack_packing(mini, from, count - 1, (struct kernel_linear){mini->base, 1},
         out + 1);
     for (uint32_t i = 1; i < count; i++) {
         v += out[i];
@@ -381,7 +325,7 @@ decode_ldict(const struct col_mini *mini, uint32_t from, uint32_t count,
     for (uint32_t i = 0; i < mini->count2; i++)
         entries[i] = mini->scale *
             (mini->base + field(mini->bits2, i, mini->width2));
-    unpack(mini, from, count, (struct linear){0, 1}, out);
+    unpack(mini, from, count, (struct kernel_linear){0, 1}, out);
     for (uint32_t i = 0; i < count; i++)
         out[i] = entries[out[i]];
 }
@@ -407,7 +351,7 @@ static void
 decode_mini(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t *out)
 {
-    struct linear to = {mini->base * mini->scale, mini->scale};
+    struct kernel_linear to = {mini->base * mini->scale, mini->scale};
     switch (mini->encoding) {
     case COL_CONST:
     case COL_FOR:

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Loops over many numbers, in plain C and as the CPU likes them best: the set
+ * that fits it is chosen on the first call.  All sets do the same bit for
+ * bit, which t/unit/kernel.c compares.
+ */
+
+#ifndef SPOOR_CORE_KERNEL_H
+#define SPOOR_CORE_KERNEL_H
+
+#include "core/base.h"
+
+/* Fields are turned into base + field * scale, modulo 2^64. */
+struct kernel_linear {
+    uint64_t base;
+    uint64_t scale;
+};
+
+/* Wider fields may be in nine bytes. */
+#define KERNEL_WIDTH_MAX 56u
+/* Bytes behind the last field that are read (not used). */
+#define KERNEL_PAD 8u
+
+struct kernels {
+    const char *name;
+    /*
+     * count fields of `width` bits, lowest bit first and without a gap, from
+     * the first bit on.  count is a multiple of 8, width 1 to
+     * KERNEL_WIDTH_MAX.
+     */
+    void (*unpack)(const uint8_t *bits, uint32_t count, uint32_t width,
+        const struct kernel_linear *to, uint64_t *out);
+    /*
+     * Bit i of the result: v[i] - low <= width, modulo 2^64; i < n <= 64, the
+     * other bits are 0.
+     */
+    uint64_t (*within)(const uint64_t *v, uint32_t n, uint64_t low,
+        uint64_t width);
+};
+
+/* The best set for this CPU. */
+const struct kernels *kernels(void);
+
+/* For tests: set i that runs on this CPU, plain C first; NULL: no more. */
+const struct kernels *kernels_at(unsigned i);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Every set of kernels does what plain C does, bit for bit. */
+
+#include "core/base.h"
+
+#include "core/kernel.h"
+#include "core/mem.h"
+#include "tap.h"
+
+#define COUNT_MAX 256u
+#define ROUNDS 20
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t
+next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/* A field of a bit string, bit by bit. */
+static uint64_t
+field(const uint8_t *bits, size_t i, uint32_t width)
+{
+    uint64_t v = 0;
+
+    for (uint32_t j = 0; j < width; j++) {
+        size_t at = i * width + j;
+
+        v |= (uint64_t)(bits[at / 8] >> at % 8 & 1) << j;
+    }
+    return v;
+}
+
+/* No byte but those of the fields and the pad may be looked at. */
+static uint32_t
+count_wrong(const struct kernels *set, uint32_t width, uint32_t count)
+{
+    static const uint64_t scales[] = {1, 2, 1000, 2000000, UINT32_MAX,
+        UINT64_C(1) << 32, UINT64_C(0x9e3779b97f4a7c15)};
+    size_t bytes = (size_t)count / 8 * width + KERNEL_PAD;
+    uint8_t *bits = xmalloc(bytes);
+    uint64_t out[COUNT_MAX + 1];
+    uint32_t wrong = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        bits[i] = (uint8_t)(next_random() >> 32);
+    for (size_t s = 0; s < ARRAY_LEN(scales); s++) {
+        struct kernel_linear to = {next_random(), scales[s]};
+
+        out[count] = 4711;
+        set->unpack(bits, count, width, &to, out);
+        for (uint32_t i = 0; i < count; i++)
+            wrong += out[i] != to.base + to.scale * field(bits, i, width);
+        wrong += out[count] != 4711;
+    }
+    xfree(bits);
+    return wrong;
+}
+
+static void
+test_unpack(const struct kernels *set)
+{
+    for (uint32_t width = 1; width <= KERNEL_WIDTH_MAX; width++) {
+        uint32_t wrong = 0;
+
+        for (uint32_t count = 0; count <= COUNT_MAX; count += 8)
+            wrong += count_wrong(set, width, count);
+        is_int(wrong, 0, "%s: fields of %u bits", set->name, width);
+    }
+}
+
+static void
+test_within(const struct kernels *set)
+{
+    static const uint64_t edges[] = {0, 1, INT64_MAX, UINT64_C(1) << 63,
+        UINT64_MAX, 1000};
+    uint32_t wrong = 0;
+
+    for (uint32_t n = 0; n <= 64; n++) {
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            uint64_t low = edges[next_random() % ARRAY_LEN(edges)];
+            uint64_t width = edges[next_random() % ARRAY_LEN(edges)];
+            uint64_t *v = xmalloc(n * sizeof(*v) + 1), want = 0;
+
+            for (uint32_t i = 0; i < n; i++) {
+                v[i] = low + (next_random() % 3 == 0 ? next_random() :
+                    edges[next_random() % ARRAY_LEN(edges)]);
+                v[i] += next_random() % 3 - 1;
+                want |= (uint64_t)(v[i] - low <= width) << i;
+            }
+            wrong += set->within(v, n, low, width) != want;
+            xfree(v);
+        }
+    }
+    is_int(wrong, 0, "%s: within", set->name);
+}
+
+int
+main(void)
+{
+    for (unsigned i = 0; kernels_at(i) != NULL; i++) {
+        diag("%s", kernels_at(i)->name);
+        test_unpack(kernels_at(i));
+        test_within(kernels_at(i));
+        ok(kernels_at(i + 1) != NULL || kernels() == kernels_at(i),
+            "%s: the last one is used", kernels_at(i)->name);
+    }
+    return tap_done();
+}
