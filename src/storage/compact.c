@@ -2,15 +2,11 @@
 
 /*
  * The loop of the merge process: looks at the catalogue when it has changed,
- * chooses, and hands one merge at a time to its thread.
+ * chooses, and hands one merge at a time to its threads.
  */
 
 #include "core/base.h"
 #include "storage/compact.h"
-
-#include <errno.h>
-#include <sched.h>
-#include <sys/resource.h>
 
 #include "core/assert.h"
 #include "core/fault.h"
@@ -45,15 +41,13 @@
 #define CACHE_BYTES (4 * MIB)
 /* Its buffers live for a whole merge; then the kernel gets all of them. */
 #define HEAP_KEEP_BYTES (512 * KIB)
-#define NICE 10
-/* Freed memory that stays: merges are few and need much. */
-#define KEEP_BYTES (512 * KIB)
 
 static struct {
     const struct conf *conf;
     struct loop *loop;
     struct loop_timer *timer;
     struct task_pool *pool;
+    struct task_pool *publisher;
     struct compact_job *job; /* NULL: none runs */
     bool is_resumed;
     bool is_removing;
@@ -136,6 +130,8 @@ job_count(const struct compact_job *job)
     case JOB_FAILED:
         count_failed(job);
         break;
+    case JOB_WRITTEN:
+        check(false);
     }
 }
 
@@ -179,11 +175,30 @@ remove_done(void *arg)
 }
 
 static void IMPL(task_fn)
-job_on_thread(void *arg)
+merge_on_thread(void *arg)
 {
     remove_on_thread(NULL);
-    job_run(arg);
+    job_merge(arg);
     mem_trim();
+}
+
+static void IMPL(task_fn)
+publish_on_thread(void *arg)
+{
+    job_publish(arg);
+}
+
+static void IMPL(task_fn)
+merge_done(void *arg)
+{
+    struct compact_job *job = arg;
+    struct err err = ERR_INIT;
+
+    if (job->result == JOB_WRITTEN)
+        check(task_post(self.publisher, publish_on_thread, job_done, job,
+            &err) == 0);
+    else
+        job_done(job);
 }
 
 static compact_merge_fn merge_engine;
@@ -200,7 +215,8 @@ job_begin(struct compact_job *job)
     metric_set(METRIC_MERGES_ACTIVE, 1);
     note_progress();
     self.job = job;
-    check(task_post(self.pool, job_on_thread, job_done, job, &err) == 0);
+    check(task_post(self.pool, merge_on_thread, merge_done, job,
+        &err) == 0);
 }
 
 static bool
@@ -308,17 +324,6 @@ tick(void *arg)
 
 /* --- life --- */
 
-/* Whatever else runs on the machine goes first. */
-static void
-be_modest(void)
-{
-    struct sched_param param = {.sched_priority = 0};
-
-    if (setpriority(PRIO_PROCESS, 0, NICE) != 0 ||
-        sched_setscheduler(0, SCHED_BATCH, &param) != 0)
-        log_debug("merges run with normal priority: %s", strerror(errno));
-}
-
 void
 compact_start(struct process *process, compact_merge_fn merge)
 {
@@ -326,8 +331,6 @@ compact_start(struct process *process, compact_merge_fn merge)
     self.conf = process->conf;
     self.loop = process->loop;
     merge_engine = merge;
-    be_modest();
-    mem_tune(KEEP_BYTES);
     data_cache_set_budget(CACHE_BYTES);
     mem_tune(HEAP_KEEP_BYTES);
     metric_set(METRIC_MERGES_ACTIVE, 0);
@@ -335,6 +338,7 @@ compact_start(struct process *process, compact_merge_fn merge)
     plan_start();
     /* A merge or a removal waits or runs, not both. */
     self.pool = task_pool_new(process->loop, "merge", 1, 2);
+    self.publisher = task_pool_new(process->loop, "publish", 1, 1);
     self.timer = loop_timer_new(process->loop, tick, NULL);
     loop_timer_set(self.timer, NS_PER_MS);
 }
@@ -360,8 +364,12 @@ compact_stop(void)
 {
     compact_drain();
     task_pool_free(self.pool);
-    if (self.job != NULL)
+    task_pool_free(self.publisher);
+    if (self.job != NULL) {
+        if (self.job->result == JOB_WRITTEN)
+            job_publish(self.job);
         job_count(self.job);
+    }
     xfree(self.job);
     loop_timer_free(self.timer);
     (void)retire_drain(RETIRE_MERGE, remove_input, DRAIN_NS);

@@ -3,7 +3,10 @@
 #include "core/base.h"
 #include "storage/compact_job.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@
 #define RETRY_MS 1000
 #define RETRY_STEP_MS 20
 
+#define NICE 10
 /* ioprio_set(2) has no wrapper and no header. */
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_BEST_EFFORT_LOWEST (2 << 13 | 7)
@@ -335,54 +339,75 @@ output_publish(struct compact_job *job)
     return true;
 }
 
-/* --- all of it --- */
+/* --- the two halves --- */
 
+/*
+ * Whatever else runs on the machine goes first.  All of this is the calling
+ * thread's alone; disks that know no priorities ignore one part.
+ */
 static void
-set_io_priority(bool is_urgent)
+thread_give_way(bool is_urgent)
 {
-    /* Of this thread; without effect on disks that know no priorities. */
+    struct sched_param param = {.sched_priority = 0};
+
+    if (setpriority(PRIO_PROCESS, 0, NICE) != 0 ||
+        sched_setscheduler(0, SCHED_BATCH, &param) != 0)
+        log_debug("merges run with normal priority: %s", strerror(errno));
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
         is_urgent ? IOPRIO_BEST_EFFORT_LOWEST : IOPRIO_IDLE);
 }
 
 static void
-job_merge(struct compact_job *job)
+job_end(struct compact_job *job)
 {
-    bool is_settled = true;
+    intent_end();
+    if (job->result == JOB_FAILED && job->err.code == ERR_CANCELLED)
+        job->result = JOB_CANCELLED;
+    if (job->result == JOB_FAILED && job->err.code == ERR_NO_SPACE)
+        job->result = JOB_NO_SPACE;
+    job->took_ns = clock_mono_ns() - job->started_ns;
+}
 
+static void
+job_write(struct compact_job *job)
+{
     /* Behind intent_begin(): see compact_day_is_busy(). */
     if (partition_state(job->day) != PARTITION_OPEN) {
         job->result = JOB_CANCELLED;
-        intent_end();
         return;
     }
     job->incarnation = partition_incarnation(job->day);
     if (space_check(job) == 0 && inputs_open(job) == 0) {
         if (output_write(job) == 0)
-            is_settled = output_publish(job);
+            job->result = JOB_WRITTEN;
         else
             output_remove(job->day, job->output.id);
     }
     inputs_close(job);
-    if (is_settled)
-        intent_end();
-    if (job->result == JOB_FAILED && job->err.code == ERR_CANCELLED)
-        job->result = JOB_CANCELLED;
-    if (job->result == JOB_FAILED && job->err.code == ERR_NO_SPACE)
-        job->result = JOB_NO_SPACE;
 }
 
 void
-job_run(struct compact_job *job)
+job_merge(struct compact_job *job)
 {
-    int64_t start = clock_mono_ns();
-
     job->result = JOB_FAILED;
-    set_io_priority(job->is_urgent);
+    job->started_ns = clock_mono_ns();
+    thread_give_way(job->is_urgent);
     job->output.id = shared_new_part_id();
     intent_begin(job);
-    job_merge(job);
-    job->took_ns = clock_mono_ns() - start;
+    job_write(job);
+    if (job->result != JOB_WRITTEN)
+        job_end(job);
+}
+
+void
+job_publish(struct compact_job *job)
+{
+    check(job->result == JOB_WRITTEN);
+    job->result = JOB_FAILED;
+    if (output_publish(job))
+        job_end(job);
+    else
+        job->result = JOB_CANCELLED; /* the successor goes on */
 }
 
 void

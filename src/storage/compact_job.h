@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * One merge from its inputs to the retired files, on the merge thread, and
- * what a successor does about one that was cut short.  Private to compact*.c.
+ * One merge from its inputs to the retired files, and what a successor does
+ * about one that was cut short.  Private to compact*.c.
+ *
+ * It has two halves: the long one runs on a thread that gives way to all
+ * others; the short one, which holds locks that ingest waits for, does not.
  */
 
 #ifndef SPOOR_STORAGE_COMPACT_JOB_H
@@ -14,6 +17,7 @@
 
 enum job_result {
     JOB_DONE,
+    JOB_WRITTEN,   /* to be published */
     JOB_CANCELLED, /* the day is not open any more, or the process stops */
     JOB_NO_SPACE,
     JOB_BAD_INPUT, /* an input was marked; the others may be tried again */
@@ -35,6 +39,7 @@ struct compact_job {
     enum job_result result;
     struct part_info output;
     struct merge_counts counts;
+    int64_t started_ns;
     int64_t took_ns;
     struct err err;
 
@@ -43,8 +48,10 @@ struct compact_job {
     struct part *parts[MERGE_INPUTS_MAX];
 };
 
-/* Runs the whole job; nothing is left open behind it. */
-void job_run(struct compact_job *job);
+/* Writes the merged part; JOB_WRITTEN, or it is over.  Lowers the thread. */
+void job_merge(struct compact_job *job);
+/* Behind JOB_WRITTEN. */
+void job_publish(struct compact_job *job);
 /* A point against each input, when nobody knows which one it was. */
 void job_blame(const struct compact_job *job);
 
