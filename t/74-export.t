@@ -191,7 +191,18 @@ is $server_b->metric('vt_rows_ingested_total') - $count, $said_sent,
     "$said_sent spans are stored once";
 cmp_ok $said_sent, '>', 2500, 'nearly all';
 
-# The Collector's forms: every request behind its length, with zstd or not.
+# Files that the file exporter 0.162 of a Collector has written, of what
+# "gen --traces 3 --batch 2 --seed 5 --start 1795219200" sends.
+my $recorded = spoor_root() . '/t/data/collector';
+is ctl('gen', '--traces', 3, '--batch', 3, '--seed', 5, '--start',
+    1795219200, '--out', "$dir/same.pb")->{status}, 0, 'the same spans';
+my $same = hashes("$dir/same.pb");
+is lines($same), 48, 'some';
+for my $form (qw(lines.json zstd.json lengths.proto zstd.proto)) {
+    is hashes("$recorded/$form"), $same, "a Collector's file: $form";
+}
+
+# Its forms, made here: every request behind its length, with zstd or not.
 my @collector = map { traces_json(resource_spans("collector $_",
     otlp_span(name => "span $_"))) } 1 .. 3;
 my $before = $server_b->metric('vt_rows_ingested_total');
