@@ -216,6 +216,11 @@ for my $block (0, 1) {
     is content($new), content($spoor), 'the same answers';
 }
 
+my $twin = server();
+recipe('copy one spoor server to another', undef,
+    names($twin, OLD => $spoor->url));
+is content($twin), content($spoor), 'the same spans';
+
 # --- capacity -----------------------------------------------------------------
 
 my $sizes = recipe('how large a machine', undef);
