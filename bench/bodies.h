@@ -12,6 +12,7 @@
 #include "core/base.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "cli/gen.h"
 #include "core/assert.h"
@@ -56,6 +57,7 @@ static struct {
     uint64_t needed; /* a stream: made up to here */
     uint64_t made;
     uint64_t spans, bytes, inflated;
+    uint64_t cpu_ns; /* that making them took */
 } bodies = {.mutex = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER};
 
@@ -132,6 +134,7 @@ bodies_main(void *arg)
     struct pool *pool = pool_new(BODIES_POOL_MAX);
     struct gen *gen = gen_new(conf->profile, conf->seed, conf->first_ns,
         conf->spacing_ns);
+    struct timespec cpu;
     uint64_t number;
     struct sb text;
 
@@ -150,6 +153,10 @@ bodies_main(void *arg)
     gen_free(gen);
     sb_release(&text);
     pool_free(pool);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    pthread_mutex_lock(&bodies.mutex);
+    bodies.cpu_ns += (uint64_t)(cpu.tv_sec * NS_PER_SEC + cpu.tv_nsec);
+    pthread_mutex_unlock(&bodies.mutex);
     return arg;
 }
 

@@ -367,10 +367,11 @@ ingest(const struct args *args)
     }
     took = clock_mono_ns() - start;
     printf("spans=%llu requests=%llu bytes=%llu inflated=%llu errors=%llu "
-        "seconds=%.3f ", (unsigned long long)bodies.spans,
+        "seconds=%.3f make_ns=%.1f ", (unsigned long long)bodies.spans,
         (unsigned long long)bodies.conf.requests,
         (unsigned long long)bodies.bytes, (unsigned long long)bodies.inflated,
-        (unsigned long long)errors, (double)took / 1e9);
+        (unsigned long long)errors, (double)took / 1e9,
+        (double)bodies.cpu_ns / (double)bodies.spans);
     print_latency("request", latency, done);
     printf("\n");
 }
