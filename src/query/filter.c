@@ -135,13 +135,78 @@ run_fields(struct rows *rows, const struct filter *filter,
 
 /* --- one field --- */
 
+/* The bits of the rows [from, to) in one word. */
+static uint64_t
+bits_between(uint32_t word, uint32_t from, uint32_t to)
+{
+    uint64_t mask = UINT64_MAX;
+
+    if (word == from / 64)
+        mask <<= from % 64;
+    if (word == to / 64)
+        mask &= (UINT64_C(1) << to % 64) - 1;
+    return mask;
+}
+
+static bool
+any_between(const uint64_t *bits, uint32_t from, uint32_t to)
+{
+    uint64_t any = 0;
+
+    for (uint32_t word = from / 64; word * 64 < to; word++)
+        any |= bits[word] & bits_between(word, from, to);
+    return any != 0;
+}
+
+/* Each text of a run that has rows is asked once. */
+static int
+run_runs(const struct predicate *predicate, const struct block_runs *runs,
+    const struct column_rows *rows, uint64_t *out, struct err *err)
+{
+    uint8_t *answers = pool_zalloc(rows->pool, runs->nvalues);
+    const uint64_t *in = rows->in;
+    uint32_t asked = 0;
+
+    if (answers == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    memset(out, 0, BITMAP_WORDS(rows->n) * sizeof(*out));
+    for (uint32_t i = 0; i < runs->n; i++) {
+        uint32_t from = runs->start[i], to = runs->start[i + 1];
+        uint8_t *answer = &answers[runs->codes[i]]; /* + 1; 0: not asked */
+
+        if (*answer == 1 || !any_between(in, from, to))
+            continue;
+        if (*answer == 0) {
+            int passes = predicate_ask(predicate,
+                runs->values[runs->codes[i]], err);
+
+            if (passes < 0 || (++asked % 64 == 0 &&
+                    column_rows_poll(rows, err) != 0))
+                return -1;
+            *answer = (uint8_t)(1 + passes);
+        }
+        for (uint32_t word = from / 64; *answer == 2 && word * 64 < to;
+            word++)
+            out[word] |= in[word] & bits_between(word, from, to);
+    }
+    return 0;
+}
+
 static int
 run_column(struct rows *rows, const struct predicate *predicate,
     const uint64_t *in, uint64_t *out, struct err *err)
 {
     struct column_rows column_rows = {NULL, in, rows->n, rows->pool,
         rows->run};
+    struct block_runs runs = {0};
 
+    /* That filter asks how a column is kept, not what it says. */
+    if (rows->block != NULL && (predicate->filter == NULL ||
+        predicate->filter->kind != FILTER_VALUE_TYPE) &&
+        block_runs_of(rows->block, predicate->field, &runs, err) != 0)
+        return -1;
+    if (runs.n > 0)
+        return run_runs(predicate, &runs, &column_rows, out, err);
     if (rows_column(rows, predicate->field, &column_rows.column, err) != 0)
         return -1;
     return predicate_run(predicate, &column_rows, out, err);

@@ -232,6 +232,23 @@ block_column(struct block *block, struct sv field, const uint64_t *wanted,
 }
 
 int
+block_runs_of(struct block *block, struct sv field, struct block_runs *out,
+    struct err *err)
+{
+    struct block_field parsed = block_field_parse(field);
+    bool is_told = false;
+
+    use_err(block, err);
+    *out = (struct block_runs){0};
+    if (block->mt != NULL || block->info.rows == 0 ||
+        parsed.what == BLOCK_NOTHING || parsed.what == BLOCK_MSG)
+        return 0;
+    if (part_stream_tells(block, &parsed, &is_told) != 0)
+        return -1;
+    return is_told ? part_stream_runs(block, &parsed, out) : 0;
+}
+
+int
 block_fields(struct block *block, const struct sv **out, uint32_t *n,
     struct err *err)
 {

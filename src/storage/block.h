@@ -129,6 +129,25 @@ int block_column(struct block *block, struct sv field,
     WARN_UNUSED;
 
 /*
+ * Rows that follow one another and have one text: rows [start[i],
+ * start[i + 1]) have values[codes[i]].  The values are distinct.
+ */
+struct block_runs {
+    uint32_t n;
+    const uint32_t *start; /* n + 1 */
+    const uint32_t *codes; /* n */
+    uint32_t nvalues;
+    const struct sv *values;
+};
+
+/*
+ * What block_column() would tell, when it is known by runs without a look at
+ * the rows; else out->n is 0.  In the pool.
+ */
+int block_runs_of(struct block *block, struct sv field,
+    struct block_runs *out, struct err *err) WARN_UNUSED;
+
+/*
  * Names of all fields that at least one row (of any tenant) may have, each
  * once, in no order.  In the pool.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Columns of a block of a part that are not made of values: ids, times, and
- * what streams and resources say (part_format.h).
+ * Columns of a block of a part that are not made of values: times, status, and
+ * what resources say (part_format.h).
  */
 
 #include "core/base.h"
@@ -323,124 +323,6 @@ part_select_tenant(struct block *block, const struct tenant *tenant,
     return 0;
 }
 
-/* What gives a stream its text. */
-typedef int (*stream_text_fn)(struct block *block,
-    const struct block_field *field, uint32_t stream, struct sv *text);
-
-/* Columns that are the same for all rows of a stream. */
-struct by_stream {
-    struct block *block;
-    const struct block_field *field;
-    stream_text_fn text;
-    const struct part_runs *runs;
-    struct block_values values;
-    uint32_t *codes; /* + 1, by stream; 0: not known yet */
-};
-
-static int
-code_of_run(struct by_stream *by, uint32_t run, uint32_t *code)
-{
-    uint32_t stream = by->runs->stream[run];
-    struct sv text;
-
-    if (by->codes[stream] == 0) {
-        if (by->text(by->block, by->field, stream, &text) != 0 ||
-            block_values_add(&by->values, text, code) != 0)
-            return -1;
-        by->codes[stream] = *code + 1;
-    }
-    *code = by->codes[stream] - 1;
-    return 0;
-}
-
-static int
-few_by_stream(struct by_stream *by, const struct block_rows *few,
-    uint32_t *codes)
-{
-    for (uint32_t i = 0; i < few->n; i++) {
-        uint32_t row = few->v[i];
-
-        if (code_of_run(by, runs_find(by->runs, row), &codes[row]) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int
-all_by_stream(struct by_stream *by, uint32_t *codes)
-{
-    const struct part_runs *runs = by->runs;
-    uint32_t code;
-
-    for (uint32_t run = 0; run < runs->nruns; run++) {
-        if (code_of_run(by, run, &code) != 0)
-            return -1;
-    }
-    if (by->values.n == 1)
-        return 0;
-    for (uint32_t run = 0; run < runs->nruns; run++) {
-        code = by->codes[runs->stream[run]] - 1;
-        for (uint32_t row = runs->start[run]; row < runs->start[run + 1];
-            row++)
-            codes[row] = code;
-    }
-    return 0;
-}
-
-static int
-column_by_stream(struct by_stream *by, const struct block_rows *few,
-    struct column *column)
-{
-    struct block *block = by->block;
-    uint32_t *codes = block_alloc(block, block->info.rows, sizeof(*codes));
-
-    block_values_init(&by->values, block);
-    by->codes = block_zalloc(block, block->reading.part->nstreams,
-        sizeof(*by->codes));
-    if (codes == NULL || by->codes == NULL ||
-        reading_runs(&block->reading, PART_TABLE_SPANS, &by->runs) != 0)
-        return -1;
-    if ((few->v != NULL ? few_by_stream(by, few, codes) :
-            all_by_stream(by, codes)) != 0)
-        return -1;
-    column_set_codes(column, &by->values, codes);
-    return 0;
-}
-
-static int
-stream_text(struct block *block, const struct block_field *field,
-    uint32_t stream, struct sv *text)
-{
-    struct block_stream found = part_stream_of(block->reading.part, stream);
-
-    return block_stream_text(block, field, &found, text);
-}
-
-static int
-service_text(struct block *block, UNUSED const struct block_field *field,
-    uint32_t stream, struct sv *text)
-{
-    *text = block->reading.part->streams[stream].service;
-    return 0;
-}
-
-/*
- * The service of a stream is that of its rows' resources; its text is the
- * attribute's unless that is no string or there are several.
- */
-static bool
-is_service(const struct part *part, const struct block_field *field,
-    const struct sv *texts)
-{
-    if (!sv_eq(field->key, SV("service.name")))
-        return false;
-    for (uint32_t i = 0; i < part->nresources; i++) {
-        if (!sv_eq(texts[i], part->resources[i].service))
-            return false;
-    }
-    return true;
-}
-
 static int
 few_resources(struct block *block, const struct block_rows *few,
     const uint32_t *by_resource, uint32_t *codes)
@@ -491,27 +373,23 @@ resource_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column)
 {
     const struct part *part = block->reading.part;
-    struct sv *texts = block_alloc(block, part->nresources, sizeof(*texts));
     uint32_t *codes = block_alloc(block, part->nresources, sizeof(*codes));
     struct block_values values;
 
     block_values_init(&values, block);
-    if (texts == NULL || codes == NULL)
+    if (codes == NULL)
         return -1;
     for (uint32_t i = 0; i < part->nresources; i++) {
+        struct sv text;
+
         if (block_attrs_text(block, &part->resources[i].attrs, field->key,
-                &texts[i]) != 0 ||
-            block_values_add(&values, texts[i], &codes[i]) != 0)
+                &text) != 0 ||
+            block_values_add(&values, text, &codes[i]) != 0)
             return -1;
     }
     if (values.n <= 1) {
         column_set_codes(column, &values, NULL);
         return 0;
-    }
-    if (is_service(part, field, texts)) {
-        struct by_stream by = {.block = block, .text = service_text};
-
-        return column_by_stream(&by, few, column);
     }
     return gather_resources(block, &values, codes, few, column);
 }
@@ -602,11 +480,12 @@ int
 part_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column)
 {
-    struct by_stream by = {.block = block, .field = field,
-        .text = stream_text};
+    bool is_told = false;
 
-    if (block_is_of_stream(field))
-        return column_by_stream(&by, few, column);
+    if (part_stream_tells(block, field, &is_told) != 0)
+        return -1;
+    if (is_told)
+        return part_stream_column(block, field, few, column);
     if (field->scope == KEY_RESOURCE)
         return resource_column(block, field, few, column);
     if (field->scope != KEY_SPAN)

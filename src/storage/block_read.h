@@ -11,7 +11,8 @@
  *   block_memtable_attrs.c ... from the attributes of its rows
  *   block_memtable_subs.c  ... from its events and links
  *   block_memtable_have.c  what a memtable cannot have
- *   block_part.c           columns of a block of a part: ids, times, streams
+ *   block_part.c           columns of a block of a part: times, resources
+ *   block_part_stream.c    ... what is the same for all rows of a stream
  *   block_part_ids.c       ... trace, span and parent ids
  *   block_part_lists.c     what the runs have of one field
  *   block_part_attrs.c     ... from the attributes of its rows
@@ -197,6 +198,13 @@ int memtable_resource_of(struct block *block, uint32_t ordinal,
 
 int part_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column) WARN_UNUSED;
+/* Of a field that is the same for all rows of a stream. */
+int part_stream_tells(struct block *block, const struct block_field *field,
+    bool *out) WARN_UNUSED;
+int part_stream_column(struct block *block, const struct block_field *field,
+    const struct block_rows *few, struct column *column) WARN_UNUSED;
+int part_stream_runs(struct block *block, const struct block_field *field,
+    struct block_runs *out) WARN_UNUSED;
 int part_id_column(struct block *block, enum block_what what,
     const struct block_rows *few, struct column *column) WARN_UNUSED;
 int part_row_column(struct block *block, const struct block_field *field,

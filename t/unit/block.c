@@ -305,6 +305,33 @@ check_tenants(const struct wanted *want, struct block *block)
     return wrong + count;
 }
 
+/* --- runs --- */
+
+static uint32_t runs_seen;
+
+/* All rows are in runs, each with the text of its run; or there is none. */
+static uint32_t
+check_runs(const struct wanted *want, struct block *block, struct sv name)
+{
+    struct err err = ERR_INIT;
+    struct block_runs runs;
+    uint32_t wrong = 0;
+
+    if (block_runs_of(block, name, &runs, &err) != 0)
+        return 1;
+    if (runs.n == 0)
+        return 0;
+    runs_seen++;
+    wrong += runs.start[0] != 0 || runs.start[runs.n] != want->rows;
+    for (uint32_t i = 0; i < runs.n; i++) {
+        wrong += runs.codes[i] >= runs.nvalues;
+        for (uint32_t row = runs.start[i]; row < runs.start[i + 1]; row++)
+            wrong += !sv_eq(runs.values[runs.codes[i]],
+                want_text(want, row, name));
+    }
+    return wrong;
+}
+
 /* --- a block --- */
 
 /* Each name: all rows; few or many rows in a block that knows nothing. */
@@ -321,6 +348,7 @@ check_name(const struct wanted *want, const struct source *source,
     wrong += check_column(want, block, name, bits);
     wrong += check_column(want, block, name, NULL);
     wrong += check_column(want, block, name, bits);
+    wrong += check_runs(want, block, name);
     block_close(block);
     pool_free(pool);
     xfree(bits);
@@ -495,5 +523,6 @@ main(void)
     test_no_rows();
     test_no_memory();
     part_gen_free(&gen);
+    ok(runs_seen > 0, "some fields are told by runs");
     return tap_done();
 }
