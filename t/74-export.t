@@ -217,8 +217,9 @@ is import_b(spew("$dir/cut.pb", substr(slurp("$dir/logs.pb"), 0, 100000)))
     ->{status}, 2, 'a file that was cut';
 is import_b('--tenant', '3:4', spew("$dir/tenant.jsonl", $good))->{status},
     0, 'import for a tenant';
-like $server_b->get('/select/logsql/query?query=*', { AccountID => 3,
-    ProjectID => 4 })->{body}, qr/"good"/, 'which has it';
+$run = ctl('export', '--url', $server_b->url, '--tenant', '3:4', '--out',
+    "$dir/of-tenant.jsonl", '--quiet');
+like slurp("$dir/of-tenant.jsonl"), qr/"good"/, 'which has it';
 
 # --- online: a running server ------------------------------------------------
 

@@ -77,14 +77,14 @@ $new->start;
 # --- spans of every kind, as lines -------------------------------------------
 
 for my $seed (1 .. 3) {
-    my $wild = run_command([$helper, 'wild', $seed, 300])->{out};
+    my $wild = run_command([$helper, 'wild', $seed, 100])->{out};
     is $old->post('/v1/traces', $wild, { otlp_type('pb') })->{status}, 200,
         "wild spans $seed";
 }
 ok flush($old), 'flushed';
 my $lines = $old->get('/select/logsql/query?query=*', undef, 60)->{body};
 my $count = () = $lines =~ /\n/g;
-cmp_ok $count, '>', 800, "$count rows";
+cmp_ok $count, '>', 280, "$count rows";
 my $before = rows($old);
 my $run = import_new('--from', 'victoriatraces', spew("$dir/a.jsonl",
     $lines));
