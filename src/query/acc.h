@@ -37,6 +37,20 @@ acc_group(const struct acc_rows *in, uint32_t row)
 
 struct acc;
 
+/* Rows summed up: what each of the rows of a chunk stands for. */
+__extension__ typedef __int128 acc_total __attribute__((aligned(8)));
+
+struct acc_cell {
+    uint64_t rows;
+    int64_t min; /* of their durations */
+    int64_t max;
+    acc_total sum;
+};
+
+struct acc_cells {
+    const struct acc_cell *v; /* by row */
+};
+
 /* When add() may be called for each run of rows of one group. */
 enum acc_runs {
     ACC_RUNS_NEVER = 0,
@@ -51,6 +65,9 @@ struct acc_ops {
     /* Before any other call: makes room for so many groups. */
     int (*reserve)(struct acc *acc, uint32_t ngroups, struct err *err);
     int (*add)(struct acc *acc, const struct acc_rows *in, struct err *err);
+    /* Of rows that stand for many; NULL: add() does. */
+    int (*add_cells)(struct acc *acc, const struct acc_rows *in,
+        const struct acc_cells *cells, struct err *err);
     /* Group i of `from` becomes, or is added to, group map[i]. */
     int (*merge)(struct acc *acc, struct acc *from, const uint32_t *map,
         struct err *err);
@@ -68,6 +85,14 @@ struct acc {
     uint32_t ngroups; /* set by acc_reserve() */
     bool is_all;      /* no arguments, or a star alone */
 };
+
+/* Is its one argument the duration? */
+static inline bool
+acc_is_of_duration(const struct acc *acc)
+{
+    return acc->fn->nargs == 1 && !acc->fn->args[0].is_prefix &&
+        sv_eq(acc->fn->args[0].name, SV("duration"));
+}
 
 extern const struct acc_ops acc_count;
 extern const struct acc_ops acc_sum; /* and avg */

@@ -5,6 +5,7 @@
 
 #include "query/index.h"
 #include "storage/block.h"
+#include "storage/part_cells.h"
 
 /* Values of a list that are looked up in a block's index one by one. */
 #define LOOKUPS_MAX 64u
@@ -206,5 +207,37 @@ filter_is_passed(const struct filter *filter, int64_t min_end,
         return !is_or;
     default:
         return false;
+    }
+}
+
+bool
+filter_is_of_cells(const struct filter *filter)
+{
+    switch (filter->kind) {
+    case FILTER_ALL:
+    case FILTER_NONE:
+        return true;
+    case FILTER_AND:
+    case FILTER_OR:
+    case FILTER_NOT:
+        for (uint32_t i = 0; i < filter->nitems; i++) {
+            if (!filter_is_of_cells(filter->items[i]))
+                return false;
+        }
+        return true;
+    case FILTER_TIME:
+    case FILTER_DAY_RANGE:
+    case FILTER_WEEK_RANGE:
+        return false;
+    case FILTER_STREAM:
+    case FILTER_STREAM_ID:
+        return true;
+    case FILTER_EQ_FIELD:
+    case FILTER_LE_FIELD:
+    case FILTER_LT_FIELD:
+        return part_cells_have(filter->field) &&
+            part_cells_have(filter->text);
+    default:
+        return part_cells_have(filter->field);
     }
 }

@@ -22,6 +22,40 @@
 bool filter_is_passed(const struct filter *filter, int64_t min_end,
     int64_t max_end);
 
+/* Are its fields those of cells (storage/part_cells.h), and no times? */
+bool filter_is_of_cells(const struct filter *filter);
+
+/* --- cells: rows that stand for many (stage_stats.c, stage_uniq.c) --- */
+
+#define CELLS_FIELDS_MAX 16u
+
+/* What a stage needs to know of each cell, besides how many rows it is. */
+struct cells_want {
+    struct sv fields[CELLS_FIELDS_MAX]; /* that cells have */
+    uint32_t nfields;
+    const struct stats_by *by; /* of _time, too; or NULL */
+    bool has_durations;
+};
+/* Once each; false: too many. */
+bool cells_want_add(struct cells_want *want, struct sv field);
+
+struct cells_chunk {
+    struct rows *rows; /* with these fields as columns, all selected */
+    const struct acc_cell *v; /* by row */
+};
+
+/* False: it needs rows.  *want is empty before. */
+bool stats_takes_cells(const struct stage *stage, struct cells_want *want);
+int stats_add_cells(struct stage *stage, unsigned lane,
+    const struct cells_chunk *cells, struct err *err) WARN_UNUSED;
+bool uniq_takes_cells(const struct stage *stage, struct cells_want *want);
+int uniq_add_cells(struct stage *stage, unsigned lane,
+    const struct cells_chunk *cells, struct err *err) WARN_UNUSED;
+
+/* Gives the first stage cells; blocks that are done leave the scan. */
+int source_cells(const struct source_plan *plan, struct scan *scan,
+    struct err *err) WARN_UNUSED;
+
 /* --- stats count_uniq(trace_id) (stage_stats.c) --- */
 
 bool stats_counts_traces(const struct stage *stage);

@@ -14,6 +14,7 @@
 #include "query/index.h"
 #include "query/lanes.h"
 #include "storage/block.h"
+#include "storage/part_cells.h"
 #include "storage/scan.h"
 
 struct work {
@@ -118,7 +119,10 @@ read_all(struct work *work, struct err *err)
         return -1;
     if (stats_counts_traces(plan->first))
         rc = source_traces_take(&traces, plan, &work->scan, err);
-    else if (uniq_takes_counts(plan->first, &field))
+    else
+        rc = source_cells(plan, &work->scan, err);
+    if (rc == 0 && uniq_takes_counts(plan->first, &field) &&
+        !part_cells_have(field))
         rc = source_values(plan, &work->scan, field, err);
     /* Damage that is known already: before the answer begins. */
     if (atomic_load(&work->scan.is_partial))

@@ -7,6 +7,7 @@
 #include "core/num.h"
 #include "query/index.h"
 #include "query/keys.h"
+#include "storage/part_cells.h"
 
 static const struct stage_ops uniq_ops;
 
@@ -127,6 +128,23 @@ uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
 /* --- what is taken from indexes --- */
 
 bool
+uniq_takes_cells(const struct stage *stage, struct cells_want *want)
+{
+    const struct stage_uniq *mine = (const struct stage_uniq *)stage;
+
+    if (stage->ops != &uniq_ops)
+        return false;
+    for (uint32_t i = 0; i < mine->pipe->nnames; i++) {
+        const struct field_pattern *field = &mine->pipe->names[i];
+
+        if (field->is_prefix || !part_cells_have(field->name) ||
+            !cells_want_add(want, field->name))
+            return false;
+    }
+    return mine->pipe->nnames > 0;
+}
+
+bool
 uniq_takes_counts(const struct stage *stage, struct sv *field)
 {
     const struct stage_uniq *mine = (const struct stage_uniq *)stage;
@@ -157,21 +175,57 @@ add_counts(struct uniq_lane *lane, const struct key_ids *ids,
     return 0;
 }
 
+static int
+take_rows(struct stage_uniq *mine, unsigned lane_number,
+    const struct keys_input *input, const struct uniq_counts *counts,
+    struct err *err)
+{
+    struct uniq_lane *lane;
+    struct key_ids ids;
+
+    if (lane_get(mine, lane_number, &lane, err) != 0 ||
+        keys_map(&lane->keys, input, &ids, err) != 0)
+        return -1;
+    return add_counts(lane, &ids, counts, err);
+}
+
+int
+uniq_add_cells(struct stage *stage, unsigned lane,
+    const struct cells_chunk *cells, struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    struct rows *rows = cells->rows;
+    struct column *columns = pool_alloc(rows->pool,
+        mine->pipe->nnames * sizeof(*columns) + 1);
+    uint64_t *hits = pool_alloc(rows->pool, rows->n * sizeof(*hits) + 1);
+    struct uniq_counts counts = {rows->pool, NULL, hits, rows->n};
+    struct picks picks = {rows->n, NULL, 0};
+    struct keys_input input = {columns, &picks, rows->n, rows->pool};
+
+    if (columns == NULL || hits == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for uniq");
+    for (uint32_t i = 0; i < mine->pipe->nnames; i++) {
+        const struct column *column;
+
+        if (rows_column(rows, mine->pipe->names[i].name, &column, err) != 0)
+            return -1;
+        columns[i] = *column;
+    }
+    for (uint32_t i = 0; i < rows->n; i++)
+        hits[i] = cells->v[i].rows;
+    return take_rows(mine, lane, &input, &counts, err);
+}
+
 /* Pieces of at most a block's rows. */
 static int
 take_counts(struct stage_uniq *mine, unsigned lane_number,
     const struct uniq_counts *counts, struct err *err)
 {
-    struct uniq_lane *lane;
     struct column column = {.kind = COLUMN_TEXTS, .texts = counts->texts};
     struct picks picks = {counts->n, NULL, 0};
     struct keys_input input = {&column, &picks, counts->n, counts->pool};
-    struct key_ids ids;
 
-    if (lane_get(mine, lane_number, &lane, err) != 0 ||
-        keys_map(&lane->keys, &input, &ids, err) != 0)
-        return -1;
-    return add_counts(lane, &ids, counts, err);
+    return take_rows(mine, lane_number, &input, counts, err);
 }
 
 int

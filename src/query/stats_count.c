@@ -75,6 +75,24 @@ count_add(struct acc *acc, const struct acc_rows *in,
 }
 
 static int
+count_add_cells(struct acc *acc, const struct acc_rows *in,
+    const struct acc_cells *cells, UNUSED struct err *err)
+{
+    uint64_t *counts = ((struct count *)acc)->counts.items;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        bool is_filled = acc->is_all;
+
+        for (uint32_t k = 0; k < in->ncolumns && !is_filled; k++)
+            is_filled = column_is_filled(&in->columns[k], row);
+        if (is_filled)
+            counts[acc_group(in, row)] += cells->v[row].rows;
+    }
+    return 0;
+}
+
+static int
 count_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     UNUSED struct err *err)
 {
@@ -105,15 +123,22 @@ const struct acc_ops acc_count = {
     .runs = ACC_RUNS_ALWAYS,
     .reserve = count_reserve,
     .add = count_add,
+    .add_cells = count_add_cells,
     .merge = count_merge,
     .print = count_print,
     .free = count_free,
 };
 
-/* --- sum and avg: of all values that are numbers --- */
+/*
+ * --- sum and avg: of all values that are numbers ---
+ *
+ * Whole numbers are summed up exactly, so that their sum does not depend on
+ * the order of rows, and sums of blocks' sums are the same.
+ */
 
 struct total {
-    double sum;
+    __extension__ __int128 whole;
+    double sum; /* of the others */
     uint64_t n;
 };
 
@@ -136,8 +161,7 @@ total_add(struct total *total, double v)
     total->n++;
 }
 
-/* Exact for the rows of a chunk, in whatever order. */
-static double
+__extension__ static __int128
 sum_of(const int64_t *ints, const struct picks *picks)
 {
     __extension__ __int128 sum = 0;
@@ -149,7 +173,7 @@ sum_of(const int64_t *ints, const struct picks *picks)
         for (uint32_t i = 0; i < picks->n; i++)
             sum += ints[picks->index[i]];
     }
-    return (double)sum;
+    return sum;
 }
 
 /* Whole numbers of all rows; most queries. */
@@ -160,14 +184,15 @@ sum_ints(struct total *totals, const struct acc_rows *in,
     const uint32_t *groups = in->groups;
 
     if (groups == NULL) {
-        totals[in->one].sum += sum_of(ints, &in->picks);
+        totals[in->one].whole += sum_of(ints, &in->picks);
         totals[in->one].n += in->picks.n;
         return;
     }
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
 
-        total_add(&totals[groups[row]], (double)ints[row]);
+        totals[groups[row]].whole += ints[row];
+        totals[groups[row]].n++;
     }
 }
 
@@ -177,12 +202,16 @@ sum_gaps(struct total *totals, const struct acc_rows *in,
 {
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
+        struct total *total;
 
         if (column->present != NULL && !bitmap_has(column->present, row))
             continue;
-        total_add(&totals[acc_group(in, row)], column->kind == COLUMN_UINTS
-            ? (double)(uint64_t)column->ints[row]
-            : (double)column->ints[row]);
+        total = &totals[acc_group(in, row)];
+        total->n++;
+        if (column->kind == COLUMN_UINTS)
+            total->whole += (uint64_t)column->ints[row];
+        else
+            total->whole += column->ints[row];
     }
 }
 
@@ -272,6 +301,22 @@ sum_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 }
 
 static int
+sum_add_cells(struct acc *acc, const struct acc_rows *in,
+    const struct acc_cells *cells, UNUSED struct err *err)
+{
+    struct total *totals = ((struct sum *)acc)->totals.items;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        struct total *total = &totals[acc_group(in, row)];
+
+        total->whole += cells->v[row].sum;
+        total->n += cells->v[row].rows;
+    }
+    return 0;
+}
+
+static int
 sum_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     UNUSED struct err *err)
 {
@@ -279,6 +324,7 @@ sum_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     const struct total *add = ((struct sum *)from)->totals.items;
 
     for (uint32_t i = 0; i < from->ngroups; i++) {
+        totals[map[i]].whole += add[i].whole;
         totals[map[i]].sum += add[i].sum;
         totals[map[i]].n += add[i].n;
     }
@@ -291,7 +337,7 @@ sum_print(struct acc *acc, uint32_t group, struct sb *out,
 {
     const struct total *total =
         &((struct total *)((struct sum *)acc)->totals.items)[group];
-    double v = total->sum;
+    double v = (double)total->whole + total->sum;
 
     if (total->n == 0)
         v = NAN;
@@ -312,6 +358,7 @@ const struct acc_ops acc_sum = {
     .runs = ACC_RUNS_PLAIN,
     .reserve = sum_reserve,
     .add = sum_add,
+    .add_cells = sum_add_cells,
     .merge = sum_merge,
     .print = sum_print,
     .free = sum_free,

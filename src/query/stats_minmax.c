@@ -203,6 +203,28 @@ minmax_add(struct acc *acc, const struct acc_rows *in, struct err *err)
     return 0;
 }
 
+/* Of fields that the columns have it is what rows give. */
+static int
+minmax_add_cells(struct acc *acc, const struct acc_rows *in,
+    const struct acc_cells *cells, struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+    bool is_min = acc->fn->kind == STATS_MIN;
+
+    if (!acc_is_of_duration(acc))
+        return minmax_add(acc, in, err);
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        const struct acc_cell *cell = &cells->v[row];
+        struct atom atom = {ATOM_INT, is_min ? cell->min : cell->max,
+            {NULL, 0}};
+
+        if (offer(acc, &extremes[acc_group(in, row)], &atom, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 minmax_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     struct err *err)
@@ -243,6 +265,7 @@ const struct acc_ops acc_minmax = {
     .runs = ACC_RUNS_PLAIN,
     .reserve = minmax_reserve,
     .add = minmax_add,
+    .add_cells = minmax_add_cells,
     .merge = minmax_merge,
     .print = minmax_print,
     .free = minmax_free,

@@ -193,6 +193,8 @@ struct summary {
     int64_t min_start, max_start, min_end, max_end;
     uint32_t error_rows;
     uint32_t bins[PART_END_BINS];
+    const struct part_runs *runs;
+    struct part_check_cells *cells;
 };
 
 static void
@@ -220,6 +222,9 @@ check_batch(struct reading *r, const struct batch *batch, uint32_t from,
             span_id_is_zero(&span->span_id))
             return reading_corrupt(r, "row %u has an id of zeros", from + i);
         summarize(sum, r->block, span);
+        if (part_check_cells_row(sum->cells, r,
+                sum->runs->stream[runs_find(sum->runs, from + i)], span) != 0)
+            return -1;
     }
     return 0;
 }
@@ -250,9 +255,17 @@ check_summary(struct reading *r, struct pool *pool)
 {
     const struct part_block *block = r->block;
     struct summary sum = {INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 0,
-        {0}};
+        {0}, NULL, NULL};
+    int rc = reading_runs(r, PART_TABLE_SPANS, &sum.runs);
 
-    if (check_rows(r, pool, &sum) != 0)
+    if (rc == 0)
+        rc = part_check_cells_begin(&sum.cells, r);
+    if (rc == 0)
+        rc = check_rows(r, pool, &sum);
+    if (rc == 0)
+        rc = part_check_cells_end(sum.cells, r);
+    part_check_cells_free(sum.cells);
+    if (rc != 0)
         return -1;
     if (sum.min_start != block->min_start_ns ||
         sum.max_start != block->max_start_ns ||

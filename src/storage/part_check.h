@@ -26,4 +26,17 @@ int part_check_values_block(struct part_check_values *check,
 int part_check_values_end(const struct part_check_values *check,
     struct err *err) WARN_UNUSED;
 
+/* --- CELLS, block by block (part_check_cells.c) --- */
+
+struct part_check_cells;
+
+/* Free it in any case. */
+int part_check_cells_begin(struct part_check_cells **out, struct reading *r)
+    WARN_UNUSED;
+int part_check_cells_row(struct part_check_cells *check, struct reading *r,
+    uint32_t stream, const struct span *span) WARN_UNUSED;
+int part_check_cells_end(const struct part_check_cells *check,
+    struct reading *r) WARN_UNUSED;
+void part_check_cells_free(struct part_check_cells *check);
+
 #endif

@@ -143,6 +143,7 @@
  *              name, kind
  *   TRACES     struct part_traces and its arrays: where a trace id is
  *   VALUES     for each tenant: varint rows, varint nlists, the lists
+ *   CELLS      for each block: u32 nbytes (0: it has no cells), the cells
  *
  * VALUES tells which values the attributes of a tenant's spans have, so that
  * they can be listed with their numbers of rows, and blocks without a value
@@ -158,6 +159,24 @@
  *
  * Each value of a row counts, so a row in which two keys have one name counts
  * twice.
+ *
+ * CELLS sums up the rows of a block by stream and status, so that counts, sums,
+ * least and greatest durations need no rows.  A block with a status above 2,
+ * or with so many streams that it would not pay, has no cells.  The rows of a
+ * cell are also counted by slots of the end time, whose number counts from
+ * 1970:
+ *
+ *     varint seconds of a slot (0: none), varint zigzag(first slot), varint
+ *     nslots, varint ncells, then ascending by (stream, status):
+ *       varint stream - previous stream (first: stream)
+ *       varint status | PART_CELL_US: durations below are in microseconds
+ *       varint rows
+ *       varint zigzag(least duration)
+ *       varint greatest - least duration       if rows > 1
+ *       varint sum of (duration - least)       if rows > 2
+ *       varint rows of each slot but the last
+ *
+ * A duration is end - start modulo 2^64, with a sign.
  *
  * Elsewhere a list is: varint shape, then per key STRING BYTES ARRAY KVLIST
  * string, BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
@@ -190,6 +209,8 @@
 #define PART_VALUES_PER_KEY 1000u /* more are not listed in VALUES */
 #define PART_TEMPLATE_NUMBERS 8u
 #define PART_TEMPLATE_LANES 8u
+#define PART_CELL_STATUSES 3u
+#define PART_CELL_US 4u
 #define PART_FILTER_MIN 32u  /* so few are found in their dictionary */
 #define PART_FILTER_ROW 64u  /* bytes of one value of FILTER_BITS */
 #define PART_FILTER_PROBES 5u
@@ -291,6 +312,7 @@ enum part_section_type {
     PART_SECTION_TRACES = 10,
     /* From here on a part may be without, and a reader may ignore them. */
     PART_SECTION_VALUES = 11,
+    PART_SECTION_CELLS = 12,
     PART_SECTION_TYPES,
 };
 

@@ -11,6 +11,7 @@
  *   part_read_dict.c     strings
  *   part_read_filter.c   what texts a block cannot have
  *   part_read_values.c   which values attributes have
+ *   part_read_cells.c    sums by stream
  *   part_read_runs.c     runs, rows of a trace, events of a row
  *   part_read_rows.c     rows as spans
  *   part_read.c          the questions of part.h
@@ -134,6 +135,7 @@ struct part {
     uint32_t nstreams;
     struct part_trace_index traces;
     struct part_values *values; /* by tenant; NULL: none */
+    const struct sv *cells;     /* by block: its bytes; NULL: none */
 };
 
 /* "PATH: text", ERR_CORRUPT; returns -1. */
@@ -149,6 +151,9 @@ int part_parse_index(struct part *part,
 
 /* The section VALUES (part_read_values.c), which has bytes. */
 int part_parse_values(struct part *part, struct sv raw, struct err *err)
+    WARN_UNUSED;
+/* The section CELLS (part_read_cells.c). */
+int part_parse_cells(struct part *part, struct sv raw, struct err *err)
     WARN_UNUSED;
 /* NULL: no row of the tenant has the key.  Only if the part has VALUES. */
 const struct part_value_list *part_find_values(const struct part *part,

@@ -477,6 +477,11 @@ part_parse_index(struct part *part,
         if (steps[i].parse(&p) != 0)
             return -1;
     }
-    return sections[PART_SECTION_VALUES].ptr == NULL ? 0 :
-        part_parse_values(part, sections[PART_SECTION_VALUES], err);
+    if (sections[PART_SECTION_VALUES].ptr != NULL &&
+        part_parse_values(part, sections[PART_SECTION_VALUES], err) != 0)
+        return -1;
+    if (sections[PART_SECTION_CELLS].ptr != NULL &&
+        part_parse_cells(part, sections[PART_SECTION_CELLS], err) != 0)
+        return -1;
+    return 0;
 }

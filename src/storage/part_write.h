@@ -23,6 +23,7 @@
  *   part_write_dict.c    dictionaries
  *   part_write_template.c ... of strings that differ in numbers only
  *   part_write_filter.c  the filter of texts
+ *   part_write_cells.c   sums of durations by stream
  *   part_write_values.c  which values the attributes have (merges only)
  *   part_write_block.c   vectors, heap pages and directory: the bytes
  *   part_write_index.c   index sections
@@ -257,6 +258,7 @@ struct part_writer {
     struct sb section;   /* one index section */
     struct sb packed;    /* the same compressed */
     struct intern value_table; /* part_write_values.c */
+    struct sb cells;     /* the section CELLS as it grows */
     uint32_t value_stamp;      /* last used in SCRATCH_VALUE_MARKS */
     uint64_t values[COL_CHUNK];
     uint8_t chunk[COL_CHUNK_BYTES_MAX + 8];
@@ -498,6 +500,10 @@ int write_values(struct part_writer *w) WARN_UNUSED;
 void writer_add_values(struct part_writer *w);
 /* Fills w->section, or leaves it empty: there is none. */
 int writer_put_values(struct part_writer *w) WARN_UNUSED;
+
+/* --- sums (part_write_cells.c): when a block is written --- */
+
+int writer_add_cells(struct part_writer *w) WARN_UNUSED;
 
 static inline void
 section_varint(struct part_writer *w, uint64_t v)

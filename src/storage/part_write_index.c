@@ -340,5 +340,8 @@ write_index(struct part_writer *w, const struct write_lineage *lineage)
     if (w->section.len > 0 &&
         end_section(w, PART_SECTION_VALUES, true) != 0)
         return -1;
+    sb_add_sv(&w->section, sb_sv(&w->cells));
+    if (end_section(w, PART_SECTION_CELLS, true) != 0)
+        return -1;
     return writer_align(w, PART_SECTION_ALIGN);
 }

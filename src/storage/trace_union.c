@@ -7,10 +7,10 @@
 #include "storage/part_read.h"
 
 /*
- * A group's hashes are marked in two bitmaps of so many bits (2 x 32 KiB),
- * which stay in the processor's nearest caches.
+ * A group's hashes are marked in two bitmaps of so many bits (2 x 8 KiB),
+ * which stay in the processor's nearest cache.
  */
-#define KEY_BITS_MAX 18u
+#define KEY_BITS_MAX 16u
 /* So many bits more than the traces need: 1 of 16 is like another by chance. */
 #define SPARE_BITS 4u
 
@@ -136,13 +136,15 @@ trace_union_pieces(const struct trace_union *u)
  * many bits as both parts' indexes hold.  More are taken as they are: then
  * most of them are of traces that are in two parts.
  */
-#define LIKES_MAX 64u
+#define LIKES_MAX 255u
+#define LIKE_HEADS 256u
 
 struct likeness {
     uint32_t key;
     uint32_t member;
     uint32_t entry;
-    uint32_t bits; /* of the hash that are known */
+    uint8_t bits;  /* of the hash that are known */
+    uint8_t next;  /* with the same end of the key, + 1 */
     uint64_t hash; /* its highest bits */
 };
 
@@ -154,6 +156,7 @@ struct walker {
     uint32_t *keys;  /* of the group's entries, part by part */
     uint32_t cap;
     struct likeness likes[LIKES_MAX];
+    uint8_t heads[LIKE_HEADS]; /* by the end of the key: number + 1 */
     struct pool *pool;
     struct trace_walk *walk;
     uint32_t candidates_cap;
@@ -177,41 +180,45 @@ entries_of(const struct trace_union *u, uint32_t member, uint32_t group,
     *end = index->bucket_off[(group + 1) << below];
 }
 
-/* Their keys: the hash's bits below the group's. */
-static uint32_t
-part_keys(const struct trace_union *u, uint32_t member, uint32_t group,
-    uint32_t *keys)
+/* Marks what was marked before as being there twice. */
+static inline void
+mark_key(struct walker *w, uint32_t key)
 {
+    uint64_t bit = UINT64_C(1) << key % 64, word = w->seen[key / 64];
+
+    if (UNLIKELY((word & bit) != 0)) {
+        w->twice[key / 64] |= bit;
+        w->has_twice = true;
+    }
+    w->seen[key / 64] = word | bit;
+}
+
+/*
+ * The entries of a part: their keys are the hash's bits below the group's.
+ * How many they are.
+ */
+static uint32_t
+mark_part(struct walker *w, uint32_t member, uint32_t group, uint32_t *keys)
+{
+    const struct trace_union *u = w->u;
     const struct part_trace_index *index = index_of(u, member);
     uint32_t below = index->head.log2_buckets - u->group_bits;
     uint32_t drop = below + PART_TRACES_TAG_BITS - u->key_bits;
     const uint32_t *off = &index->bucket_off[group << below];
-    uint32_t first = off[0];
+    const uint16_t *tag = index->tag;
+    uint32_t n = 0;
 
     for (uint32_t bucket = 0; bucket < 1u << below; bucket++) {
         uint64_t high = (uint64_t)bucket << PART_TRACES_TAG_BITS;
 
-        for (uint32_t i = off[bucket]; i < off[bucket + 1]; i++)
-            keys[i - first] = (uint32_t)((high | index->tag[i]) >> drop);
-    }
-    return off[1u << below] - first;
-}
+        for (uint32_t i = off[bucket]; i < off[bucket + 1]; i++) {
+            uint32_t key = (uint32_t)((high | tag[i]) >> drop);
 
-static void
-mark_keys(struct walker *w, const uint32_t *keys, uint32_t n)
-{
-    uint64_t *seen = w->seen;
-
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t bit = UINT64_C(1) << keys[i] % 64;
-        uint64_t word = seen[keys[i] / 64];
-
-        if (UNLIKELY((word & bit) != 0)) {
-            w->twice[keys[i] / 64] |= bit;
-            w->has_twice = true;
+            keys[n++] = key;
+            mark_key(w, key);
         }
-        seen[keys[i] / 64] = word | bit;
     }
+    return n;
 }
 
 static void
@@ -231,23 +238,23 @@ mark_others(struct walker *w, uint32_t group)
     }
 }
 
+/* One by one when they are few. */
 static void
 clear_marks(struct walker *w, uint32_t group, uint32_t n)
 {
     const struct trace_union *u = w->u;
+    size_t words = MAX(1u, (1u << u->key_bits) / 64);
+    bool has_others = u->others_first != NULL &&
+        u->others_first[group] < u->others_first[group + 1];
 
-    for (uint32_t i = 0; i < n; i++)
-        w->seen[w->keys[i] / 64] = 0;
-    if (w->has_twice) {
+    if (n > words / 4 || has_others) {
+        memset(w->seen, 0, words * sizeof(*w->seen));
+        memset(w->twice, 0, words * sizeof(*w->twice));
+    } else {
         for (uint32_t i = 0; i < n; i++)
-            w->twice[w->keys[i] / 64] = 0;
+            w->seen[w->keys[i] / 64] = w->twice[w->keys[i] / 64] = 0;
     }
     w->has_twice = false;
-    if (u->others_first == NULL)
-        return;
-    for (uint32_t i = u->others_first[group]; i < u->others_first[group + 1];
-        i++)
-        w->seen[u->others[i] / 64] = w->twice[u->others[i] / 64] = 0;
 }
 
 /* --- candidates --- */
@@ -310,12 +317,20 @@ is_other(const struct trace_union *u, uint32_t group, uint32_t key)
 static int
 add_likes(struct walker *w, uint32_t group, uint32_t n, struct err *err)
 {
+    memset(w->heads, 0, sizeof(w->heads));
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *head = &w->heads[w->likes[i].key % LIKE_HEADS];
+
+        w->likes[i].next = *head;
+        *head = (uint8_t)(i + 1);
+    }
     for (uint32_t i = 0; i < n; i++) {
         const struct likeness *like = &w->likes[i];
         bool is_candidate = is_other(w->u, group, like->key);
 
-        for (uint32_t k = 0; k < n && !is_candidate; k++)
-            is_candidate = k != i && is_like(like, &w->likes[k]);
+        for (uint32_t k = w->heads[like->key % LIKE_HEADS];
+            k != 0 && !is_candidate; k = w->likes[k - 1].next)
+            is_candidate = k - 1 != i && is_like(like, &w->likes[k - 1]);
         if (is_candidate &&
             add_candidate(w, like->member, like->entry, err) != 0)
             return -1;
@@ -337,7 +352,7 @@ set_likeness(const struct trace_union *u, uint32_t member, uint32_t group,
         bucket++;
     like->member = member;
     like->entry = entry;
-    like->bits = log2 + PART_TRACES_TAG_BITS;
+    like->bits = (uint8_t)(log2 + PART_TRACES_TAG_BITS);
     like->hash = ((uint64_t)bucket << PART_TRACES_TAG_BITS |
         index->tag[entry]) << (64 - like->bits);
 }
@@ -400,10 +415,7 @@ walk_group(struct walker *w, uint32_t group, struct err *err)
     }
     mark_others(w, group);
     for (uint32_t member = 0; member < u->n; member++) {
-        uint32_t count = part_keys(u, member, group, w->keys + n);
-
-        mark_keys(w, w->keys + n, count);
-        n += count;
+        n += mark_part(w, member, group, w->keys + n);
     }
     rc = collect_twice(w, group, err);
     w->walk->unique += n - (w->walk->ncandidates - before);

@@ -304,6 +304,10 @@ unknown_optional(struct part_footer *footer)
 static void
 no_section(struct part_footer *footer)
 {
+    /* Those behind it may be missing. */
+    while ((footer->sections[footer->nsections - 1].flags &
+        PART_SECTION_CRITICAL) == 0)
+        footer->nsections--;
     footer->nsections--;
 }
 

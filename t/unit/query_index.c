@@ -202,11 +202,79 @@ test_values(void)
         xfree(names[--nnames]);
 }
 
+/* --- sums by stream --- */
+
+static void
+test_cells(void)
+{
+    static const char *const by[] = {
+        "", "by (name)", "by (\"resource_attr:service.name\")",
+        "by (kind, status_code)", "by (\"resource_attr:service.name\", name)",
+        "by (_time:1m)", "by (_time:10m, \"resource_attr:service.name\")",
+        "by (_time:1h offset 7m, status_code)", "by (_time:1d, name)",
+        "by (_time, kind)", "by (\"scope_attr:x\", scope_name)",
+        "by (_stream)", "by (_time:1w) ", "by (kind:2)", "by (span_id)",
+    };
+    static const char *const functions[] = {
+        "count() n", "count() n, sum(duration) s", "avg(duration) a",
+        "min(duration) a, max(duration) b", "sum(duration) s, count(name) n",
+        "count() if (status_code:=2) errors, count() n",
+        "max(name) a, count_uniq(name) b, min(kind) c",
+        "uniq_values(\"resource_attr:service.name\") v",
+        "count() if (name:~\"a\" or kind:=3) n, sum(duration) if "
+            "(-status_code:=0) s",
+        "sum(duration, kind) s", "count(\"span_attr:a\", name) n",
+        "quantile(0.5, duration) q",
+    };
+    static const char *const filters[] = {
+        "*", "*", "*", "status_code:=2", "kind:in(1,2)", "name:*e*",
+        "{\"resource_attr:service.name\"!=\"\"}", "_time:>2026-11-21T12:00:00Z",
+        "-name:\"\"", "_time:5d offset 1h",
+    };
+    static const char *const uniq[] = {
+        "| uniq by (name) hits", "| uniq by (kind, status_code) hits",
+        "| uniq by (\"resource_attr:service.name\") hits",
+        "| uniq by (_stream) hits", "| uniq by (scope_name, name)",
+        "| uniq by (_stream_id) hits",
+    };
+    static const struct store_mix mixes[] = {
+        {6, 6000, false, false, true}, {8, 4000, true, true, false},
+        {3, 40000, false, false, true}, {12, 300, true, false, false},
+    };
+    uint64_t saved = 0;
+
+    for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+        unsigned wrong = 0;
+
+        for (unsigned i = 0; i < 3; i++) {
+            store_random(&spans, &mixes[m]);
+            for (unsigned k = 0; k < 40; k++) {
+                const char *filter = filters[gen_below(&spans,
+                    ARRAY_LEN(filters))];
+                char text[1000];
+
+                snprintf(text, sizeof(text), "| stats %s %s",
+                    by[gen_below(&spans, ARRAY_LEN(by))],
+                    functions[gen_below(&spans, ARRAY_LEN(functions))]);
+                if (gen_one_in(&spans, 4))
+                    snprintf(text, sizeof(text), "%s",
+                        uniq[gen_below(&spans, ARRAY_LEN(uniq))]);
+                wrong += !store_agrees(&spans, filter, text, &saved);
+            }
+        }
+        is_int(wrong, 0, "sums by stream: all equal");
+        diag("%llu blocks were not read", (unsigned long long)saved);
+    }
+    ok(saved > 0, "sums: %llu blocks were not read",
+        (unsigned long long)saved);
+}
+
 int
 main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_cells();
     test_values();
     test_traces();
     test_many_traces();
