@@ -6,31 +6,13 @@
  */
 
 #include "core/base.h"
-#include "query/stage.h"
+#include "query/stage_stats.h"
 
 #include "core/mem.h"
-#include "query/acc.h"
-#include "query/index.h"
-#include "query/keys.h"
-#include "storage/part_cells.h"
 
 #define STATS_POOL_MAX (64 * MIB)
 /* The text of one result: uniq_values of a group. */
 #define RESULT_MAX (256 * MIB)
-
-struct stats_lane {
-    struct hold hold;
-    struct keys keys;
-    struct acc **accs; /* nfns; NULL behind a failure */
-};
-
-struct stage_stats {
-    struct stage stage;
-    const struct stats_spec *spec;
-    struct pool *pool;
-    struct needed *filter_fields; /* per function */
-    struct stats_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
-};
 
 static const struct acc_ops *const functions[] = {
     [STATS_COUNT] = &acc_count,
@@ -43,8 +25,8 @@ static const struct acc_ops *const functions[] = {
     [STATS_UNIQ_VALUES] = &acc_uniq_values,
 };
 
-static int
-acc_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+int
+stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
 {
     if (ngroups <= acc->ngroups)
         return 0;
@@ -90,8 +72,8 @@ acc_new(struct stage_stats *mine, struct stats_lane *lane,
     return acc;
 }
 
-static int
-lane_get(struct stage_stats *mine, unsigned i, struct stats_lane **out,
+int
+stats_lane_get(struct stage_stats *mine, unsigned i, struct stats_lane **out,
     struct err *err)
 {
     const struct stats_spec *spec = mine->spec;
@@ -116,14 +98,6 @@ lane_get(struct stage_stats *mine, unsigned i, struct stats_lane **out,
 }
 
 /* --- taking rows in --- */
-
-/* Columns of one chunk, all loaded before any filter narrows the rows. */
-struct chunk {
-    struct rows *rows;
-    struct column *by;
-    struct column **args; /* per function */
-    uint32_t *nargs;
-};
 
 static int
 no_memory(struct err *err)
@@ -151,7 +125,7 @@ load(struct rows *rows, const struct sv *names, uint32_t n,
 }
 
 static int
-load_function(struct chunk *chunk, const struct acc *acc, uint32_t i,
+load_function(struct stats_chunk *chunk, const struct acc *acc, uint32_t i,
     struct err *err)
 {
     static const struct field_pattern all = {{"", 0}, true};
@@ -195,9 +169,9 @@ load_filters(struct stage_stats *mine, struct rows *rows, struct err *err)
     return 0;
 }
 
-static int
-load_chunk(struct stage_stats *mine, struct stats_lane *lane,
-    struct chunk *chunk, struct err *err)
+int
+stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
+    struct stats_chunk *chunk, struct err *err)
 {
     const struct stats_spec *spec = mine->spec;
     struct pool *pool = chunk->rows->pool;
@@ -219,8 +193,8 @@ load_chunk(struct stage_stats *mine, struct stats_lane *lane,
 }
 
 /* The rows that pass a function's filter; the selection stays as it was. */
-static int
-pick(struct rows *rows, const struct filter *filter, struct picks *out,
+int
+stats_pick(struct rows *rows, const struct filter *filter, struct picks *out,
     struct err *err)
 {
     size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
@@ -344,7 +318,7 @@ add_runs(struct acc *acc, const struct acc_rows *all,
 }
 
 static int
-add_rows(struct stats_lane *lane, const struct chunk *chunk,
+add_rows(struct stats_lane *lane, const struct stats_chunk *chunk,
     struct acc_rows *in, struct key_ids *ids, struct err *err)
 {
     struct keys_input input = {
@@ -361,14 +335,14 @@ add_rows(struct stats_lane *lane, const struct chunk *chunk,
         in->picks = all;
         in->columns = chunk->args[i];
         in->ncolumns = chunk->nargs[i];
-        if (acc_reserve(acc, in->ngroups, err) != 0)
+        if (stats_reserve(acc, in->ngroups, err) != 0)
             return -1;
         if (ids->nruns > 0 && !has_filter && takes_runs(acc, in)) {
             result = add_runs(acc, in, ids, err);
             continue;
         }
         if (keys_expand(&lane->keys, &input, ids, err) != 0 || (has_filter &&
-            pick(chunk->rows, filter, &in->picks, err) != 0))
+            stats_pick(chunk->rows, filter, &in->picks, err) != 0))
             return -1;
         in->groups = ids->ids;
         if (in->picks.n > 0)
@@ -383,7 +357,7 @@ stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     struct err *err)
 {
     struct stage_stats *mine = (struct stage_stats *)stage;
-    struct chunk chunk = {.rows = rows};
+    struct stats_chunk chunk = {.rows = rows};
     struct acc_rows in = {.nrows = rows->n, .pool = rows->pool};
     struct stats_lane *lane;
     struct keys_input input;
@@ -391,8 +365,8 @@ stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
 
     if (rows->nselected == 0)
         return 0;
-    if (lane_get(mine, lane_index, &lane, err) != 0 ||
-        load_chunk(mine, lane, &chunk, err) != 0 ||
+    if (stats_lane_get(mine, lane_index, &lane, err) != 0 ||
+        stats_load_chunk(mine, lane, &chunk, err) != 0 ||
         picks_make(&in.picks, rows, err) != 0)
         return -1;
     input = (struct keys_input){chunk.by, &in.picks, rows->n, rows->pool};
@@ -418,7 +392,7 @@ merge_lane(struct stage_stats *mine, struct stats_lane *to,
 
         result = run_poll(mine->stage.run, err);
         if (result == 0)
-            result = acc_reserve(acc, to->keys.count, err);
+            result = stats_reserve(acc, to->keys.count, err);
         if (result == 0)
             result = acc->ops->merge(acc, from->accs[i], map.items, err);
     }
@@ -464,7 +438,7 @@ emit_groups(struct stage_stats *mine, struct stats_lane *lane,
 
     sb_init(&buf, RESULT_MAX);
     for (uint32_t i = 0; i < mine->spec->nfns && result == 0; i++)
-        result = acc_reserve(lane->accs[i], lane->keys.count, err);
+        result = stats_reserve(lane->accs[i], lane->keys.count, err);
     for (uint32_t i = 0; i < lane->keys.count && result == 0 &&
         !emit->is_done; i++) {
         if (i % 256 == 0)
@@ -524,7 +498,7 @@ stats_flush(struct stage *stage, struct err *err)
     }
     if (mine->spec->nby == 0) {
         /* One row even of nothing. */
-        if (all == NULL && lane_get(mine, 0, &all, err) != 0)
+        if (all == NULL && stats_lane_get(mine, 0, &all, err) != 0)
             return -1;
         if (keys_find(&all->keys, NULL, &id, err) != 0)
             return -1;
@@ -543,175 +517,9 @@ stats_free(struct stage *stage)
     xfree(mine);
 }
 
-static const struct stage_ops stats_ops = {
+const struct stage_ops stats_ops = {
     stats_write, stats_flush, stats_free
 };
-
-/* --- cells --- */
-
-static bool
-is_of_cells(const struct field_pattern *fields, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (fields[i].is_prefix || !part_cells_have(fields[i].name))
-            return false;
-    }
-    return true;
-}
-
-static bool
-function_takes_cells(const struct stats_fn *fn, bool *needs_durations)
-{
-    struct acc acc = {.fn = fn};
-    bool is_duration = acc_is_of_duration(&acc);
-
-    if (fn->filter != NULL && !filter_is_of_cells(fn->filter))
-        return false;
-    *needs_durations |= is_duration;
-    switch (fn->kind) {
-    case STATS_COUNT:
-        return fn->nargs == 0 || (fn->nargs == 1 && fn->args[0].is_prefix &&
-            fn->args[0].name.len == 0) || is_of_cells(fn->args, fn->nargs);
-    case STATS_SUM:
-    case STATS_AVG:
-        return is_duration;
-    case STATS_MIN:
-    case STATS_MAX:
-        return is_duration || (fn->nargs > 0 &&
-            is_of_cells(fn->args, fn->nargs));
-    case STATS_COUNT_UNIQ:
-    case STATS_UNIQ_VALUES:
-        return fn->nargs > 0 && is_of_cells(fn->args, fn->nargs);
-    default:
-        return false;
-    }
-}
-
-static bool
-want_patterns(struct cells_want *want, const struct field_pattern *fields,
-    uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (!fields[i].is_prefix && part_cells_have(fields[i].name) &&
-            !cells_want_add(want, fields[i].name))
-            return false;
-    }
-    return true;
-}
-
-bool
-stats_takes_cells(const struct stage *stage, struct cells_want *want)
-{
-    const struct stage_stats *mine = (const struct stage_stats *)stage;
-    const struct stats_spec *spec = mine->spec;
-
-    if (stage->ops != &stats_ops)
-        return false;
-    for (uint32_t i = 0; i < spec->nby; i++) {
-        const struct stats_by *by = &spec->by[i];
-
-        if (sv_eq(by->name, SV("_time"))) {
-            if (want->by != NULL)
-                return false;
-            want->by = by;
-        } else if (!part_cells_have(by->name) ||
-            !cells_want_add(want, by->name)) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < spec->nfns; i++) {
-        const struct stats_fn *fn = &spec->fns[i];
-
-        if (!function_takes_cells(fn, &want->has_durations) ||
-            !want_patterns(want, fn->args, fn->nargs) ||
-            !want_patterns(want, mine->filter_fields[i].patterns,
-                mine->filter_fields[i].n))
-            return false;
-    }
-    return true;
-}
-
-int
-stats_add_cells(struct stage *stage, unsigned lane_index,
-    const struct cells_chunk *cells, struct err *err)
-{
-    struct stage_stats *mine = (struct stage_stats *)stage;
-    struct acc_cells v = {cells->v};
-    struct chunk chunk = {.rows = cells->rows};
-    struct acc_rows in = {.nrows = cells->rows->n, .pool = cells->rows->pool};
-    struct picks all;
-    struct stats_lane *lane;
-    struct keys_input input;
-    struct key_ids ids;
-    int result;
-
-    if (lane_get(mine, lane_index, &lane, err) != 0 ||
-        load_chunk(mine, lane, &chunk, err) != 0 ||
-        picks_make(&all, chunk.rows, err) != 0)
-        return -1;
-    input = (struct keys_input){chunk.by, &all, in.nrows, in.pool};
-    result = keys_map(&lane->keys, &input, &ids, err);
-    in.one = ids.one;
-    in.groups = ids.ids;
-    in.ngroups = lane->keys.count;
-    for (uint32_t i = 0; lane->accs[i] != NULL && result == 0; i++) {
-        struct acc *acc = lane->accs[i];
-
-        in.columns = chunk.args[i];
-        in.ncolumns = chunk.nargs[i];
-        in.picks = all;
-        result = acc_reserve(acc, in.ngroups, err);
-        if (result == 0 && acc->fn->filter != NULL)
-            result = pick(chunk.rows, acc->fn->filter, &in.picks, err);
-        if (result != 0 || in.picks.n == 0)
-            continue;
-        result = acc->ops->add_cells != NULL ?
-            acc->ops->add_cells(acc, &in, &v, err) :
-            acc->ops->add(acc, &in, err);
-    }
-    return result;
-}
-
-/* --- traces --- */
-
-bool
-stats_counts_traces(const struct stage *stage)
-{
-    const struct stage_stats *mine = (const struct stage_stats *)stage;
-    const struct stats_fn *fn;
-
-    if (stage->ops != &stats_ops || mine->spec->nby != 0 ||
-        mine->spec->nfns != 1)
-        return false;
-    fn = mine->spec->fns;
-    return fn->kind == STATS_COUNT_UNIQ && fn->filter == NULL &&
-        fn->nargs == 1 && !fn->args[0].is_prefix &&
-        sv_eq(fn->args[0].name, SV("trace_id"));
-}
-
-int
-stats_add_traces(struct stage *stage, unsigned lane_number,
-    const struct uniq_ids *add, struct err *err)
-{
-    struct stage_stats *mine = (struct stage_stats *)stage;
-    struct stats_lane *lane;
-    uint32_t id;
-
-    if (lane_get(mine, lane_number, &lane, err) != 0 ||
-        keys_find(&lane->keys, NULL, &id, err) != 0 ||
-        acc_reserve(lane->accs[0], lane->keys.count, err) != 0)
-        return -1;
-    return acc_uniq_add_ids(lane->accs[0], add, err);
-}
-
-const struct id_set *
-stats_traces(const struct stage *stage, unsigned lane)
-{
-    const struct stage_stats *mine = (const struct stage_stats *)stage;
-
-    return mine->lanes[lane] == NULL ? NULL :
-        acc_uniq_ids(mine->lanes[lane]->accs[0]);
-}
 
 int
 stage_new_stats(struct stage **out, const struct pipe *pipe,

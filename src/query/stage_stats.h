@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* What the files of the pipe stats share: stage_stats*.c. */
+
+#ifndef SPOOR_QUERY_STAGE_STATS_H
+#define SPOOR_QUERY_STAGE_STATS_H
+
+#include "core/base.h"
+#include "query/acc.h"
+#include "query/keys.h"
+#include "query/stage.h"
+
+struct stats_lane {
+    struct hold hold;
+    struct keys keys;
+    struct acc **accs; /* nfns; NULL behind a failure */
+};
+
+struct stage_stats {
+    struct stage stage;
+    const struct stats_spec *spec;
+    struct pool *pool;
+    struct needed *filter_fields; /* per function */
+    struct stats_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
+};
+
+/* Columns of one chunk, all loaded before any filter narrows the rows. */
+struct stats_chunk {
+    struct rows *rows;
+    struct column *by;
+    struct column **args; /* per function */
+    uint32_t *nargs;
+};
+
+extern const struct stage_ops stats_ops;
+
+/* Room for the groups of a lane. */
+int stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
+    WARN_UNUSED;
+/* The lane's state, made when it is not there yet. */
+int stats_lane_get(struct stage_stats *mine, unsigned i,
+    struct stats_lane **out, struct err *err) WARN_UNUSED;
+int stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
+    struct stats_chunk *chunk, struct err *err) WARN_UNUSED;
+/* The rows that pass a function's filter; the selection stays as it was. */
+int stats_pick(struct rows *rows, const struct filter *filter,
+    struct picks *out, struct err *err) WARN_UNUSED;
+
+#endif
