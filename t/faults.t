@@ -9,7 +9,7 @@
 #
 # "make check" takes a sample; "make check-full" sets FAULTS_FULL, which is
 # all of it.  FAULTS_POINTS, FAULTS_STATES, FAULTS_READS, FAULTS_FLIPS,
-# FAULTS_SEED, FAULTS_JOBS.
+# FAULTS_SEED, FAULTS_JOBS; FAULTS_SECONDS: of each table.
 
 use strict;
 use warnings;
@@ -23,13 +23,14 @@ my $seed = $ENV{FAULTS_SEED} || 1;
 my $jobs = $ENV{FAULTS_JOBS} || 6;
 my $points = $ENV{FAULTS_POINTS} || ($full ? 1_000_000 : 200);
 my $reads = $ENV{FAULTS_READS} || ($full ? 1_000_000 : 100);
-my $flips = $ENV{FAULTS_FLIPS} || ($full ? 6000 : 300);
-my $states = $ENV{FAULTS_STATES} || ($full ? 1_000_000 : 300);
+my $flips = $ENV{FAULTS_FLIPS} || ($full ? 6000 : 200);
+my $states = $ENV{FAULTS_STATES} || ($full ? 1_000_000 : 200);
 
 # Runs a program whose last line has "violations=N"; all it says is shown.
 sub run_table {
     my ($name, @words) = @_;
-    my $run = run_command([@words], seconds => 3600);
+    my $run = run_command([@words, '--seconds', $ENV{FAULTS_SECONDS} || 0],
+        seconds => 7200);
 
     diag("$name:\n$run->{out}");
     like($run->{out}, qr/ violations=0 /, "$name: no violation");

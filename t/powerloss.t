@@ -8,7 +8,7 @@
 #
 # Needs root, loop devices, FUSE, qemu-system-common, xfsprogs; what is absent
 # is skipped with its name.  POWERLOSS_STATES (default 40 for each file
-# system), POWERLOSS_JOBS.
+# system), POWERLOSS_JOBS, POWERLOSS_SECONDS (of each).
 
 use strict;
 use warnings;
@@ -111,7 +111,8 @@ sub replay {
 
     return run_command([$helper, 'replay', '--log', "$dir/log", '--acks',
         "$dir/acks", '--type', $type, '--mib', $mib{$type}, '--dir', $dir,
-        '--requests', $requests, '--states', $n, '--jobs', $jobs],
+        '--requests', $requests, '--states', $n, '--jobs', $jobs,
+        '--seconds', $ENV{POWERLOSS_SECONDS} || 0],
         seconds => 7200);
 }
 

@@ -10,7 +10,7 @@
  *       entries at each acknowledgement goes to FILE; --control: with
  *       fsync: off, so that there is something to lose
  *   fault_block replay --log LOG --acks FILE --type ext4 --mib SIZE
- *                      --dir SCRATCH [--states N] [--jobs J]
+ *                      --dir SCRATCH [--states N] [--jobs J] [--seconds S]
  *       makes images of the device: every prefix of the log, and for each
  *       random states in which writes behind the last flush are there, torn
  *       or not there; mounts each, starts on it, reads back what was
@@ -347,7 +347,7 @@ prefix_run(const struct place *place, int base, uint32_t end,
 {
     uint32_t flushed = last_flush(end);
 
-    for (unsigned k = 0; k <= reordered; k++) {
+    for (unsigned k = 0; k <= reordered && !world_is_late(); k++) {
         int image = image_new(place->image);
 
         image_copy(base, image);
@@ -384,8 +384,8 @@ job_main(unsigned job, unsigned jobs, uint32_t step, unsigned reordered)
     check(mkdir(place.mount, 0700) == 0 || errno == EEXIST);
     place.result = world_shared(sizeof(*place.result));
     base = image_new(path);
-    for (uint32_t end = first + job * step; end <= nentries;
-        end += jobs * step) {
+    for (uint32_t end = first + job * step; end <= nentries &&
+        !world_is_late(); end += jobs * step) {
         for (uint32_t flushed = last_flush(end); applied < flushed; applied++)
             entry_apply(base, applied);
         prefix_run(&place, base, end, reordered);
@@ -479,12 +479,14 @@ main(int argc, char **argv)
         {"dir", required_argument, NULL, 'd'},
         {"type", required_argument, NULL, 't'},
         {"control", no_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 'S'},
         {"mib", required_argument, NULL, 'M'},
         {"requests", required_argument, NULL, 'r'},
         {"seed", required_argument, NULL, 's'},
         {"states", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     uint64_t requests = 12, seed = 1, states = 100, jobs = 2, mib = 0;
+    uint64_t seconds = 0;
     bool is_record;
     int c;
 
@@ -493,7 +495,8 @@ main(int argc, char **argv)
             : c == 'm' ? &mount_dir : c == 'd' ? &scratch : c == 't' ? &fs_type
             : NULL;
         uint64_t *number = c == 'r' ? &requests : c == 's' ? &seed
-            : c == 'n' ? &states : c == 'M' ? &mib : &jobs;
+            : c == 'n' ? &states : c == 'M' ? &mib
+            : c == 'S' ? &seconds : &jobs;
 
         if (text != NULL)
             *text = optarg;
@@ -505,6 +508,8 @@ main(int argc, char **argv)
     if (optind + 1 != argc || log_path == NULL || acks_path == NULL ||
         jobs == 0 || jobs > JOBS_MAX || requests > WORLD_REQUESTS_MAX)
         return 2;
+    if (seconds != 0)
+        world_until_ns = clock_mono_ns() + (int64_t)seconds * NS_PER_SEC;
     device_bytes = mib * MIB;
     is_record = strcmp(argv[optind], "record") == 0;
     acks = world_shared(sizeof(*acks));

@@ -6,6 +6,7 @@
  * replaced by older copies.
  *
  *   fault_flips [--dir D] [--flips N] [--others N] [--seed S] [--jobs J]
+ *               [--seconds S]
  *
  * Without --dir, directories are made: one that was closed in an orderly way
  * and one whose worker was killed, so that there is a log.  For each damage a
@@ -460,7 +461,7 @@ job_main(unsigned job, unsigned jobs, const struct damage_case *cases,
 
     snprintf(dir, sizeof(dir), "%s/%u", base, job);
     snprintf(log_path, sizeof(log_path), "%s/%u.log", base, job);
-    for (size_t i = job; i < n; i += jobs)
+    for (size_t i = job; i < n && !world_is_late(); i += jobs)
         case_run(&cases[i], dir, log_path, answers);
     _exit(0);
 }
@@ -536,21 +537,24 @@ main(int argc, char **argv)
         {"flips", required_argument, NULL, 'f'},
         {"others", required_argument, NULL, 'o'},
         {"seed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    uint64_t flips = 300, others = 100, seed = 1, jobs = 2;
+        {"jobs", required_argument, NULL, 'j'},
+        {"seconds", required_argument, NULL, 'S'}, {NULL, 0, NULL, 0}};
+    uint64_t flips = 300, others = 100, seed = 1, jobs = 2, seconds = 0;
     int64_t start_ns = clock_mono_ns();
     struct damage_case *cases;
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         uint64_t *number = c == 'f' ? &flips : c == 'o' ? &others
-            : c == 's' ? &seed : &jobs;
+            : c == 's' ? &seed : c == 'S' ? &seconds : &jobs;
 
         if (c == 'd' && nsets < SETS)
             snprintf(sets[nsets++].dir, sizeof(sets[0].dir), "%s", optarg);
         else if (c == '?' || !num_parse_u64(sv_from(optarg), number))
             return 2;
     }
+    if (seconds != 0)
+        world_until_ns = clock_mono_ns() + (int64_t)seconds * NS_PER_SEC;
     if (jobs == 0 || jobs > JOBS_MAX)
         return 2;
     snprintf(base, sizeof(base), "/dev/shm/spoor-flips-%d", (int)getpid());

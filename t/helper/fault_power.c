@@ -4,7 +4,7 @@
  * Power loss on a simulated disk (design: reliability 4.3; fault_disk.h).
  *
  *   fault_power [--requests N] [--seed S] [--states N] [--jobs J]
- *               [--control] [--only OPERATION:STATE:SEED]
+ *               [--seconds S] [--control] [--only OPERATION:STATE:SEED]
  *
  * A server in little lives one life on a disk that is noted.  Then, for each
  * operation, states that a power loss behind it may leave are made, a server
@@ -149,7 +149,7 @@ job_main(unsigned job, unsigned jobs)
 
     snprintf(dir, sizeof(dir), "%s/%u", base, job);
     snprintf(log_path, sizeof(log_path), "%s/%u.log", base, job);
-    for (size_t i = job; i < ncases; i += jobs)
+    for (size_t i = job; i < ncases && !world_is_late(); i += jobs)
         case_run(&cases[i], dir, log_path, result);
     _exit(0);
 }
@@ -248,16 +248,17 @@ main(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},
         {"states", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'},
+        {"seconds", required_argument, NULL, 'S'},
         {"control", no_argument, NULL, 'c'},
         {"only", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
-    uint64_t requests = 12, seed = 1, states = SIZE_MAX, jobs = 2;
+    uint64_t requests = 12, seed = 1, states = SIZE_MAX, jobs = 2, seconds = 0;
     int64_t start_ns = clock_mono_ns();
     uint32_t bad;
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         uint64_t *number = c == 'r' ? &requests : c == 's' ? &seed
-            : c == 'n' ? &states : &jobs;
+            : c == 'n' ? &states : c == 'S' ? &seconds : &jobs;
 
         if (c == 'c')
             world_conf.fsync = FSYNC_OFF;
@@ -265,6 +266,8 @@ main(int argc, char **argv)
             : !num_parse_u64(sv_from(optarg), number)))
             return 2;
     }
+    if (seconds != 0)
+        world_until_ns = clock_mono_ns() + (int64_t)seconds * NS_PER_SEC;
     if (jobs == 0 || jobs > JOBS_MAX || requests > WORLD_REQUESTS_MAX)
         return 2;
     snprintf(base, sizeof(base), "/dev/shm/spoor-power-%d", (int)getpid());

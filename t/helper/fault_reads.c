@@ -6,7 +6,7 @@
  * error; and what an error left behind is a directory that answers all when
  * it is started again: an error of a moment must not be taken for damage.
  *
- *   fault_reads [--seed S] [--sample POINTS] [--jobs J]
+ *   fault_reads [--seed S] [--sample POINTS] [--jobs J] [--seconds S]
  */
 
 #include "core/base.h"
@@ -213,7 +213,7 @@ job_main(unsigned job, unsigned jobs)
 
     snprintf(dir, sizeof(dir), "%s/%u", base, job);
     snprintf(log_path, sizeof(log_path), "%s/%u.log", base, job);
-    for (size_t i = job; i < npoints; i += jobs)
+    for (size_t i = job; i < npoints && !world_is_late(); i += jobs)
         point_run(&points[i], dir, log_path, answers);
     _exit(0);
 }
@@ -303,17 +303,20 @@ main(int argc, char **argv)
     static const struct option options[] = {
         {"seed", required_argument, NULL, 's'},
         {"sample", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    uint64_t seed = 1, sample = SIZE_MAX, jobs = 2;
+        {"jobs", required_argument, NULL, 'j'},
+        {"seconds", required_argument, NULL, 'S'}, {NULL, 0, NULL, 0}};
+    uint64_t seed = 1, sample = SIZE_MAX, jobs = 2, seconds = 0;
     int64_t start_ns = clock_mono_ns();
     uint32_t bad;
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == '?' || !num_parse_u64(sv_from(optarg), c == 's' ? &seed
-            : c == 'n' ? &sample : &jobs))
+            : c == 'n' ? &sample : c == 'S' ? &seconds : &jobs))
             return 2;
     }
+    if (seconds != 0)
+        world_until_ns = clock_mono_ns() + (int64_t)seconds * NS_PER_SEC;
     if (jobs == 0 || jobs > JOBS_MAX)
         return 2;
     snprintf(base, sizeof(base), "/dev/shm/spoor-reads-%d", (int)getpid());

@@ -86,6 +86,14 @@ static struct conf world_conf = {.workers = 1, .user = "",
 /* The second worker dies, too, and nobody recovers its log. */
 static bool world_ends_killed;
 static bool world_merges = true;
+/* Programs begin no further case then (--seconds); monotonic, 0: never. */
+static int64_t world_until_ns;
+
+static inline bool
+world_is_late(void)
+{
+    return world_until_ns != 0 && clock_mono_ns() > world_until_ns;
+}
 /* Called in the worker when a request was acknowledged; may be NULL. */
 static uint64_t (*world_position)(void);
 
