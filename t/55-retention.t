@@ -210,6 +210,56 @@ is post_traces($wide, resource_spans('wide', @spans))->{status}, 200,
     'and then they are there';
 is $wide->stop, 0, 'stop';
 
+# --- under load -----------------------------------------------------------------
+
+# Days are dropped again and again while spans of them come in and merges run:
+# each request of a day that stays is there, of others all or nothing.
+my $busy = Test::Spoor->new(conf => { workers => 2,
+    'storage.retention' => '100y', 'storage.retention_max_bytes' => 1,
+    'storage.flush_interval' => '1s' });
+$busy->start;
+my @ids = map { [] } 0 .. 5;
+my $until = time() + 24;
+my ($requests, $partial) = (0, 0);
+while (time() < $until) {
+    for my $ago (0 .. 5) {
+        my $end = $now - 86400 * $ago;
+        my $id = otlp_span()->{traceId};
+        my $reply = post_traces($busy, resource_spans('busy', map {
+            otlp_span(traceId => $id, startTimeUnixNano => $end . '000000000',
+            endTimeUnixNano => $end . '000000000') } 1 .. 3));
+        $requests++;
+        $partial++ if $reply->{status} == 200 && $reply->{body} ne '{}';
+        push @{$ids[$ago]}, $id if $reply->{status} == 200;
+        fail("$reply->{status} $reply->{body}") if $reply->{status} != 200;
+    }
+    my $reply = $busy->get('/select/logsql/query?start=0&query='
+        . uri('* | count() n'));
+    fail('a query: ' . $reply->{status}) if $reply->{status} != 200
+        || $reply->{headers}{'spoor-partial'};
+    sleep 0.02;
+}
+cmp_ok $busy->metric('spoor_days_dropped_total{reason="size"}'), '>=', 4,
+    "$requests requests, $partial in part, while days were dropped";
+ok flush($busy), 'flushed';
+my %found;
+for (split /\n/, $busy->get('/select/logsql/query?start=0&query='
+    . uri('* | stats by (trace_id) count() n'))->{body}) {
+    $found{$1} = $2 if /"trace_id":"(\w+)".*"n":"(\d+)"/;
+}
+is scalar(grep { ($found{$_} || 0) != 3 } @{$ids[0]}, @{$ids[1]}), 0,
+    'the last two days are whole';
+is scalar(grep { $_ != 3 } values %found), 0, 'of others all or nothing';
+is $busy->metric('spoor_parts_bad') + $busy->metric('spoor_parts_offline'), 0,
+    'no part is missing';
+is $busy->metric('spoor_worker_restarts_total'), 0, 'no process died';
+$busy->kill_all;
+$busy->start;
+is $busy->metric('spoor_parts_bad'), 0, 'nor after kill -9';
+is $busy->stop, 0, 'stop';
+$check = run_command([spoorctl_bin(), 'check', '--deep', $busy->data_dir]);
+is $check->{status}, 0, 'spoorctl check' or diag $check->{out};
+
 # --- a clock that jumps -------------------------------------------------------
 
 %trace = ();
