@@ -156,15 +156,14 @@ retention_now_ns(void)
 
 /* Days that would go if the wall clock were believed: said once. */
 static void
-say_doubt(const struct retention_rules *rules, const struct catalog_day *kept,
-    size_t n)
+say_doubt(const struct retention_rules *rules, const struct catalog_day *kept)
 {
     struct retention_rules other = *rules;
     char now[32], then[32];
     static bool is_said;
 
     other.now_ns = clock_wall_ns();
-    if (n == 0 || other.now_ns <= rules->now_ns + NS_PER_SEC ||
+    if (other.now_ns <= rules->now_ns + NS_PER_SEC ||
         kept->day >= retention_oldest_day(&other)) {
         is_said = false;
         return;
@@ -214,7 +213,8 @@ retention_check(const struct conf *conf)
         retention_resume();
     n = catalog_sum_days(&days);
     drop = retention_choose(&rules, days, n, &by_age);
-    say_doubt(&rules, days + drop, n - drop);
+    if (n > drop)
+        say_doubt(&rules, days + drop);
     for (size_t i = 0; i < drop; i++) {
         if (!retention_drop_day(days[i].day))
             continue;
