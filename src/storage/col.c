@@ -262,8 +262,10 @@ unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
         from++, count--)
         *out++ = to.base + to.scale * field(mini->bits, from, width);
     uint32_t eights = count - count % 8;
-    kernels()->unpack(mini->bits + (size_t)from / 8 * width, eights, width,
-        &to, out);
+    /* Not with none: a width that no kernel takes comes here, too. */
+    if (eights > 0)
+        kernels()->unpack(mini->bits + (size_t)from / 8 * width, eights,
+            width, &to, out);
     for (uint32_t i = eights; i < count; i++)
         out[i] = to.base + to.scale * field(mini->bits, from + i, width);
 }
