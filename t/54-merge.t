@@ -288,6 +288,27 @@ is force_merge($spoor), 200, 'merge the rest';
 ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'one part';
 all_there($spoor, 'at the end');
 
+# --- a worker's recovery meanwhile ----------------------------------------------
+
+# It has read the manifests when what they list is merged.
+store_parts($spoor, 3);
+my ($worker) = @{$spoor->pids->{worker}};
+my $recoveries = $spoor->metric('spoor_recoveries_total');
+arm('recover.after_look:sleep=1500');
+kill 'KILL', $worker;
+ok wait_for(sub { $spoor->get('/health')->{status} == 200 }, 10),
+    'another worker';
+is force_merge($spoor), 200, 'a merge while a log is recovered';
+ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'is done';
+is $spoor->metric('spoor_recoveries_total'), $recoveries,
+    'before the recovery is';
+ok wait_for(sub { $spoor->metric('spoor_recoveries_total') > $recoveries },
+    10), 'then that is';
+arm('');
+is count_rows($spoor), unique_rows(), 'every row once';
+is small($spoor), 0, 'what was merged does not come back';
+all_there($spoor, 'recovered');
+
 # --- errors ----------------------------------------------------------------------
 
 # What fails, and what the log says; the merge is done soon after.

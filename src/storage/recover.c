@@ -476,10 +476,10 @@ slot_missing_parts(const struct slot *slot, struct parts *parts,
 
     if (slot_parts(slot, parts, err) != 0)
         return -1;
+    fault("recover.after_look");
     parts_keep_missing(parts);
     if (parts->n == 0)
         return 0;
-    fault("recover.before_second_look");
     rc = slot_parts(slot, &again, err);
     if (rc == 0)
         parts_keep_common(parts, &again);
