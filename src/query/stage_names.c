@@ -60,6 +60,25 @@ lane_get(struct stage_names *mine, unsigned i, struct names_lane **out,
     return keys_init(&lane->keys, &lane->hold, 1, NULL, err);
 }
 
+/* All rows of a block can be counted by its runs. */
+static int
+count_hits(struct rows *rows, const struct picks *picks, struct sv name,
+    uint32_t *hits, struct err *err)
+{
+    const struct column *column;
+
+    *hits = UINT32_MAX;
+    if (rows->block != NULL && picks->n == rows->n &&
+        block_count_filled(rows->block, name, hits, err) != 0)
+        return -1;
+    if (*hits != UINT32_MAX)
+        return 0;
+    if (rows_column(rows, name, &column, err) != 0)
+        return -1;
+    *hits = column_count_filled(column, picks);
+    return 0;
+}
+
 static int
 names_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     struct err *err)
@@ -75,12 +94,10 @@ names_write(struct stage *stage, unsigned lane_index, struct rows *rows,
         rows_names(rows, &names, &n, err) != 0)
         return -1;
     for (uint32_t i = 0; i < n; i++) {
-        const struct column *column;
         uint32_t hits;
 
-        if (rows_column(rows, names[i], &column, err) != 0)
+        if (count_hits(rows, &picks, names[i], &hits, err) != 0)
             return -1;
-        hits = column_count_filled(column, &picks);
         if (hits > 0 && add_hits(lane, names[i], hits, err) != 0)
             return -1;
     }

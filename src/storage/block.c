@@ -248,6 +248,52 @@ block_runs_of(struct block *block, struct sv field, struct block_runs *out,
     return is_told ? part_stream_runs(block, &parsed, out) : 0;
 }
 
+static int
+count_runs(struct block *block, struct sv field, uint32_t *n,
+    struct err *err)
+{
+    struct block_runs runs;
+    uint32_t filled = 0;
+
+    if (block_runs_of(block, field, &runs, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < runs.n; i++) {
+        if (runs.values[runs.codes[i]].len > 0)
+            filled += runs.start[i + 1] - runs.start[i];
+    }
+    if (runs.n > 0)
+        *n = filled;
+    return 0;
+}
+
+int
+block_count_filled(struct block *block, struct sv field, uint32_t *n,
+    struct err *err)
+{
+    struct block_field parsed = block_field_parse(field);
+
+    use_err(block, err);
+    *n = UINT32_MAX;
+    if (block->mt != NULL || block->info.rows == 0)
+        return 0;
+    switch (parsed.what) {
+    case BLOCK_TIME:
+    case BLOCK_START:
+    case BLOCK_END:
+    case BLOCK_DURATION:
+    case BLOCK_TRACE_ID: /* a span without these ids is refused */
+    case BLOCK_SPAN_ID:
+        if (parsed.scope == KEY_SPAN)
+            *n = block->info.rows;
+        return 0;
+    default:
+        break;
+    }
+    if (part_count_filled(block, &parsed, n) != 0)
+        return -1;
+    return *n != UINT32_MAX ? 0 : count_runs(block, field, n, err);
+}
+
 int
 block_fields(struct block *block, const struct sv **out, uint32_t *n,
     struct err *err)

@@ -148,6 +148,13 @@ int block_runs_of(struct block *block, struct sv field,
     struct block_runs *out, struct err *err) WARN_UNUSED;
 
 /*
+ * How many rows (of any tenant) have a text that is not empty in this field,
+ * when that is known without a look at the rows; else UINT32_MAX.
+ */
+int block_count_filled(struct block *block, struct sv field, uint32_t *n,
+    struct err *err) WARN_UNUSED;
+
+/*
  * Names of all fields that at least one row (of any tenant) may have, each
  * once, in no order.  In the pool.
  */

@@ -315,3 +315,26 @@ part_row_column(struct block *block, const struct block_field *field,
         return strings_column(&lists, column);
     return texts_column(&lists, column);
 }
+
+/* The text "" of an attribute is "-", so of these types every value counts. */
+#define ALWAYS_TEXT (1u << VALUE_STRING | 1u << VALUE_BOOL | \
+    1u << VALUE_INT | 1u << VALUE_DOUBLE)
+
+int
+part_count_filled(struct block *block, const struct block_field *field,
+    uint32_t *n)
+{
+    struct part_lists lists;
+
+    *n = UINT32_MAX;
+    if (field->scope != KEY_SPAN || field->what != BLOCK_ATTR ||
+        block_is_of_stream(field))
+        return 0;
+    if (part_lists_init(&lists, block, field, true) != 0)
+        return -1;
+    if (lists.nsources == 0 || lists.hits_max == 0)
+        *n = 0;
+    else if ((lists.types & ~ALWAYS_TEXT) == 0)
+        *n = count_rows(&lists);
+    return 0;
+}

@@ -209,6 +209,9 @@ int part_id_column(struct block *block, enum block_what what,
     const struct block_rows *few, struct column *column) WARN_UNUSED;
 int part_row_column(struct block *block, const struct block_field *field,
     const struct block_rows *few, struct column *column) WARN_UNUSED;
+/* block_count_filled(); UINT32_MAX: only the column tells. */
+int part_count_filled(struct block *block, const struct block_field *field,
+    uint32_t *n) WARN_UNUSED;
 /* Of a number field, by row, 0 without; *out is NULL when no row has it. */
 int part_row_numbers(struct block *block, const struct block_field *field,
     const int64_t **out) WARN_UNUSED;

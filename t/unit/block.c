@@ -332,6 +332,24 @@ check_runs(const struct wanted *want, struct block *block, struct sv name)
     return wrong;
 }
 
+static uint32_t counts_seen;
+
+static uint32_t
+check_count(const struct wanted *want, struct block *block, struct sv name)
+{
+    struct err err = ERR_INIT;
+    uint32_t n, filled = 0;
+
+    if (block_count_filled(block, name, &n, &err) != 0)
+        return 1;
+    if (n == UINT32_MAX)
+        return 0;
+    counts_seen++;
+    for (uint32_t row = 0; row < want->rows; row++)
+        filled += want_text(want, row, name).len > 0;
+    return n != filled;
+}
+
 /* --- a block --- */
 
 /* Each name: all rows; few or many rows in a block that knows nothing. */
@@ -349,6 +367,7 @@ check_name(const struct wanted *want, const struct source *source,
     wrong += check_column(want, block, name, NULL);
     wrong += check_column(want, block, name, bits);
     wrong += check_runs(want, block, name);
+    wrong += check_count(want, block, name);
     block_close(block);
     pool_free(pool);
     xfree(bits);
@@ -524,5 +543,6 @@ main(void)
     test_no_memory();
     part_gen_free(&gen);
     ok(runs_seen > 0, "some fields are told by runs");
+    ok(counts_seen > 0, "values of some fields are counted");
     return tap_done();
 }
