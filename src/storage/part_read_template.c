@@ -9,6 +9,7 @@
 /* The vectors of a column; those of lanes may be missing. */
 struct source {
     struct reading *r;
+    struct pool *pool;  /* for texts of templates */
     uint32_t column;
     uint32_t n;         /* strings */
     uint32_t ntemplates;
@@ -19,13 +20,14 @@ struct source {
 };
 
 static int
-open_source(struct source *s, struct reading *r, uint32_t column)
+open_source(struct source *s, struct reading *r, uint32_t column,
+    struct pool *pool)
 {
     const struct part_vector *vectors[PART_ROLES];
     uint32_t used = 0;
 
     directory_roles(r->dir, column, vectors);
-    *s = (struct source){.r = r, .column = column};
+    *s = (struct source){.r = r, .pool = pool, .column = column};
     s->codes = vectors[PART_ROLE_TEMPLATE];
     s->marks = vectors[PART_ROLE_TEMPLATE_MARK];
     if (s->codes == NULL || vectors[PART_ROLE_LENGTH] == NULL)
@@ -44,15 +46,15 @@ open_source(struct source *s, struct reading *r, uint32_t column)
 }
 
 static int
-get_template(const struct source *s, uint64_t code, struct pool *pool,
-    struct template *t)
+get_template(const struct source *s, uint64_t code, struct template *t)
 {
     struct sv text;
 
     if (code >= s->ntemplates)
         return reading_corrupt(s->r, "column %u has no template %llu",
             s->column, (unsigned long long)code);
-    if (dictionary_text(s->r, s->column, (uint32_t)code, pool, &text) != 0)
+    if (dictionary_text(s->r, s->column, (uint32_t)code, s->pool,
+            &text) != 0)
         return -1;
     return template_parse(t, text) ? 0 : reading_corrupt(s->r,
         "column %u: template %llu", s->column, (unsigned long long)code);
@@ -87,8 +89,8 @@ struct memo {
 };
 
 static int
-get_used(const struct source *s, uint64_t code, struct pool *pool,
-    struct memo *memo, const uint8_t **out)
+get_used(const struct source *s, uint64_t code, struct memo *memo,
+    const uint8_t **out)
 {
     unsigned slot = code % MEMO;
     struct template t;
@@ -96,24 +98,26 @@ get_used(const struct source *s, uint64_t code, struct pool *pool,
     *out = memo->used[slot];
     if (memo->code[slot] == code + 1 && code < s->ntemplates)
         return 0;
-    if (get_template(s, code, pool, &t) != 0)
+    if (get_template(s, code, &t) != 0)
         return -1;
     memo->code[slot] = code + 1;
     memcpy(memo->used[slot], t.used, sizeof(t.used));
     return 0;
 }
 
-/* Adds what the n strings before one take. */
+/* Adds what the n strings before one take, whose template is t. */
 static int
 skip_strings(const struct source *s, const uint64_t *codes, uint32_t n,
-    struct pool *pool, uint64_t at[PART_TEMPLATE_LANES])
+    const struct template *t, uint64_t at[PART_TEMPLATE_LANES])
 {
     struct memo memo = {{0}, {{0}}};
     const uint8_t *used;
     uint32_t same;
 
+    memo.code[codes[n] % MEMO] = codes[n] + 1;
+    memcpy(memo.used[codes[n] % MEMO], t->used, sizeof(t->used));
     for (uint32_t i = 0; i < n; i += same) {
-        if (get_used(s, codes[i], pool, &memo, &used) != 0)
+        if (get_used(s, codes[i], &memo, &used) != 0)
             return -1;
         for (same = 1; i + same < n && codes[i + same] == codes[i]; same++)
             ;
@@ -168,18 +172,18 @@ template_get(struct reading *r, uint32_t column, uint64_t code,
     size_t len = 0;
     char *dst;
 
-    if (open_source(&s, r, column) != 0)
+    if (open_source(&s, r, column, pool) != 0)
         return -1;
     if (code >= s.n)
         return reading_corrupt(r, "column %u has no string %llu", column,
             (unsigned long long)code);
     if (vector_decode(r, s.codes, (uint32_t)code - before, before + 1,
             codes) != 0 ||
-        get_template(&s, codes[before], pool, &t) != 0)
+        get_template(&s, codes[before], &t) != 0)
         return -1;
     if (t.nvars > 0 &&
         (get_marks(&s, (uint32_t)code / PART_MARK, &t, at) != 0 ||
-        skip_strings(&s, codes, before, pool, at) != 0 ||
+        skip_strings(&s, codes, before, &t, at) != 0 ||
         get_numbers(&s, &t, at, numbers) != 0))
         return -1;
     dst = pool_alloc(pool, t.bytes_max + 1);
@@ -197,6 +201,7 @@ template_get(struct reading *r, uint32_t column, uint64_t code,
 struct all {
     struct source s;
     struct template *templates;
+    uint32_t *counts; /* strings of each template */
     const uint64_t *codes;
     const uint64_t *numbers[PART_TEMPLATE_LANES];
     uint64_t at[PART_TEMPLATE_LANES]; /* the next of each */
@@ -213,6 +218,22 @@ decode(struct reading *r, const struct part_vector *vector,
         vector_decode(r, vector, 0, vector->count, v);
 }
 
+/* Each lane has exactly the numbers that the strings take. */
+static int
+check_lanes(const struct all *all)
+{
+    for (unsigned j = 0; j < PART_TEMPLATE_LANES; j++) {
+        uint64_t n = 0;
+
+        for (uint32_t i = 0; i < all->s.ntemplates; i++)
+            n += (uint64_t)all->counts[i] * all->templates[i].used[j];
+        if (n != (all->s.lanes[j] == NULL ? 0 : all->s.lanes[j]->count))
+            return reading_corrupt(all->s.r, "column %u: %llu numbers of "
+                "lane %u", all->s.column, (unsigned long long)n, j);
+    }
+    return 0;
+}
+
 static int
 open_all(struct all *all, struct reading *r, uint32_t column,
     struct pool *pool)
@@ -220,14 +241,15 @@ open_all(struct all *all, struct reading *r, uint32_t column,
     struct source *s = &all->s;
 
     memset(all, 0, sizeof(*all));
-    if (open_source(s, r, column) != 0)
+    if (open_source(s, r, column, pool) != 0)
         return -1;
     all->templates = pool_alloc(pool,
         s->ntemplates * sizeof(*all->templates));
-    if (all->templates == NULL)
+    all->counts = pool_zalloc(pool, s->ntemplates * sizeof(*all->counts));
+    if (all->templates == NULL || all->counts == NULL)
         return reading_no_memory(r);
     for (uint32_t i = 0; i < s->ntemplates; i++) {
-        if (get_template(s, i, pool, &all->templates[i]) != 0)
+        if (get_template(s, i, &all->templates[i]) != 0)
             return -1;
     }
     for (unsigned i = 0; i < PART_TEMPLATE_LANES; i++) {
@@ -241,24 +263,17 @@ open_all(struct all *all, struct reading *r, uint32_t column,
         if (all->codes[i] >= s->ntemplates)
             return reading_corrupt(r, "column %u has no template %llu",
                 column, (unsigned long long)all->codes[i]);
+        all->counts[all->codes[i]]++;
     }
-    return 0;
+    return check_lanes(all);
 }
 
-/* The numbers of the next string; *t is its template. */
-static int
-next_numbers(struct all *all, uint32_t i, const struct template **out,
-    uint64_t *numbers)
+/* The numbers of the next string, and its template. */
+static const struct template *
+next_numbers(struct all *all, uint32_t i, uint64_t *numbers)
 {
     const struct template *t = &all->templates[all->codes[i]];
 
-    for (unsigned j = 0; j < PART_TEMPLATE_LANES; j++) {
-        uint32_t n = all->s.lanes[j] == NULL ? 0 : all->s.lanes[j]->count;
-
-        if (t->used[j] > n - all->at[j])
-            return reading_corrupt(all->s.r, "column %u: number %llu of "
-                "lane %u", all->s.column, (unsigned long long)all->at[j], j);
-    }
     for (unsigned j = 0; j < t->nvars; j++) {
         uint8_t lane = t->vars[j].lane;
 
@@ -266,8 +281,35 @@ next_numbers(struct all *all, uint32_t i, const struct template **out,
         if (t->vars[j].kind == TEMPLATE_UUID)
             *numbers++ = all->numbers[lane][all->at[lane]++];
     }
-    *out = t;
-    return 0;
+    return t;
+}
+
+/* Digits of the largest number of each lane. */
+static void
+find_room(const struct all *all, uint32_t room[PART_TEMPLATE_LANES])
+{
+    for (unsigned j = 0; j < PART_TEMPLATE_LANES; j++) {
+        uint32_t n = all->s.lanes[j] == NULL ? 0 : all->s.lanes[j]->count;
+        uint64_t max = 0;
+
+        for (uint32_t i = 0; i < n; i++)
+            max = MAX(max, all->numbers[j][i]);
+        for (room[j] = 1; max > 9; max /= 10)
+            room[j]++;
+    }
+}
+
+/* Bytes that a string of the template may take. */
+static uint64_t
+string_room(const struct template *t, const uint32_t room[PART_TEMPLATE_LANES])
+{
+    uint64_t bytes = t->bytes_max;
+
+    for (unsigned i = 0; i < t->nvars; i++) {
+        if (t->vars[i].kind == TEMPLATE_NUMBER)
+            bytes -= TEMPLATE_NUMBER_TEXT - room[t->vars[i].lane];
+    }
+    return bytes;
 }
 
 int
@@ -276,22 +318,23 @@ template_all(struct reading *r, uint32_t column, struct pool *pool,
 {
     struct all all;
     uint64_t bytes = 0;
+    uint32_t room[PART_TEMPLATE_LANES];
     char *dst;
 
     if (open_all(&all, r, column, pool) != 0)
         return -1;
-    for (uint32_t i = 0; i < all.s.n; i++)
-        bytes += all.templates[all.codes[i]].bytes_max;
+    find_room(&all, room);
+    for (uint32_t i = 0; i < all.s.ntemplates; i++)
+        bytes += all.counts[i] * string_room(&all.templates[i], room);
     dst = bytes < SIZE_MAX ? pool_alloc(pool, bytes + 1) : NULL;
     if (dst == NULL)
         return reading_no_memory(r);
     for (uint32_t i = 0; i < all.s.n; i++) {
         uint64_t numbers[PART_TEMPLATE_NUMBERS];
-        const struct template *t;
+        const struct template *t = next_numbers(&all, i, numbers);
         size_t len = 0;
 
-        if (next_numbers(&all, i, &t, numbers) != 0 ||
-            print(&all.s, t, numbers, dst, &len) != 0)
+        if (print(&all.s, t, numbers, dst, &len) != 0)
             return -1;
         out[i] = sv_make(dst, len);
         dst += len;
@@ -334,10 +377,8 @@ find(struct all *all, struct sv text, struct pool *pool)
     for (uint32_t i = 0; is_possible && i < all->s.n; i++) {
         const struct wanted *want = &wanted[all->codes[i]];
         uint64_t numbers[PART_TEMPLATE_NUMBERS];
-        const struct template *t;
+        const struct template *t = next_numbers(all, i, numbers);
 
-        if (next_numbers(all, i, &t, numbers) != 0)
-            return true;
         if (want->is_possible && memcmp(numbers, want->numbers,
                 t->nnumbers * sizeof(*numbers)) == 0)
             return true;
@@ -371,7 +412,6 @@ template_check(struct reading *r, uint32_t column)
 
     for (uint32_t i = 0; rc == 0 && i < all.s.n; i++) {
         uint64_t numbers[PART_TEMPLATE_NUMBERS], at[PART_TEMPLATE_LANES];
-        const struct template *t;
 
         if (i % PART_MARK == 0) {
             rc = get_marks(&all.s, i / PART_MARK, NULL, at);
@@ -380,12 +420,7 @@ template_check(struct reading *r, uint32_t column)
                     column, i);
         }
         if (rc == 0)
-            rc = next_numbers(&all, i, &t, numbers);
-    }
-    for (unsigned i = 0; rc == 0 && i < PART_TEMPLATE_LANES; i++) {
-        if (all.s.lanes[i] != NULL && all.at[i] != all.s.lanes[i]->count)
-            rc = reading_corrupt(r, "column %u: numbers of lane %u", column,
-                i);
+            (void)next_numbers(&all, i, numbers);
     }
     pool_free(pool);
     return rc;

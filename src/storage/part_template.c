@@ -50,14 +50,28 @@ digits_max(uint8_t kind)
 }
 
 /* Exactly n digits; false when there are more. */
-static bool
-put_digits(char *dst, uint64_t v, size_t n, unsigned base)
+static inline __attribute__((always_inline)) bool
+put_based(char *dst, uint64_t v, size_t n, unsigned base)
 {
     while (n-- > 0) {
         dst[n] = digit_texts[v % base];
         v /= base;
     }
     return v == 0;
+}
+
+/* Divisions by constants are cheap. */
+static bool
+put_digits(char *dst, uint64_t v, size_t n, unsigned base)
+{
+    switch (base) {
+    case 16:
+        return put_based(dst, v, n, 16);
+    case 36:
+        return put_based(dst, v, n, 36);
+    default:
+        return put_based(dst, v, n, 10);
+    }
 }
 
 /* Digits of the base at the text's begin, `max` at most. */
@@ -199,7 +213,10 @@ template_print(const struct template *t, const uint64_t *numbers, char *dst,
         const struct template_var *var = &t->vars[i];
         size_t n;
 
-        memcpy(dst, t->text.ptr + var->off, var->len);
+        if (var->len == 1)
+            *dst = t->text.ptr[var->off];
+        else
+            memcpy(dst, t->text.ptr + var->off, var->len);
         dst += var->len;
         if (!template_print_var(var, numbers, dst, &n))
             return false;

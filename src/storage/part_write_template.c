@@ -487,6 +487,7 @@ put_text(const struct maker *m, const struct form *form)
     sb_add(heap, t.text.ptr + t.tail, t.text.len - t.tail);
 }
 
+/* They are few, and read for each string: all have a mark. */
 static int
 write_texts(struct maker *m)
 {
@@ -494,22 +495,19 @@ write_texts(struct maker *m)
     uint64_t *lengths = writer_alloc(w, SCRATCH_WIDE,
         2 * (size_t)m->nforms * sizeof(*lengths));
     uint64_t *marks = lengths + m->nforms;
-    uint32_t column = m->dict->column, nmarks = 0;
+    uint32_t column = m->dict->column;
 
     if (lengths == NULL)
         return -1;
     for (uint32_t i = 0; i < m->nforms; i++) {
-        size_t off = w->heap.len;
-
+        marks[i] = w->heap.len;
         put_text(m, &m->forms[i]);
-        lengths[i] = w->heap.len - off;
-        if (i % PART_MARK == 0)
-            marks[nmarks++] = off;
+        lengths[i] = w->heap.len - marks[i];
     }
     if (writer_sb_ok(w, &w->heap) != 0 ||
         vector_u64(w, vector_id(column, PART_ROLE_LENGTH), lengths,
             m->nforms, 0) != 0 ||
-        vector_u64(w, vector_id(column, PART_ROLE_MARK), marks, nmarks,
+        vector_u64(w, vector_id(column, PART_ROLE_MARK), marks, m->nforms,
             0) != 0)
         return -1;
     return vector_u32(w, vector_id(column, PART_ROLE_TEMPLATE), m->template,
