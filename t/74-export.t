@@ -277,6 +277,20 @@ is route('query=*|limit+1')->{status}, 400, 'no pipes';
 is route('query=*&format=xml')->{status}, 400, 'bad format';
 is route('')->{status}, 400, 'no query';
 
+# Ends on and around whole seconds, which are shown without a fraction.
+my $second = $now - 600;
+my @ends = ($second . '000000000', $second . '400000000', $second
+    . '900000000', $second + 1 . '000000000', $second + 1 . '000000001');
+for my $fewer (0 .. 4) {
+    my @some = @ends[$fewer .. 4];
+
+    post_traces($server_a, resource_spans('second', map { otlp_span(
+        startTimeUnixNano => $_, endTimeUnixNano => $_) } @some),
+        [AccountID => 20 + $fewer]);
+    ($run, $file) = online("second$fewer.pb", '--tenant', 20 + $fewer);
+    is lines(hashes($file)), 5 - $fewer, 'spans around a second: '
+        . (5 - $fewer);
+}
 # A server that is busy, cuts its answers, or says that they are partial.
 sub relayed {
     my ($words, @more) = @_;

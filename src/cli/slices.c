@@ -151,6 +151,34 @@ bounds_read(struct sv text, uint64_t *rows, int64_t *min, int64_t *max)
     return good;
 }
 
+static int64_t
+add_ns(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+/* The second in which it is. */
+static int64_t
+second_of(int64_t ns)
+{
+    int64_t rest = (ns % NS_PER_SEC + NS_PER_SEC) % NS_PER_SEC;
+
+    return ns < INT64_MIN + NS_PER_SEC ? INT64_MIN : ns - rest;
+}
+
+/*
+ * Whole seconds: a server that compares times as texts takes "13.4Z" for less
+ * than "13Z".
+ */
+static void
+bounds_set(struct slices *s, int64_t min, int64_t max)
+{
+    s->next_ns = MAX(s->next_ns, second_of(min));
+    s->end_ns = MIN(s->end_ns, add_ns(second_of(max), NS_PER_SEC));
+}
+
 int
 slices_bounds(struct slices *s, uint64_t *rows, struct err *err)
 {
@@ -171,9 +199,10 @@ slices_bounds(struct slices *s, uint64_t *rows, struct err *err)
         try_again(s, &reply, &tries, err));
     if (outcome == FETCHED && bounds_read(sb_sv(&reply.body), rows, &min,
         &max)) {
-        s->next_ns = *rows == 0 ? s->end_ns : MAX(s->next_ns, min);
-        s->end_ns = *rows == 0 ? s->end_ns
-            : MIN(s->end_ns - 1, max) + 1;
+        if (*rows == 0)
+            s->next_ns = s->end_ns;
+        else
+            bounds_set(s, min, max);
         rc = 0;
     } else if (outcome == FETCHED) {
         err_set(err, ERR_INVALID, "the server's count of rows cannot be "
@@ -185,14 +214,6 @@ slices_bounds(struct slices *s, uint64_t *rows, struct err *err)
 }
 
 /* --- slices --- */
-
-static int64_t
-add_ns(int64_t a, int64_t b)
-{
-    int64_t sum;
-
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
 
 /* How long the next slice is to be. */
 static void
