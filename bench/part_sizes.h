@@ -84,6 +84,7 @@ static const char *const sizes_section_names[PART_SECTION_TYPES] = {
     [PART_SECTION_RESOURCES] = "resources",
     [PART_SECTION_STREAMS] = "streams", [PART_SECTION_TRACES] = "traces",
     [PART_SECTION_VALUES] = "values", [PART_SECTION_CELLS] = "cells",
+    [PART_SECTION_EDGES] = "edges",
 };
 
 /* --- columns by name --- */

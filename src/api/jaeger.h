@@ -17,6 +17,8 @@ void jaeger_operations(struct http_req *req);
 /* Search by service and operation, or several traces by traceID. */
 void jaeger_traces(struct http_req *req);
 void jaeger_trace_by_id(struct http_req *req);
+/* Calls between services (jaeger_dependencies.c). */
+void jaeger_dependencies(struct http_req *req);
 
 /* --- between jaeger.c and jaeger_search.c --- */
 

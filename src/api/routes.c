@@ -60,6 +60,9 @@ const struct route api_routes[] = {
         "limit; or traceID, repeated"},
     {"/select/jaeger/api/traces/*", HTTP_GET, SELECT, jaeger_trace_by_id,
         NULL, "One trace by its id"},
+    {"/select/jaeger/api/dependencies", HTTP_GET, SELECT,
+        jaeger_dependencies, NULL, "Calls between services: endTs, lookback "
+        "(milliseconds), service"},
 
     /* operation */
     {"/", HTTP_GET, 0, admin_home, NULL, "A page with links"},

@@ -39,4 +39,8 @@ int part_check_cells_end(const struct part_check_cells *check,
     struct reading *r) WARN_UNUSED;
 void part_check_cells_free(struct part_check_cells *check);
 
+/* --- EDGES, block by block (part_check_edges.c); the pool is reset --- */
+
+int part_check_edges(struct reading *r, struct pool *pool) WARN_UNUSED;
+
 #endif

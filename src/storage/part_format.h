@@ -144,6 +144,8 @@
  *   TRACES     struct part_traces and its arrays: where a trace id is
  *   VALUES     for each tenant: varint rows, varint nlists, the lists
  *   CELLS      for each block: u32 nbytes (0: it has no cells), the cells
+ *   EDGES      for each block: u32 nbytes (0: it has no edges), varint n + 1,
+ *              n edges
  *
  * VALUES tells which values the attributes of a tenant's spans have, so that
  * they can be listed with their numbers of rows, and blocks without a value
@@ -177,6 +179,11 @@
  *       varint rows of each slot but the last
  *
  * A duration is end - start modulo 2^64, with a sign.
+ *
+ * EDGES has the calls between services that are seen in a block: of spans whose
+ * PARENT is a row of another service.  An edge is: varint tenant, string
+ * parent's service, string child's service, varint calls, varint calls that
+ * failed (status code 2), varint zigzag(sum of the children's durations).
  *
  * Elsewhere a list is: varint shape, then per key STRING BYTES ARRAY KVLIST
  * string, BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
@@ -313,6 +320,7 @@ enum part_section_type {
     /* From here on a part may be without, and a reader may ignore them. */
     PART_SECTION_VALUES = 11,
     PART_SECTION_CELLS = 12,
+    PART_SECTION_EDGES = 13,
     PART_SECTION_TYPES,
 };
 

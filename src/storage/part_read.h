@@ -12,6 +12,7 @@
  *   part_read_filter.c   what texts a block cannot have
  *   part_read_values.c   which values attributes have
  *   part_read_cells.c    sums by stream
+ *   edges.c              calls between services
  *   part_read_runs.c     runs, rows of a trace, events of a row
  *   part_read_rows.c     rows as spans
  *   part_read.c          the questions of part.h
@@ -136,6 +137,7 @@ struct part {
     struct part_trace_index traces;
     struct part_values *values; /* by tenant; NULL: none */
     const struct sv *cells;     /* by block: its bytes; NULL: none */
+    const struct sv *edges;     /* the same */
 };
 
 /* "PATH: text", ERR_CORRUPT; returns -1. */
@@ -151,6 +153,9 @@ int part_parse_index(struct part *part,
 
 /* The section VALUES (part_read_values.c), which has bytes. */
 int part_parse_values(struct part *part, struct sv raw, struct err *err)
+    WARN_UNUSED;
+/* The section EDGES (edges.c). */
+int part_parse_edges(struct part *part, struct sv raw, struct err *err)
     WARN_UNUSED;
 /* The section CELLS (part_read_cells.c). */
 int part_parse_cells(struct part *part, struct sv raw, struct err *err)

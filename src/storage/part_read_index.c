@@ -483,5 +483,8 @@ part_parse_index(struct part *part,
     if (sections[PART_SECTION_CELLS].ptr != NULL &&
         part_parse_cells(part, sections[PART_SECTION_CELLS], err) != 0)
         return -1;
+    if (sections[PART_SECTION_EDGES].ptr != NULL &&
+        part_parse_edges(part, sections[PART_SECTION_EDGES], err) != 0)
+        return -1;
     return 0;
 }

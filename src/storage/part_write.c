@@ -44,6 +44,7 @@ part_writer_new(void)
     sb_init(&w->section, PART_SECTION_MAX);
     sb_init(&w->packed, 2 * PART_SECTION_MAX);
     sb_init(&w->cells, PART_SECTION_MAX);
+    sb_init(&w->edges, 4 * PART_SECTION_MAX);
     return w;
 }
 
@@ -63,6 +64,7 @@ part_writer_free(struct part_writer *w)
     sb_release(&w->section);
     sb_release(&w->packed);
     sb_release(&w->cells);
+    sb_release(&w->edges);
     intern_release(&w->value_table);
     w->magic = 0;
     xfree(w);
@@ -164,6 +166,7 @@ writer_start(struct part_writer *w, const struct write_name *name,
     sb_reset(&w->out);
     sb_reset(&w->section);
     sb_reset(&w->cells);
+    sb_reset(&w->edges);
     w->err = err;
     w->part_id = name->part_id;
     ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel,
@@ -232,7 +235,8 @@ add_block(struct part_writer *w)
 
     w->places = writer_grow(w, SCRATCH_PLACES,
         ((size_t)w->nplaces + w->ntraces) * sizeof(*w->places));
-    if (w->places == NULL || writer_add_cells(w) != 0)
+    if (w->places == NULL || writer_add_cells(w) != 0 ||
+        writer_add_edges(w) != 0)
         return -1;
     for (uint32_t i = 0; i < w->ntraces; i++)
         w->places[w->nplaces++] = (struct write_place){

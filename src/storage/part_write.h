@@ -23,6 +23,7 @@
  *   part_write_dict.c    dictionaries
  *   part_write_template.c ... of strings that differ in numbers only
  *   part_write_filter.c  the filter of texts
+ *   part_write_edges.c   calls between services
  *   part_write_cells.c   sums of durations by stream
  *   part_write_values.c  which values the attributes have (merges only)
  *   part_write_block.c   vectors, heap pages and directory: the bytes
@@ -118,6 +119,9 @@ enum scratch_id {
     SCRATCH_VALUE_PLACES,
     SCRATCH_VALUE_SUMS,
     SCRATCH_BLOCK_VALUES,
+    SCRATCH_BLOCK_EDGES,  /* part_write_edges.c */
+    SCRATCH_EDGE_STREAMS,
+    SCRATCH_EDGE_SLOTS,
     SCRATCH_COUNT,
 };
 
@@ -259,6 +263,7 @@ struct part_writer {
     struct sb packed;    /* the same compressed */
     struct intern value_table; /* part_write_values.c */
     struct sb cells;     /* the section CELLS as it grows */
+    struct sb edges;     /* those of all blocks */
     uint32_t value_stamp;      /* last used in SCRATCH_VALUE_MARKS */
     uint64_t values[COL_CHUNK];
     uint8_t chunk[COL_CHUNK_BYTES_MAX + 8];
@@ -339,6 +344,8 @@ struct part_writer {
     struct write_chunk *chunks;
     uint32_t nchunks;
     uint32_t nblock_values;
+    uint32_t nblock_edges;
+    bool has_block_edges;
     struct part_block block;
 };
 
@@ -504,6 +511,16 @@ int writer_put_values(struct part_writer *w) WARN_UNUSED;
 /* --- sums (part_write_cells.c): when a block is written --- */
 
 int writer_add_cells(struct part_writer *w) WARN_UNUSED;
+
+/* --- calls between services (part_write_edges.c) --- */
+
+/* From the PARENTs of the rows; when a block is written; the section. */
+int write_edges(struct part_writer *w, const uint64_t *parents) WARN_UNUSED;
+int writer_add_edges(struct part_writer *w) WARN_UNUSED;
+int writer_put_edges(struct part_writer *w) WARN_UNUSED;
+
+/* Number of a text in STRINGS, into the section (part_write_index.c). */
+int writer_put_string(struct part_writer *w, uint32_t code) WARN_UNUSED;
 
 static inline void
 section_varint(struct part_writer *w, uint64_t v)

@@ -73,9 +73,8 @@ end_section(struct part_writer *w, enum part_section_type type,
 
 /* --- strings --- */
 
-/* Number of a text, added when it is new. */
-static int
-put_string(struct part_writer *w, uint32_t code)
+int
+writer_put_string(struct part_writer *w, uint32_t code)
 {
     if (code >= w->ntexts || writer_text(w, code).ptr == NULL)
         return writer_damaged(w, "string", code);
@@ -120,7 +119,7 @@ put_value(struct part_writer *w, uint8_t type, const uint32_t *words)
         sb_add(&w->section, words, 8);
         return 0;
     default:
-        return put_string(w, words[0]);
+        return writer_put_string(w, words[0]);
     }
 }
 
@@ -157,7 +156,7 @@ write_resources(struct part_writer *w)
 {
     section_varint(w, w->nresources);
     for (uint32_t i = 0; i < w->nresources; i++) {
-        if (put_string(w, w->resources[i].service) != 0 ||
+        if (writer_put_string(w, w->resources[i].service) != 0 ||
             put_list(w, &w->resources[i].list) != 0)
             return -1;
     }
@@ -174,10 +173,10 @@ write_streams(struct part_writer *w)
         const struct write_stream *stream = &w->streams[i];
 
         section_varint(w, stream->tenant);
-        if (put_string(w, stream->service) != 0)
+        if (writer_put_string(w, stream->service) != 0)
             return -1;
         section_varint(w, stream->scope);
-        if (put_string(w, stream->name) != 0)
+        if (writer_put_string(w, stream->name) != 0)
             return -1;
         section_varint(w, enc_zigzag(stream->kind));
     }
@@ -211,7 +210,7 @@ write_key_names(struct part_writer *w)
         section_varint(w, key->occurrence);
         if (key->is_field)
             section_varint(w, key->name);
-        else if (put_string(w, key->name) != 0)
+        else if (writer_put_string(w, key->name) != 0)
             return -1;
     }
     return end_section(w, PART_SECTION_KEYS, true);
@@ -333,6 +332,8 @@ write_index(struct part_writer *w, const struct write_lineage *lineage)
         write_tenants(w) != 0 || write_streams(w) != 0 ||
         write_scopes(w) != 0 || write_resources(w) != 0 ||
         write_shapes(w) != 0 || write_key_names(w) != 0 ||
+        writer_put_edges(w) != 0 ||
+        end_section(w, PART_SECTION_EDGES, true) != 0 ||
         write_strings(w) != 0)
         return -1;
     if (writer_put_values(w) != 0)

@@ -199,7 +199,7 @@ write_parents(struct part_writer *w)
     w->trace_first = p.first;
     w->trace_rows = p.rows;
     group_rows(w, &p);
-    if (code_parents(w, &p) != 0)
+    if (code_parents(w, &p) != 0 || write_edges(w, p.codes) != 0)
         return -1;
     collect_raw(w, &p);
     if (vector_u64(w, vector_id(PART_ROW_PARENT, 0), p.codes, n, 0) != 0)

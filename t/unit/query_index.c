@@ -8,6 +8,8 @@
 
 #include "core/base.h"
 
+#include "storage/edges.h"
+
 #include "index_store.h"
 
 #define STORES 5u
@@ -269,11 +271,107 @@ test_cells(void)
         (unsigned long long)saved);
 }
 
+/* --- calls between services --- */
+
+#define PAIRS_MAX 20000u
+
+struct pairs {
+    struct {
+        char text[600];
+        uint64_t calls, errors;
+        int64_t duration_ns;
+    } v[PAIRS_MAX];
+    uint32_t n;
+};
+
+static int
+add_pair(const struct edge *edge, void *arg, UNUSED struct err *err)
+{
+    struct pairs *pairs = arg;
+    char text[600];
+    uint32_t i = 0;
+
+    snprintf(text, sizeof(text), "%.*s > %.*s", SV_ARG(edge->parent),
+        SV_ARG(edge->child));
+    while (i < pairs->n && strcmp(pairs->v[i].text, text) != 0)
+        i++;
+    if (i == pairs->n) {
+        check(pairs->n++ < PAIRS_MAX);
+        memset(&pairs->v[i], 0, sizeof(pairs->v[i]));
+        memcpy(pairs->v[i].text, text, sizeof(text));
+    }
+    pairs->v[i].calls += edge->calls;
+    pairs->v[i].errors += edge->errors;
+    pairs->v[i].duration_ns += edge->duration_ns;
+    return 0;
+}
+
+static bool
+edges_agree(uint64_t *calls)
+{
+    static struct pairs fast, slow;
+    struct tenant tenant = {0, gen_one_in(&spans, 4) ? 1 : 0};
+    struct edge_visit visit = {.fn = add_pair, .arg = &fast,
+        .min_end_ns = INT64_MIN, .max_end_ns = INT64_MAX,
+        .bytes_max = GIB};
+    struct store_answer answer;
+    struct err err = ERR_INIT;
+    bool same;
+
+    if (gen_one_in(&spans, 2))
+        visit.min_end_ns = store_time(&spans);
+    if (gen_one_in(&spans, 2))
+        visit.max_end_ns = store_time(&spans);
+    fast.n = slow.n = 0;
+    same = store_visit_edges(&tenant, &visit, &answer, &err) == 0;
+    visit.arg = &slow;
+    visit.by_rows = true;
+    same &= store_visit_edges(&tenant, &visit, &answer, &err) == 0;
+    same &= fast.n == slow.n;
+    for (uint32_t i = 0; i < fast.n && same; i++) {
+        uint32_t k = 0;
+
+        while (k < slow.n && strcmp(slow.v[k].text, fast.v[i].text) != 0)
+            k++;
+        same = k < slow.n && slow.v[k].calls == fast.v[i].calls &&
+            slow.v[k].errors == fast.v[i].errors &&
+            slow.v[k].duration_ns == fast.v[i].duration_ns;
+        *calls += fast.v[i].calls;
+        if (!same)
+            diag("%s: %llu calls", fast.v[i].text,
+                (unsigned long long)fast.v[i].calls);
+    }
+    if (!same)
+        diag("%s: %u pairs, not %u", err.text, fast.n, slow.n);
+    return same;
+}
+
+static void
+test_edges(void)
+{
+    static const struct store_mix mixes[] = {
+        {6, 3000, true, true, false}, {4, 20000, true, false, true},
+    };
+    uint64_t calls = 0;
+    unsigned wrong = 0;
+
+    for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+        for (unsigned i = 0; i < 3; i++) {
+            store_random(&spans, &mixes[m]);
+            for (unsigned k = 0; k < 6; k++)
+                wrong += !edges_agree(&calls);
+        }
+    }
+    is_int(wrong, 0, "calls between services: all equal");
+    ok(calls > 0, "%llu calls", (unsigned long long)calls);
+}
+
 int
 main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_edges();
     test_cells();
     test_values();
     test_traces();
