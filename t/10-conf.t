@@ -273,7 +273,7 @@ $got = spoor(['-h']);
 is $got->{status}, 0, '-h';
 like $got->{out}, qr/^usage: spoor /, 'usage on standard output';
 is spoor(['-help'])->{out}, $got->{out}, '-help is the same';
-like $got->{out}, qr/^  -retentionPeriod retention\n        Spans /m, 'flags';
+like $got->{out}, qr/^  -retentionPeriod retention\n        Whole /m, 'flags';
 $got = spoor(['-h', 'storage.retention']);
 is $got->{status}, 0, '-h NAME';
 like $got->{out}, qr/^    range +1d\.\.100y$/m, 'its range';

@@ -130,6 +130,19 @@ ok wait_for(sub { days_on_disk($spoor) eq names_of(0, 1) }, 15),
 is days_seen($spoor, @all), '0 1', 'two days are left';
 $spoor->stop;
 
+# Only what comes in.
+$spoor->write_conf('storage.retention' => '30d',
+    'storage.max_backfill_age' => '12h');
+$spoor->start;
+like send_day($spoor, 1), qr/^200 .*before the retention window/,
+    'storage.max_backfill_age: an old span is refused';
+is send_day($spoor, 0), '200 {}', 'a new one is not';
+is days_seen($spoor, 0, 1), '0 1', 'what is stored stays';
+my $sample = qr/one of them: trace [0-9a-f]{32}, service "days", name "day 1"/;
+like $spoor->log, qr/spans rejected: .*$sample, ended \d{4}-/,
+    'a sample in the log';
+$spoor->stop;
+
 # --- kill -9 at each step -----------------------------------------------------
 
 for my $point (qw(after_state after_flip after_rename mid_unlink)) {

@@ -22,6 +22,7 @@
 
 #include "core/assert.h"
 #include "core/conf_budget.h"
+#include "core/enc.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/sb.h"
@@ -98,6 +99,30 @@ is_full(const struct conf *conf)
 
 /* --- counting --- */
 
+/* Of a text in the log. */
+#define SAMPLE_BYTES_MAX ((size_t)80)
+
+/* With the first of them as a sample; texts of clients are cut. */
+static void
+log_rejects(const struct batch *batch, enum reject why, uint32_t n)
+{
+    const struct span *span = batch->spans;
+    struct sv service = SV_EMPTY;
+    char id[2 * sizeof(span->trace_id.b) + 1], end[32];
+
+    while (span->reject != why)
+        span++;
+    if (span->resource < batch->nresources)
+        service = batch->resources[span->resource].service;
+    enc_hex(id, span->trace_id.b, sizeof(span->trace_id.b));
+    id[sizeof(id) - 1] = '\0';
+    end[time_print_rfc3339(end, span->end_ns, 3)] = '\0';
+    log_warn("%u spans rejected: %s; one of them: trace %s, service "
+        "\"%.*s\", name \"%.*s\", ended %s", n, reject_text(why), id,
+        (int)MIN(service.len, SAMPLE_BYTES_MAX), service.ptr,
+        (int)MIN(span->name.len, SAMPLE_BYTES_MAX), span->name.ptr, end);
+}
+
 static void
 count_rejects(const struct batch *batch)
 {
@@ -123,8 +148,7 @@ count_rejects(const struct batch *batch)
         if (counts[why] == 0)
             continue;
         metric_add(ids[why], counts[why]);
-        log_warn("%u spans rejected: %s", counts[why],
-            reject_text((enum reject)why));
+        log_rejects(batch, (enum reject)why, counts[why]);
     }
 }
 

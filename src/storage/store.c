@@ -204,7 +204,7 @@ collect_metrics(struct sb *out, void *arg)
 {
     struct catalog_totals totals;
     struct catalog_day *days = NULL;
-    uint64_t free_bytes = 0;
+    uint64_t free_bytes = 0, total_bytes = 0;
 
     (void)out;
     (void)arg;
@@ -217,6 +217,10 @@ collect_metrics(struct sb *out, void *arg)
         atomic_load(&shared->is_read_only) != READ_ONLY_NO);
     if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
         metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
+    if (file_total_bytes(layout_root(), &total_bytes, NULL) == 0)
+        metric_set(METRIC_TOTAL_DISK_SPACE, (int64_t)total_bytes);
+    metric_set(METRIC_MAX_DISK_SPACE_USAGE,
+        (int64_t)store_conf->retention_bytes);
     metric_set(METRIC_FORCED_MERGES, compact_forced());
     metric_set(METRIC_PARTS_UNMERGED, (int64_t)totals.unmerged);
     metric_set(METRIC_STORAGE_ROWS,
@@ -383,6 +387,9 @@ store_span_limits(struct span_limits *limits)
         newest = INT64_MAX - 2 * NS_PER_DAY;
     /* Whole days: the day of the end decides. */
     limits->oldest_ns = MAX(time_day_start(time_day(oldest)), 1);
+    if (store_conf->max_backfill_age != 0)
+        limits->oldest_ns = MAX(limits->oldest_ns,
+            now - store_conf->max_backfill_age);
     limits->newest_ns = time_day_start(time_day(newest)) + NS_PER_DAY - 1;
     limits->fields_max = (uint32_t)store_conf->max_fields;
 }
