@@ -40,11 +40,12 @@
 #define COMPACT_AGE_NS (3600 * NS_PER_SEC)
 /*
  * A day with this many final parts merges twice as much at a time from then
- * on, with four times as many four times as much, up to what a merge may
- * hold: a day of 300,000 spans a second has 3,000 files, not 25,000.
+ * on, one with twice as many four times as much: a day of 300,000 spans a
+ * second has 5,300 files, not 25,000.  More than that is seldom allowed by
+ * MERGE_TRACES_MAX, and would leave more level-1 parts waiting.
  */
 #define COMPACT_SCALE 256u
-#define COMPACT_SCALE_MAX 16u
+#define COMPACT_SCALE_MAX 4u
 /* Small level-2 parts of one size that become one of the next. */
 #define COMPACT_FANIN 8u
 /*

@@ -38,10 +38,12 @@ compact_ended(bool crashed)
 bool
 compact_day_is_busy(uint32_t day)
 {
-    const struct intent *intent = &compact_state->intent;
+    const struct intent *intent;
 
-    return compact_state != NULL &&
-        atomic_load(&intent->state) != INTENT_NONE &&
+    if (compact_state == NULL)
+        return false;
+    intent = &compact_state->intent;
+    return atomic_load(&intent->state) != INTENT_NONE &&
         atomic_load(&intent->day) == day;
 }
 

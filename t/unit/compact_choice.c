@@ -111,7 +111,11 @@ test_forced(void)
     fill(40, 2, COMPACT_FINAL_ROWS);
     day = day_of(40);
     day.forced_ids = 41;
-    is_int(compact_choose(&day, chosen), 15, "forced: as much as one holds");
+    is_int(compact_choose(&day, chosen),
+        MERGE_TRACES_MAX / parts[0].ntraces, "forced: traces that one holds");
+    for (size_t i = 0; i < 40; i++)
+        parts[i].ntraces = 1000;
+    is_int(compact_choose(&day, chosen), 16, "and rows that one holds");
     day.forced_ids = 3;
     is_int(compact_choose(&day, chosen), 2, "of those that were there");
     fill(3, 2, MERGE_ROWS_MAX - 10);
