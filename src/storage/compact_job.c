@@ -371,12 +371,13 @@ job_end(struct compact_job *job)
 static void
 job_write(struct compact_job *job)
 {
+    /* Before its state, so that a drop in between is noticed. */
+    job->incarnation = partition_incarnation(job->day);
     /* Behind intent_begin(): see compact_day_is_busy(). */
     if (partition_state(job->day) != PARTITION_OPEN) {
         job->result = JOB_CANCELLED;
         return;
     }
-    job->incarnation = partition_incarnation(job->day);
     if (space_check(job) == 0 && inputs_open(job) == 0) {
         if (output_write(job) == 0)
             job->result = JOB_WRITTEN;

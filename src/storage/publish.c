@@ -177,7 +177,6 @@ day_write(struct publish *publish, struct part_writer *writer, unsigned i,
         return -1;
     check(part->info.id == part_id);
     part->lineage = lineage;
-    day->incarnation = partition_incarnation(day->day);
     if (layout_create_partition(day->day, err) != 0 ||
         file_write(day->day, file, part_id, sync, err) != 0)
         return -1;
@@ -275,6 +274,8 @@ publish_write(struct publish *publish, struct part_writer *writer,
 
         if (day->is_file_done || day->is_left_out)
             continue;
+        /* Before its state, so that a drop in between is noticed. */
+        day->incarnation = partition_incarnation(day->day);
         if (day_is_gone(day))
             day_leave_out(day);
         else if (day_write(publish, writer, i, sync, err) != 0)

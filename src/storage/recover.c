@@ -391,9 +391,13 @@ slot_parts(const struct slot *slot, struct parts *parts, struct err *err)
         return -1;
     for (size_t i = 0; rc == 0 && i < ndays; i++) {
         uint32_t incarnation = partition_incarnation(days[i]);
+        enum partition_state state = partition_state(days[i]);
         struct err read_err = ERR_INIT;
         struct manifest manifest;
 
+        /* It has left the catalogue, or is about to, for good. */
+        if (state == PARTITION_DROPPING || state == PARTITION_DETACHED)
+            continue;
         /* A copy from elsewhere that nobody has attached: nothing of ours. */
         if (manifest_read(&manifest, days[i], &read_err) != 0) {
             if (read_err.code == ERR_UNSUPPORTED)

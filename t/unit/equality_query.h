@@ -77,7 +77,8 @@ add_function(struct maker *m, uint32_t i)
         sb_add_str(&m->sb, one_in(m, 3) ? "name" : "trace_id");
     else if (!is_counter && one_in(m, 2))
         sb_add_str(&m->sb, "duration");
-    else if (!is_counter && one_in(m, 12))
+    else if (!is_counter && name[0] != 'q' && strcmp(name, "median") != 0 &&
+        one_in(m, 10))
         sb_add_str(&m->sb, "\"span_attr:\"*");
     else
         add_names(m, 2);

@@ -204,6 +204,27 @@ test_slot(void)
     is_int(atomic_load(&shared->slots[1].state), SLOT_FREE, "slot is free");
 }
 
+/*
+ * A day that is being dropped has left the catalogue, while its manifest is
+ * there until the last reader has gone: nothing of it may come back.
+ */
+static void
+test_dropped(void)
+{
+    uint32_t day = time_day(clock_wall_ns() - NS_PER_SEC);
+    uint64_t before = rows();
+    struct partition *partition;
+
+    make_orphan(1, shared_new_log_id(), 70);
+    is_int(recover(1, "recover.before_flip:kill"), -1, "dies in recovery");
+    partition = partition_lock(day);
+    partition_set_state(partition, PARTITION_DROPPING);
+    partition_unlock(partition);
+    is_int(recover(1, NULL), 0, "recovers beside a drop");
+    is_int(rows(), before, "what is being dropped stays out");
+    is_int(atomic_load(&shared->slots[1].state), SLOT_FREE, "slot is free");
+}
+
 int
 main(void)
 {
@@ -216,5 +237,6 @@ main(void)
     test_orderly_failures();
     test_poison();
     test_slot();
+    test_dropped();
     return tap_done();
 }
