@@ -517,9 +517,21 @@ for my $point (qw(snapshot.mid_links snapshot.after_links
     is post($killed, 'snapshot/delete_stale?max_age=0s')->{status}, 200,
         "$point: removed";
 }
+my ($last) = @{JSON::PP::decode_json(post($killed, 'snapshot/create')
+    ->{body})};
 is $killed->stop, 0, 'stop';
 my $out = run_command([spoorctl_bin(), 'check', '--deep',
     $killed->data_dir]);
 is $out->{status}, 0, 'check --deep after all that' or diag $out->{out};
+
+# Damage of a snapshot is found, too.
+my $manifest = slurp("$last/MANIFEST");
+substr($manifest, 20, 1) ^= "\1";
+spew("$last/MANIFEST", $manifest);
+my ($linked) = glob "$last/*.l[12]";
+unlink $linked;
+$out = run_command([spoorctl_bin(), 'check', $killed->data_dir]);
+is $out->{status}, 1, 'check of a damaged snapshot';
+like $out->{out}, qr/^damage: \Q$last\E/m, 'names it';
 
 done_testing;
