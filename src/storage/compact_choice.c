@@ -13,10 +13,12 @@ struct run {
     size_t n;
 };
 
+/* Two with half of the traces that a merge may have cannot meet any more. */
 static bool
 part_is_final(const struct compact_part *part)
 {
-    return part->level > 1 && part->rows >= COMPACT_FINAL_ROWS;
+    return part->level > 1 && (part->rows >= COMPACT_FINAL_ROWS ||
+        part->ntraces >= MERGE_TRACES_MAX / 2);
 }
 
 /* 0 for up to 7 rows, 1 for up to 63 ... */

@@ -76,6 +76,10 @@ test_level2(void)
     is_int(choose(8), 8, "eight of a size");
     fill(64, 2, COMPACT_FINAL_ROWS);
     is_int(choose(64), 0, "final ones stay");
+    fill(16, 2, 400000);
+    for (size_t i = 0; i < 16; i++)
+        parts[i].ntraces = 400000;
+    is_int(choose(16), 0, "so do those with very many traces");
     fill(16, 2, 40000);
     for (size_t i = 8; i < 16; i++)
         parts[i].rows = 500;
