@@ -71,6 +71,11 @@ struct acc_ops {
     /* Group i of `from` becomes, or is added to, group map[i]. */
     int (*merge)(struct acc *acc, struct acc *from, const uint32_t *map,
         struct err *err);
+    /*
+     * Before a group's print(), by any thread: what takes long.  NULL:
+     * nothing does.
+     */
+    void (*finish)(struct acc *acc, uint32_t group);
     /* Appends the result; once per group, it may spoil the state. */
     int (*print)(struct acc *acc, uint32_t group, struct sb *out,
         struct err *err);

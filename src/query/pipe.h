@@ -22,6 +22,7 @@
 #define QUERY_LANES_MAX 64u
 
 struct stage;
+struct task_pool;
 
 struct stage_ops {
     /*
@@ -51,6 +52,7 @@ struct query_run {
     const struct query *query;
     struct query_budget budget;
     unsigned nlanes;
+    struct task_pool *tasks;    /* threads that help; NULL: none */
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
     /*

@@ -37,6 +37,7 @@ query_execute(struct query *query, const struct query_env *env,
     struct query_run run = {.query = query,
         .budget = {0, env->memory_max, env->share},
         .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
+        .tasks = env->tasks,
         .cancel = env->cancel, .deadline_ns = env->deadline_ns,
         .time_bound = INT64_MIN};
     struct source_plan plan = {.tenant = env->tenant,

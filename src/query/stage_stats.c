@@ -9,6 +9,7 @@
 #include "query/stage_stats.h"
 
 #include "core/mem.h"
+#include "query/lanes.h"
 
 #define STATS_POOL_MAX (64 * MIB)
 /* The text of one result: uniq_values of a group. */
@@ -428,6 +429,43 @@ print_group(struct stats_lane *lane, uint32_t group, struct sv *texts,
     return 0;
 }
 
+/* Groups that one thread finishes at a time. */
+#define FINISH_GROUPS 8u
+
+static int IMPL(lane_fn)
+finish_piece(void *arg, UNUSED unsigned lane, uint32_t piece,
+    UNUSED struct pool *pool, UNUSED struct err *err)
+{
+    struct stats_lane *all = arg;
+    uint32_t end = MIN((piece + 1) * FINISH_GROUPS, all->keys.count);
+
+    for (uint32_t i = 0; all->accs[i] != NULL; i++) {
+        const struct acc_ops *ops = all->accs[i]->ops;
+
+        for (uint32_t group = piece * FINISH_GROUPS;
+            ops->finish != NULL && group < end; group++)
+            ops->finish(all->accs[i], group);
+    }
+    return 0;
+}
+
+/* What takes long of the results, by all threads that help. */
+static int
+finish_groups(struct stage_stats *mine, struct stats_lane *all,
+    struct err *err)
+{
+    struct query_run *run = mine->stage.run;
+    struct lanes lanes = {run, run->tasks,
+        (all->keys.count + FINISH_GROUPS - 1) / FINISH_GROUPS, finish_piece,
+        all};
+
+    for (uint32_t i = 0; all->accs[i] != NULL; i++) {
+        if (all->accs[i]->ops->finish != NULL)
+            return lanes_run(&lanes, err);
+    }
+    return 0;
+}
+
 static int
 emit_groups(struct stage_stats *mine, struct stats_lane *lane,
     struct emit *emit, struct err *err)
@@ -439,6 +477,8 @@ emit_groups(struct stage_stats *mine, struct stats_lane *lane,
     sb_init(&buf, RESULT_MAX);
     for (uint32_t i = 0; i < mine->spec->nfns && result == 0; i++)
         result = stats_reserve(lane->accs[i], lane->keys.count, err);
+    if (result == 0)
+        result = finish_groups(mine, lane, err);
     for (uint32_t i = 0; i < lane->keys.count && result == 0 &&
         !emit->is_done; i++) {
         if (i % 256 == 0)

@@ -35,6 +35,7 @@ struct samples {
     uint32_t cap;
     uint32_t shift;
     uint32_t place; /* of this window's value in it */
+    bool is_done;   /* v[0] is the answer */
 };
 
 struct quantile {
@@ -528,13 +529,32 @@ is_one_kind(struct samples *samples, uint32_t *nempty, uint8_t *tag)
     return true;
 }
 
+static uint32_t
+place_of(double phi, uint32_t n)
+{
+    return phi <= 0 ? 0 : phi >= 1 ? n - 1 : MIN((uint32_t)(phi * n), n - 1);
+}
+
+/* Of whole numbers: the answer becomes the first sample. */
+static void
+quantile_finish(struct acc *acc, uint32_t group)
+{
+    struct quantile *q = (struct quantile *)acc;
+    struct samples *samples = &((struct samples *)q->groups.items)[group];
+
+    if (samples->n == 0 || samples->tags != NULL)
+        return;
+    samples->v[0] = select_int(samples->v, samples->n,
+        place_of(acc->fn->phi, samples->n));
+    samples->is_done = true;
+}
+
 static int
 quantile_print(struct acc *acc, uint32_t group, struct sb *out,
     struct err *err)
 {
     struct quantile *q = (struct quantile *)acc;
     struct samples *samples = &((struct samples *)q->groups.items)[group];
-    double phi = acc->fn->phi;
     uint32_t k, nempty;
     uint8_t tag;
     struct atom atom;
@@ -542,8 +562,12 @@ quantile_print(struct acc *acc, uint32_t group, struct sb *out,
 
     if (samples->n == 0)
         return 0;
-    k = phi <= 0 ? 0 : phi >= 1 ? samples->n - 1
-        : MIN((uint32_t)(phi * samples->n), samples->n - 1);
+    if (samples->is_done) {
+        atom = (struct atom){ATOM_INT, samples->v[0], {NULL, 0}};
+        sb_add_sv(out, atom_text(&atom, buf));
+        return 0;
+    }
+    k = place_of(acc->fn->phi, samples->n);
     if (!is_one_kind(samples, &nempty, &tag))
         return select_mixed(q, samples, k, out, err);
     if (k < nempty)
@@ -574,6 +598,7 @@ const struct acc_ops acc_quantile = {
     .reserve = quantile_reserve,
     .add = quantile_add,
     .merge = quantile_merge,
+    .finish = quantile_finish,
     .print = quantile_print,
     .free = quantile_free,
 };

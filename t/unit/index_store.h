@@ -12,6 +12,8 @@
 
 #include "core/file.h"
 #include "core/metrics.h"
+#include "event/loop.h"
+#include "event/task.h"
 #include "query/query.h"
 #include "query/parse.h"
 #include "storage/catalog.h"
@@ -39,6 +41,8 @@ static uint32_t store_nmemtables;
 static uint8_t store_node[16] = "0123456789abcde";
 static uint64_t store_next_id = UINT64_C(0x0000010000000001);
 static struct part_gen store_gen;
+static struct loop *store_loop;
+static struct task_pool *store_tasks; /* helpers of queries */
 
 static UNUSED void
 store_open(void)
@@ -49,11 +53,15 @@ store_open(void)
     check(shared_create(2, &err) == 0);
     check(catalog_create(&err) == 0);
     part_gen_init(&store_gen);
+    store_loop = loop_new();
+    store_tasks = task_pool_new(store_loop, "queries", 3, 1000);
 }
 
 static UNUSED void
 store_close(void)
 {
+    task_pool_free(store_tasks);
+    loop_free(store_loop);
     part_cache_clear();
     part_gen_free(&store_gen);
     catalog_destroy();
@@ -184,7 +192,7 @@ store_ask(struct answer *answer, const char *text, struct tenant tenant,
     struct query *query;
     struct query_env env = {.tenant = tenant,
         .seconds = METRIC_QUERY_SECONDS_LOGSQL, .lanes_max = 4,
-        .memory_max = GIB};
+        .memory_max = GIB, .tasks = store_tasks};
     uint64_t before = metric_get(METRIC_QUERY_BLOCKS);
 
     memset(answer, 0, sizeof(*answer));
