@@ -59,7 +59,7 @@
  *   1 LENGTH  of each dictionary string
  *   2 MARK    heap offset of every PART_MARK-th dictionary string, when they
  *             follow one another; or of every one, when some of them stand in
- *             the heap already (as many marks as strings)
+ *             the heap already, and of templates (as many marks as strings)
  *   3 FIXED   instead of 1 and 2: RAW the strings themselves, UUID the 16
  *             bytes of lower-case 36-character uuids, HEX the bytes of
  *             lower-case hex strings of one length
