@@ -327,17 +327,19 @@ sub percentile {
     return $sorted[$#sorted * $share];
 }
 
-# The request again and again, at most so many times and 20 seconds: p50, p99
-# in ms, cpu (of the server, ms each), body of the first.
+# The request again and again, at most so many times and seconds (20), but at
+# least 5 times: p50, p99 in ms, cpu (of the server, ms each), body of the
+# first.
 sub timed {
-    my ($spoor, $url, $rounds) = @_;
+    my ($spoor, $url, $rounds, $seconds) = @_;
     my $body = request($spoor, $url);
     my @ms;
 
     request($spoor, $url) for 1 .. 2;
+    $seconds ||= 20;
     my $cpu = cpu_sum($spoor);
     my $began = time;
-    while (@ms < $rounds && (@ms < 5 || time - $began < 20)) {
+    while (@ms < $rounds && (@ms < 5 || time - $began < $seconds)) {
         my $t = time;
         request($spoor, $url);
         push @ms, (time - $t) * 1e3;
