@@ -199,6 +199,22 @@ sleep 1;
 is days_seen($large, 0, 1), '0 1', 'the last two days stay on a full disk';
 $large->stop;
 
+%trace = ();
+my $percent = Test::Spoor->new(conf => { workers => 1,
+    'storage.retention' => '100y' });
+$percent->start;
+send_day($percent, $_) for 0 .. 3;
+ok flush($percent), 'four days';
+ok reload($percent, 'storage.retention_max_percent' => 100), 'any fullness';
+sleep 1;
+is days_seen($percent, 0 .. 3), '0 1 2 3', 'nothing is dropped';
+ok reload($percent, 'storage.retention_max_percent' => 1),
+    'the file system is fuller than one percent';
+ok wait_for(sub { days_on_disk($percent) eq names_of(0, 1) }, 25),
+    'the last two days stay' or diag days_on_disk($percent);
+is days_seen($percent, 0 .. 3), '0 1', 'whole';
+is $percent->stop, 0, 'stop';
+
 # --- many days at once ---------------------------------------------------------
 
 %trace = ();
