@@ -179,9 +179,9 @@ all_there($spoor, 'before');
 store_parts($spoor, 5);
 my $asking = ask_all_the_time($spoor, unique_rows(), $rows + 3 * $traces);
 ok store_part_unseen(), 'the sixteenth';
-ok wait_for(sub { small($spoor) == 0 }, 10), 'sixteen are merged';
+ok wait_for(sub { small($spoor) == 0 }, 40), 'sixteen are merged';
 is big($spoor), 1, 'into one';
-ok wait_for(sub { is_idle($spoor) }, 10), 'files are removed';
+ok wait_for(sub { is_idle($spoor) }, 40), 'files are removed';
 end_asking($asking, 'merge');
 is scalar files($spoor, 'l1'), 0, 'no level-1 file is left';
 is scalar files($spoor, 'l2'), 1, 'one level-2 file';
@@ -208,12 +208,12 @@ my ($day) = map { m{/(\d{8})/} } files($spoor, 'l2');
 store_parts($spoor, 3);
 is small($spoor), 3, 'three more parts wait';
 is force_merge($spoor, '?partition_prefix=199901'), 200, 'another month';
-ok wait_for(sub { is_idle($spoor) }, 10), 'is done at once';
+ok wait_for(sub { is_idle($spoor) }, 40), 'is done at once';
 is small($spoor), 3, 'nothing was merged';
 is force_merge($spoor, '?partition_prefix=' . substr $day, 0, 6), 200,
     'this month';
 ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 && is_idle($spoor)
-    }, 10), 'all parts are one';
+    }, 40), 'all parts are one';
 is scalar files($spoor, 'l?'), 1, 'one file';
 all_there($spoor, 'forced');
 is count_rows($spoor), unique_rows(), 'forced: every row once';
@@ -222,7 +222,7 @@ is force_merge($spoor, "?partition_prefix=$_"), 400, "no prefix: $_"
 my $status = 200;
 $status = force_merge($spoor) for 1 .. 40;
 ok $status == 200 || $status == 503, "many requests: $status";
-ok wait_for(sub { is_idle($spoor) }, 20), 'are served';
+ok wait_for(sub { is_idle($spoor) }, 40), 'are served';
 is big($spoor), 1, 'a single part stays';
 
 # --- the merge process dies ---------------------------------------------------
@@ -232,11 +232,11 @@ for my $point (@points) {
     store_parts($spoor, 3);
     arm("$point:kill:1");
     is force_merge($spoor), 200, "$point: a merge begins";
-    ok wait_for(sub { !kill 0, $merge }, 10), "$point: its process dies";
+    ok wait_for(sub { !kill 0, $merge }, 40), "$point: its process dies";
     arm('');
     my $asking = ask_all_the_time($spoor, unique_rows(), $rows);
     ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 &&
-        is_idle($spoor) }, 20), "$point: its successor finishes";
+        is_idle($spoor) }, 40), "$point: its successor finishes";
     end_asking($asking, $point);
     is scalar files($spoor, '*'), 1, "$point: one file"
         or diag join ' ', files($spoor, '*');
@@ -255,7 +255,7 @@ for my $point (@points) {
     arm("$point:stop:1");
     is force_merge($spoor), 200, "$point: a merge begins";
     my ($merge) = @{$spoor->pids->{merge}};
-    ok wait_for(sub { state_of($merge) eq 'T' }, 10), "$point: it stops there";
+    ok wait_for(sub { state_of($merge) eq 'T' }, 40), "$point: it stops there";
     all_there($spoor, "$point, in the middle");
     $spoor->kill_all;
     arm('');
@@ -278,14 +278,14 @@ sub state_of {
 
 $spoor->start;
 store_parts($spoor, 3);
-arm('merge.after_write:sleep=400');
+arm('merge.after_write:sleep=1500');
 is force_merge($spoor), 200, 'a slow merge';
-ok wait_for(sub { $spoor->metric('vt_active_merges') == 1 }, 5), 'runs';
+ok wait_for(sub { $spoor->metric('vt_active_merges') == 1 }, 40), 'runs';
 check_stopped($spoor, 'stop in a merge');
 arm('');
 $spoor->start;
 is force_merge($spoor), 200, 'merge the rest';
-ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'one part';
+ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 40), 'one part';
 all_there($spoor, 'at the end');
 
 # --- a worker's recovery meanwhile ----------------------------------------------
@@ -294,16 +294,16 @@ all_there($spoor, 'at the end');
 store_parts($spoor, 3);
 my ($worker) = @{$spoor->pids->{worker}};
 my $recoveries = $spoor->metric('spoor_recoveries_total');
-arm('recover.after_look:sleep=1500');
+arm('recover.after_look:sleep=4000');
 kill 'KILL', $worker;
-ok wait_for(sub { $spoor->get('/health')->{status} == 200 }, 10),
+ok wait_for(sub { $spoor->get('/health')->{status} == 200 }, 40),
     'another worker';
 is force_merge($spoor), 200, 'a merge while a log is recovered';
-ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 10), 'is done';
+ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 }, 40), 'is done';
 is $spoor->metric('spoor_recoveries_total'), $recoveries,
     'before the recovery is';
 ok wait_for(sub { $spoor->metric('spoor_recoveries_total') > $recoveries },
-    10), 'then that is';
+    40), 'then that is';
 arm('');
 is count_rows($spoor), unique_rows(), 'every row once';
 is small($spoor), 0, 'what was merged does not come back';
@@ -329,7 +329,7 @@ for my $case (
     arm($fault);
     is force_merge($spoor), 200, "$fault: a merge begins";
     ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 &&
-        is_idle($spoor) }, 20), "$fault: it is done in the end";
+        is_idle($spoor) }, 40), "$fault: it is done in the end";
     arm('');
     like substr($spoor->log, $from), $says, "$fault: logged" if $says;
     all_there($spoor, $fault);
@@ -347,27 +347,29 @@ my ($merge) = @{$spoor->pids->{merge}};
 my $from = length $spoor->log;
 arm('merge.before_flip:stop:1');
 is force_merge($spoor), 200, 'a merge begins';
-ok wait_for(sub { state_of($merge) eq 'T' }, 10), 'it stops half-way';
+ok wait_for(sub { state_of($merge) eq 'T' }, 40), 'it stops half-way';
 arm('sys.open@merge:EIO:1-3');
 kill 'KILL', $merge;
 ok wait_for(sub { small($spoor) == 0 && big($spoor) == 1 &&
-    is_idle($spoor) }, 20), 'it is cleared up in the end';
+    is_idle($spoor) }, 40), 'it is cleared up in the end';
 arm('');
 like substr($spoor->log, $from), qr/not cleared up yet/, 'not at once';
 all_there($spoor, 'cleared up late');
 
 # --- a damaged input ------------------------------------------------------------
 
-# A byte in the middle of the newest part, where its rows are.
+# Bytes in the middle of the newest part, where its rows are; a single one may
+# be of the padding.
 sub damage_newest {
     my ($spoor) = @_;
     my ($file) = reverse sort(files($spoor, 'l1'));
+    my $at = int((-s $file) / 3);
 
     open my $io, '+<:raw', $file or die "$file: $!\n";
-    seek $io, (-s $file) / 3, 0;
-    read $io, my $byte, 1;
-    seek $io, (-s $file) / 3, 0;
-    print $io chr(ord($byte) ^ 0x55);
+    seek $io, $at, 0;
+    read $io, my $bytes, 400;
+    seek $io, $at, 0;
+    print $io $bytes ^ ("\x55" x length $bytes);
     close $io;
     return $file;
 }
@@ -379,7 +381,7 @@ my $damaged = damage_newest($spoor);
 store_parts($spoor, 3);
 is force_merge($spoor), 200, 'one of five parts is damaged';
 ok wait_for(sub { $spoor->metric('spoor_parts_bad') == 1 && is_idle($spoor)
-    && big($spoor) == 1 }, 10), 'it is set aside, the others are merged';
+    && big($spoor) == 1 }, 40), 'it is set aside, the others are merged';
 is small($spoor), 1, 'two parts';
 like $spoor->log, qr/damaged part is left out.*\Q$damaged\E/,
     'the log names the file';
@@ -389,7 +391,7 @@ $spoor->start;
 is $spoor->metric('spoor_parts_bad'), 1, 'it is known after a restart';
 all_there($spoor, 'after a restart');
 is force_merge($spoor), 200, 'merge again';
-ok wait_for(sub { is_idle($spoor) }, 10), 'nothing to do';
+ok wait_for(sub { is_idle($spoor) }, 40), 'nothing to do';
 is big($spoor), 1, 'no merge takes it';
 
 sub restarts {
@@ -411,14 +413,14 @@ cmp_ok $spoor->metric('spoor_parts_unmerged'), '>=', 1,
     'then some parts are left alone';
 cmp_ok $spoor->metric('spoor_parts_unmerged'), '<=', 4,
     'not all of them';
-ok wait_for(sub { is_idle($spoor) }, 20), 'the others are merged';
+ok wait_for(sub { is_idle($spoor) }, 40), 'the others are merged';
 all_there($spoor, 'with parts that are left alone');
 is $spoor->stop, 0, 'stopped';
 $spoor->start;
 is $spoor->metric('spoor_parts_unmerged'), 0, 'a new start tries again';
 is force_merge($spoor), 200, 'forced';
 ok wait_for(sub { small($spoor) == 1 && big($spoor) == 1 &&
-    is_idle($spoor) }, 10), 'only the damaged one is left';
+    is_idle($spoor) }, 40), 'only the damaged one is left';
 all_there($spoor, 'at last');
 
 done_testing;
