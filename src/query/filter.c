@@ -6,6 +6,7 @@
 #include "core/assert.h"
 #include "query/parse.h"
 #include "query/text.h"
+#include "span/flat.h"
 #include "storage/block.h"
 
 static int filter_run(struct rows *rows, const struct filter *filter,
@@ -212,24 +213,23 @@ run_column(struct rows *rows, const struct predicate *predicate,
     return predicate_run(predicate, &column_rows, out, err);
 }
 
-/* Labels that are fields of every span; others stand in _stream alone. */
-static bool
-is_label_field(struct sv label)
+/* One label's condition, of rows as they are stored. */
+static int
+run_label(struct rows *rows, const struct stream_tag *tag,
+    const uint64_t *in, uint64_t *out, struct err *err)
 {
-    return sv_eq(label, SV("name")) ||
-        sv_eq(label, SV("resource_attr:service.name"));
-}
+    struct predicate predicate = {NULL, tag, tag->label};
+    struct column_rows column_rows = {NULL, in, rows->n, rows->pool,
+        rows->run};
 
-static bool
-has_other_label(const struct filter *filter)
-{
-    for (uint32_t i = 0; i < filter->nstream; i++) {
-        for (uint32_t k = 0; k < filter->stream[i].ntags; k++) {
-            if (!is_label_field(filter->stream[i].tags[k].label))
-                return true;
-        }
-    }
-    return false;
+    if (sv_eq(tag->label, FLAT_LABEL_NAME) ||
+        sv_eq(tag->label, FLAT_LABEL_SERVICE))
+        return run_column(rows, &predicate, in, out, err);
+    if (block_label(rows->block, tag->label,
+            rows->nselected == rows->n ? NULL : rows->selected,
+            &column_rows.column, err) != 0)
+        return -1;
+    return predicate_run(&predicate, &column_rows, out, err);
 }
 
 static int
@@ -242,17 +242,14 @@ run_stream_all(struct rows *rows, const struct stream_all *all,
         return -1;
     memcpy(out, in, bits_bytes(rows));
     for (uint32_t i = 0; i < all->ntags && bits_any(rows, out); i++) {
-        struct predicate predicate = {NULL, &all->tags[i],
-            all->tags[i].label};
-
         memcpy(now, out, bits_bytes(rows));
-        if (run_column(rows, &predicate, now, out, err) != 0)
+        if (run_label(rows, &all->tags[i], now, out, err) != 0)
             return -1;
     }
     return 0;
 }
 
-/* {...} of rows as they are stored: by the labels' fields. */
+/* {...} of rows as they are stored: by the labels. */
 static int
 run_stream(struct rows *rows, const struct filter *filter,
     const uint64_t *in, uint64_t *out, struct err *err)
@@ -303,7 +300,7 @@ run_leaf(struct rows *rows, const struct filter *filter, const uint64_t *in,
         predicate.field = SV("_time");
         break;
     case FILTER_STREAM:
-        if (rows->block != NULL && !has_other_label(filter))
+        if (rows->block != NULL)
             return run_stream(rows, filter, in, out, err);
         predicate.field = SV("_stream");
         break;

@@ -126,9 +126,8 @@ any_value(struct block *block, struct sv field, const struct sv *values,
 static bool
 tag_may_match(const struct stream_tag *tag, struct block *block)
 {
-    if (tag->is_any || (tag->op != STREAM_EQ && tag->op != STREAM_IN) ||
-        !(sv_eq(tag->label, SV("name")) ||
-        sv_eq(tag->label, SV("resource_attr:service.name"))))
+    /* A label has no other text than the field of its name. */
+    if (tag->is_any || (tag->op != STREAM_EQ && tag->op != STREAM_IN))
         return true;
     return any_value(block, tag->label, tag->values, tag->nvalues);
 }

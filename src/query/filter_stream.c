@@ -9,6 +9,7 @@
 #include "query/filter.h"
 
 #include "core/assert.h"
+#include "core/enc.h"
 #include "query/regexp.h"
 
 /* Longest label value that is looked at; streams are far shorter. */
@@ -43,10 +44,47 @@ stream_tag_matches(const struct stream_tag *tag, struct sv value,
     }
 }
 
-static char
-unescaped(char c)
+/*
+ * Decodes one character behind a backslash at *at, as flat_labels() writes
+ * them, into dst[2]; moves *at to its last byte.
+ */
+static size_t
+unescape(struct sv text, size_t *at, char *dst)
 {
-    return c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
+    static const char letters[] = "a\ab\bf\fn\nr\rt\tv\v";
+    char c = text.ptr[*at];
+    uint8_t bytes[2];
+
+    if ((c == 'x' || c == 'u') && text.len - *at > (c == 'x' ? 2u : 4u) &&
+        enc_unhex(sv_sub(text, *at + 1, c == 'x' ? 2 : 4), bytes,
+            c == 'x' ? 1 : 2)) {
+        *at += c == 'x' ? 2 : 4;
+        if (c == 'x') {
+            dst[0] = (char)bytes[0];
+            return 1;
+        }
+        /* U+0080 to U+009f */
+        dst[0] = (char)0xc2;
+        dst[1] = (char)bytes[1];
+        return 2;
+    }
+    for (size_t i = 0; i + 1 < sizeof(letters); i += 2) {
+        if (c == letters[i])
+            c = letters[i + 1];
+    }
+    dst[0] = c;
+    return 1;
+}
+
+/* Where the value's quote stands, behind "label=". */
+static size_t
+find_value(struct sv text)
+{
+    size_t at = sv_find_byte(text, '=');
+
+    while (at + 1 < text.len && text.ptr[at + 1] != '"')
+        at += 1 + sv_find_byte(sv_sub(text, at + 1, text.len), '=');
+    return at + 1;
 }
 
 /*
@@ -56,26 +94,29 @@ unescaped(char c)
 static bool
 label_next(struct sv *rest, struct sv *label, struct sv *value, char *buf)
 {
-    size_t at = sv_find_byte(*rest, '=');
+    size_t at = find_value(*rest);
     size_t n = 0;
 
-    if (at + 1 >= rest->len || rest->ptr[at + 1] != '"')
+    if (at >= rest->len)
         return false;
-    *label = sv_sub(*rest, 0, at);
-    for (at += 2; at < rest->len && rest->ptr[at] != '"'; at++) {
-        char c = rest->ptr[at];
+    *label = sv_sub(*rest, 0, at - 1);
+    for (at++; at < rest->len && rest->ptr[at] != '"'; at++) {
+        char bytes[2] = {rest->ptr[at], 0};
+        size_t nbytes = 1;
 
-        if (c == '\\' && at + 1 < rest->len)
-            c = unescaped(rest->ptr[++at]);
-        if (n < VALUE_MAX)
-            buf[n++] = c;
+        if (bytes[0] == '\\' && at + 1 < rest->len) {
+            at++;
+            nbytes = unescape(*rest, &at, bytes);
+        }
+        for (size_t i = 0; i < nbytes && n < VALUE_MAX; i++)
+            buf[n++] = bytes[i];
     }
     if (at >= rest->len)
         return false;
     at++;
     if (at < rest->len && rest->ptr[at] == ',')
         at++;
-    *rest = sv_sub(*rest, at, rest->len - at);
+    *rest = sv_sub(*rest, at, rest->len);
     *value = sv_make(buf, n);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "core/base.h"
 #include "core/pool.h"
 #include "core/sb.h"
+#include "span/params.h"
 #include "span/span.h"
 #include "span/value.h"
 
@@ -94,11 +95,32 @@ bool flat_item_parse(struct sv name, struct flat_item *out);
  */
 struct sv flat_name(struct sv name, struct pool *pool);
 
-/* {name="GET /",resource_attr:service.name="cart"} of a span. */
+/*
+ * The labels of a span's stream: name, resource_attr:service.name and the
+ * scope's stream_fields, each with the text of the span's field of that
+ * name.  flat_label_names() puts their names, which ascend, into `names`
+ * (FLAT_LABELS_MAX of them) and returns how many; _stream and _stream_id,
+ * which are made of labels, and what is out of order are left out.
+ */
+#define FLAT_LABELS_MAX (PARAMS_NAMES_MAX + 2)
+#define FLAT_LABEL_NAME SV("name")
+#define FLAT_LABEL_SERVICE SV("resource_attr:service.name")
+uint32_t flat_label_names(struct sv stream_fields, struct sv *names);
+
+struct flat_label {
+    struct sv name;
+    struct sv text; /* empty: the span has no such label */
+};
+
+/* {name="GET /",resource_attr:service.name="cart"} of n ascending labels. */
+void flat_labels(struct sb *out, const struct flat_label *labels, uint32_t n);
+/* Of a span whose scope declares none. */
 void flat_stream(struct sb *out, struct sv service, struct sv name);
 
 /* _stream_id: 48 lower-case hex digits, reference victoriatraces.md 5.6. */
 #define FLAT_STREAM_ID_LEN 48
+void flat_labels_id(char dst[FLAT_STREAM_ID_LEN],
+    const struct tenant *tenant, const struct flat_label *labels, uint32_t n);
 void flat_stream_id(char dst[FLAT_STREAM_ID_LEN],
     const struct tenant *tenant, struct sv service, struct sv name);
 

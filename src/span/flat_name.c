@@ -17,9 +17,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define SERVICE_LABEL "resource_attr:service.name"
-#define NAME_LABEL "name"
-
 /* --- names --- */
 
 /* A decimal number without leading zeros. */
@@ -127,51 +124,106 @@ quote(struct sb *out, struct sv text)
     sb_add_char(out, '"');
 }
 
-void
-flat_stream(struct sb *out, struct sv service, struct sv name)
+static bool
+is_before(struct sv a, struct sv b)
 {
-    sb_add_char(out, '{');
-    if (name.len > 0) {
-        sb_add_str(out, NAME_LABEL "=");
-        quote(out, name);
+    return sv_cmp(a, b) < 0;
+}
+
+/* The next name that a list declares and that is behind the last one. */
+static bool
+next_declared(struct sv *list, struct sv last, struct sv *name)
+{
+    while (text_list_next(list, name)) {
+        if (is_before(last, *name) && !sv_eq(*name, SV("_stream")) &&
+            !sv_eq(*name, SV("_stream_id")))
+            return true;
     }
-    if (service.len > 0) {
-        if (name.len > 0)
+    return false;
+}
+
+uint32_t
+flat_label_names(struct sv stream_fields, struct sv *names)
+{
+    const struct sv always[] = {FLAT_LABEL_NAME, FLAT_LABEL_SERVICE};
+    struct sv name = SV_EMPTY;
+    uint32_t n = 0, nalways = 0;
+
+    while (n < FLAT_LABELS_MAX - ARRAY_LEN(always) + nalways &&
+        next_declared(&stream_fields, name, &name)) {
+        while (nalways < ARRAY_LEN(always) &&
+            is_before(always[nalways], name))
+            names[n++] = always[nalways++];
+        if (nalways == ARRAY_LEN(always) || !sv_eq(always[nalways], name))
+            names[n++] = name;
+    }
+    while (nalways < ARRAY_LEN(always))
+        names[n++] = always[nalways++];
+    return n;
+}
+
+void
+flat_labels(struct sb *out, const struct flat_label *labels, uint32_t n)
+{
+    bool is_first = true;
+
+    sb_add_char(out, '{');
+    for (uint32_t i = 0; i < n; i++) {
+        if (labels[i].text.len == 0)
+            continue;
+        if (!is_first)
             sb_add_char(out, ',');
-        sb_add_str(out, SERVICE_LABEL "=");
-        quote(out, service);
+        is_first = false;
+        sb_add_sv(out, labels[i].name);
+        sb_add_char(out, '=');
+        quote(out, labels[i].text);
     }
     sb_add_char(out, '}');
 }
 
 static void
-hash_text(XXH64_state_t *state, struct sv text)
+hash_number(XXH64_state_t *state, uint64_t number)
 {
     uint8_t varint[10];
 
-    XXH64_update(state, varint, enc_put_varint(varint, text.len));
+    XXH64_update(state, varint, enc_put_varint(varint, number));
+}
+
+static void
+hash_text(XXH64_state_t *state, struct sv text)
+{
+    hash_number(state, text.len);
     if (text.len > 0)
         XXH64_update(state, text.ptr, text.len);
 }
 
 void
-flat_stream_id(char dst[FLAT_STREAM_ID_LEN], const struct tenant *tenant,
-    struct sv service, struct sv name)
+flat_stream(struct sb *out, struct sv service, struct sv name)
+{
+    const struct flat_label labels[] = {{FLAT_LABEL_NAME, name},
+        {FLAT_LABEL_SERVICE, service}};
+
+    flat_labels(out, labels, ARRAY_LEN(labels));
+}
+
+void
+flat_labels_id(char dst[FLAT_STREAM_ID_LEN], const struct tenant *tenant,
+    const struct flat_label *labels, uint32_t n)
 {
     XXH64_state_t state;
-    uint8_t count = (uint8_t)((name.len > 0) + (service.len > 0));
+    uint32_t count = 0;
     unsigned long long high, low;
     char text[FLAT_STREAM_ID_LEN + 1];
 
+    for (uint32_t i = 0; i < n; i++)
+        count += labels[i].text.len > 0;
     XXH64_reset(&state, 0);
-    XXH64_update(&state, &count, 1);
-    if (name.len > 0) {
-        hash_text(&state, SV(NAME_LABEL));
-        hash_text(&state, name);
-    }
-    if (service.len > 0) {
-        hash_text(&state, SV(SERVICE_LABEL));
-        hash_text(&state, service);
+    hash_number(&state, count);
+    for (uint32_t i = 0; i < n; i++) {
+        if (labels[i].text.len == 0)
+            continue;
+        hash_text(&state, labels[i].name);
+        hash_text(&state, labels[i].text);
     }
     high = XXH64_digest(&state);
     XXH64_update(&state, "magic!", 6);
@@ -179,4 +231,14 @@ flat_stream_id(char dst[FLAT_STREAM_ID_LEN], const struct tenant *tenant,
     snprintf(text, sizeof(text), "%08x%08x%016llx%016llx", tenant->account,
         tenant->project, high, low);
     memcpy(dst, text, FLAT_STREAM_ID_LEN);
+}
+
+void
+flat_stream_id(char dst[FLAT_STREAM_ID_LEN], const struct tenant *tenant,
+    struct sv service, struct sv name)
+{
+    const struct flat_label labels[] = {{FLAT_LABEL_NAME, name},
+        {FLAT_LABEL_SERVICE, service}};
+
+    flat_labels_id(dst, tenant, labels, ARRAY_LEN(labels));
 }

@@ -189,14 +189,27 @@ pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
     return 0;
 }
 
+static bool
+is_of_labels(const struct block_field *field)
+{
+    return field->what == BLOCK_STREAM || field->what == BLOCK_STREAM_ID;
+}
+
+/* *is_full: the column has the values of all rows. */
 static int
 compute(struct block *block, const struct block_rows *few,
-    struct column *column)
+    const uint64_t *wanted, struct column *column, bool *is_full)
 {
     struct block_field field = block_field_parse(column->name);
 
-    if (field.what == BLOCK_NOTHING || block->info.rows == 0)
+    *is_full = few->v == NULL;
+    if (field.what == BLOCK_NOTHING || block->info.rows == 0 ||
+        (field.what == BLOCK_EXTRA && !block_has_extra(block, field.key)))
         return 0;
+    if (is_of_labels(&field) && block_declares_labels(block)) {
+        *is_full = wanted == NULL;
+        return block_labels_column(block, field.what, wanted, column);
+    }
     if (field.what == BLOCK_MSG)
         return column_set_text(block, column, SV("-"));
     return block->mt != NULL ? memtable_column(block, &field, column) :
@@ -210,6 +223,7 @@ block_column(struct block *block, struct sv field, const uint64_t *wanted,
     const struct column *known = find_memo(block, field);
     struct block_rows few;
     struct column *column;
+    bool is_full;
     char *name;
 
     use_err(block, err);
@@ -223,9 +237,9 @@ block_column(struct block *block, struct sv field, const uint64_t *wanted,
         return block_no_memory(block);
     column->name = sv_make(name, field.len);
     if (pick_few(block, wanted, &few) != 0 ||
-        compute(block, &few, column) != 0)
+        compute(block, &few, wanted, column, &is_full) != 0)
         return -1;
-    if (few.v == NULL && block->nmemo < BLOCK_MEMO)
+    if (is_full && block->nmemo < BLOCK_MEMO)
         block->memo[block->nmemo++] = column;
     *out = column;
     return 0;
@@ -241,7 +255,8 @@ block_runs_of(struct block *block, struct sv field, struct block_runs *out,
     use_err(block, err);
     *out = (struct block_runs){0};
     if (block->mt != NULL || block->info.rows == 0 ||
-        parsed.what == BLOCK_NOTHING || parsed.what == BLOCK_MSG)
+        parsed.what == BLOCK_NOTHING || parsed.what == BLOCK_MSG ||
+        (parsed.what == BLOCK_EXTRA && !block_has_extra(block, field)))
         return 0;
     if (part_stream_tells(block, &parsed, &is_told) != 0)
         return -1;
@@ -370,7 +385,12 @@ block_may_have(struct block *block, struct sv field, struct sv text)
     if (text.len == 0 || block->info.rows == 0)
         return true;
     use_err(block, &err);
-    may = block->mt != NULL ? memtable_may_have(block, &parsed, text) :
+    if (is_of_labels(&parsed) && block_declares_labels(block))
+        may = true;
+    else if (parsed.what == BLOCK_EXTRA && !block_has_extra(block, field))
+        may = false;
+    else
+        may = block->mt != NULL ? memtable_may_have(block, &parsed, text) :
         part_block_may_have(block, &parsed, text);
     use_err(block, NULL);
     return may;

@@ -129,6 +129,13 @@ int block_column(struct block *block, struct sv field,
     WARN_UNUSED;
 
 /*
+ * The labels of rows, as flat_labels() has them: the text of the field of
+ * that name in rows whose request declared it a label, else "".
+ */
+int block_label(struct block *block, struct sv label, const uint64_t *wanted,
+    const struct column **out, struct err *err) WARN_UNUSED;
+
+/*
  * Rows that follow one another and have one text: rows [start[i],
  * start[i + 1]) have values[codes[i]].  The values are distinct.
  */

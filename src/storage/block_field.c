@@ -95,6 +95,18 @@ parse_part(struct sv part, struct block_field *out)
     }
 }
 
+/* No request may give its spans an extra field of such a name. */
+static bool
+is_reserved(struct sv name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(attr_prefixes); i++) {
+        if (sv_eq(name, attr_prefixes[i].prefix))
+            return true;
+    }
+    return name.len == 0 || sv_starts_with(name, SV("event:")) ||
+        sv_starts_with(name, SV("link:"));
+}
+
 struct block_field
 block_field_parse(struct sv name)
 {
@@ -117,6 +129,10 @@ block_field_parse(struct sv name)
         out.scope = item.is_link ? KEY_LINK : KEY_EVENT;
         out.item = item.index;
         parse_part(item.part, &out);
+    } else if (!is_reserved(name)) {
+        out.what = BLOCK_EXTRA;
+        out.scope = KEY_SCOPE;
+        out.key = name;
     }
     return out;
 }

@@ -49,8 +49,8 @@ memtable_resource_of(struct block *block, uint32_t ordinal,
     return 0;
 }
 
-static int
-scope_of(struct block *block, uint32_t ordinal, const struct scope **out)
+int
+memtable_scope_of(struct block *block, uint32_t ordinal, const struct scope **out)
 {
     uint32_t index;
 
@@ -88,7 +88,7 @@ memtable_stream_of(struct block *block, uint32_t code,
     out->kind = stream.kind;
     if (out->service.ptr == NULL || out->name.ptr == NULL)
         return memtable_damage(block, "stream", code);
-    return scope_of(block, stream.scope, &out->scope);
+    return memtable_scope_of(block, stream.scope, &out->scope);
 }
 
 int

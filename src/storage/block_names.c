@@ -106,6 +106,19 @@ add_attrs(struct names *names, enum key_scope scope,
     return 0;
 }
 
+/* What a scope gives all its spans. */
+static int
+add_scope(struct names *names, const struct scope *scope)
+{
+    struct sv rest = scope->extra_fields, name, text;
+
+    while (text_list_next(&rest, &name) && text_list_next(&rest, &text)) {
+        if (add(names, name) != 0)
+            return -1;
+    }
+    return add_attrs(names, KEY_SCOPE, &scope->attrs);
+}
+
 /* --- what all rows, events and links may have --- */
 
 static int
@@ -243,7 +256,7 @@ add_rows(struct shapes *s)
         if (mt->stream[row] != last_stream) {
             last_stream = mt->stream[row];
             if (memtable_stream_of(block, last_stream, &stream) != 0 ||
-                add_attrs(s->names, KEY_SCOPE, &stream.scope->attrs) != 0)
+                add_scope(s->names, stream.scope) != 0)
                 return -1;
         }
     }
@@ -337,7 +350,7 @@ add_part(struct names *names)
             return -1;
     }
     for (uint32_t i = 0; i < r->part->nscopes; i++) {
-        if (add_attrs(names, KEY_SCOPE, &r->part->scopes[i].attrs) != 0)
+        if (add_scope(names, &r->part->scopes[i]) != 0)
             return -1;
     }
     return 0;

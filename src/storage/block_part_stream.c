@@ -26,6 +26,8 @@ part_stream_tells(struct block *block, const struct block_field *field,
     const struct part *part = block->reading.part;
 
     *out = block_is_of_stream(field);
+    if (field->what == BLOCK_STREAM || field->what == BLOCK_STREAM_ID)
+        *out = !block_declares_labels(block);
     if (*out || !is_service_name(field))
         return 0;
     for (uint32_t i = 0; i < part->nresources; i++) {

@@ -19,6 +19,8 @@
  *   block_part_subs.c      ... from its events and links
  *   block_part_dict.c      all strings of a dictionary at once
  *   block_part_have.c      what a block of a part cannot have
+ *   block_scopes.c         extra fields and labels that scopes have at all
+ *   block_labels.c         labels that requests declare, _stream with them
  *   block_names.c          names of all fields
  *   block_spans.c          rows as spans
  */
@@ -54,6 +56,8 @@ enum block_what {
     BLOCK_KIND,
     BLOCK_SCOPE_NAME,
     BLOCK_SCOPE_VERSION,
+    BLOCK_EXTRA,     /* what the request gave all its spans: `key` */
+    /* these two only where no scope declares labels of its own */
     BLOCK_STREAM,
     BLOCK_STREAM_ID,
     /* of a span, event or link: `scope` says which */
@@ -70,7 +74,7 @@ struct block_field {
     enum block_what what;
     enum key_scope scope;
     enum field_key field; /* TEXT, NUMBER */
-    struct sv key;        /* ATTR */
+    struct sv key;        /* ATTR, EXTRA */
     uint32_t item;        /* which event or link */
 };
 
@@ -105,6 +109,7 @@ struct block {
     struct batch lists;        /* its resources and scopes, read so far */
     uint32_t *resource_memo;   /* index in lists + 1, by ordinal */
     uint32_t *scope_memo;
+    struct block_scopes *scopes; /* block_scopes.c */
 
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
@@ -135,6 +140,7 @@ void block_values_init(struct block_values *values, struct block *block);
 /* The code of a text; the text must live as long as the block. */
 int block_values_add(struct block_values *values, struct sv text,
     uint32_t *code) WARN_UNUSED;
+bool block_values_has(const struct block_values *values, struct sv text);
 /* Of a text that is not there yet and is never added again. */
 int block_values_append(struct block_values *values, struct sv text,
     uint32_t *code) WARN_UNUSED;
@@ -173,8 +179,26 @@ int block_stream_text(struct block *block, const struct block_field *field,
 int block_attrs_text(struct block *block, const struct attrs *attrs,
     struct sv key, struct sv *text) WARN_UNUSED;
 
+/* --- what requests said of all their spans (block_scopes.c) --- */
+
+/*
+ * May a scope declare labels beside name and service, so that _stream is not
+ * the same for all rows of a stream?  An error is a yes.
+ */
+bool block_declares_labels(struct block *block);
+/* Can a scope have the extra field? */
+bool block_has_extra(struct block *block, struct sv name);
+
+/* --- labels (block_labels.c) --- */
+
+/* _stream or _stream_id where scopes declare labels. */
+int block_labels_column(struct block *block, enum block_what what,
+    const uint64_t *wanted, struct column *column) WARN_UNUSED;
+
 /* --- memtables --- */
 
+int memtable_scope_of(struct block *block, uint32_t ordinal,
+    const struct scope **out) WARN_UNUSED;
 int memtable_column(struct block *block, const struct block_field *field,
     struct column *column) WARN_UNUSED;
 /* Of the attributes and fields of the rows themselves. */

@@ -105,6 +105,21 @@ block_values_add(struct block_values *values, struct sv text, uint32_t *code)
     return 0;
 }
 
+bool
+block_values_has(const struct block_values *values, struct sv text)
+{
+    uint32_t mask = values->nbuckets - 1;
+
+    if (values->nbuckets == 0)
+        return false;
+    for (uint32_t slot = hash_text(text) & mask; values->buckets[slot] != 0;
+        slot = (slot + 1) & mask) {
+        if (sv_eq(values->v[values->buckets[slot] - 1], text))
+            return true;
+    }
+    return false;
+}
+
 /* --- columns --- */
 
 void
@@ -262,6 +277,18 @@ stream_labels(struct block *block, const struct block_stream *stream,
     return rc;
 }
 
+static struct sv
+extra_text(const struct scope *scope, struct sv key)
+{
+    struct sv rest = scope->extra_fields, name, text;
+
+    while (text_list_next(&rest, &name) && text_list_next(&rest, &text)) {
+        if (sv_eq(name, key))
+            return text;
+    }
+    return SV_EMPTY;
+}
+
 int
 block_stream_text(struct block *block, const struct block_field *field,
     const struct block_stream *stream, struct sv *text)
@@ -279,6 +306,9 @@ block_stream_text(struct block *block, const struct block_field *field,
         return 0;
     case BLOCK_SCOPE_VERSION:
         *text = stream->scope->version;
+        return 0;
+    case BLOCK_EXTRA:
+        *text = extra_text(stream->scope, field->key);
         return 0;
     case BLOCK_STREAM:
         return stream_labels(block, stream, text);

@@ -227,6 +227,19 @@ services_agree(const struct part *part, const struct block_field *field,
     return 1;
 }
 
+/* Then streams with the same labels are not told by theirs. */
+static bool
+has_labels(const struct part *part, const struct block_field *field)
+{
+    if (field->what != BLOCK_STREAM && field->what != BLOCK_STREAM_ID)
+        return false;
+    for (uint32_t i = 0; i < part->nscopes; i++) {
+        if (part->scopes[i].stream_fields.len > 0)
+            return true;
+    }
+    return false;
+}
+
 int
 part_cells_texts(const struct part *part, struct sv name,
     struct part_cell_texts *out, struct err *err)
@@ -237,6 +250,8 @@ part_cells_texts(const struct part *part, struct sv name,
     bool by_service = is_service(&field);
     int got;
 
+    if (has_labels(part, &field))
+        return 0;
     if (by_service && (got = services_agree(part, &field, &block)) <= 0)
         return got;
     for (uint32_t i = 0; i < out->n; i++) {

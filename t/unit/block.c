@@ -15,6 +15,7 @@
 
 #include "part_gen.h"
 #include "span_gen.h"
+#include "span_gen_fields.h"
 #include "tap.h"
 
 #define POOL_MAX (2 * GIB)
@@ -30,6 +31,8 @@ struct wanted {
     struct tenant *tenant;
     struct sv *stream;
     struct sv *stream_id;
+    struct flat_label **labels;
+    uint32_t *nlabels;
 };
 
 /* --- reading rows --- */
@@ -43,20 +46,54 @@ copy(struct pool *pool, const char *ptr, size_t len)
     return sv_make(dup, len);
 }
 
+static struct sv
+flat_get(const struct flat *flat, struct sv name)
+{
+    for (uint32_t i = 0; i < flat->n; i++) {
+        if (sv_eq(flat->fields[i].name, name))
+            return flat->fields[i].text;
+    }
+    return SV_EMPTY;
+}
+
+static uint32_t
+want_labels(const struct wanted *want, uint32_t row,
+    const struct batch *batch, const struct span *span,
+    struct flat_label *labels)
+{
+    struct sv names[FLAT_LABELS_MAX];
+    uint32_t n = flat_label_names(
+        batch->scopes[span->scope].stream_fields, names);
+
+    for (uint32_t i = 0; i < n; i++) {
+        labels[i].name = names[i];
+        labels[i].text = sv_eq(names[i], FLAT_LABEL_SERVICE) ?
+            batch->resources[span->resource].service :
+            flat_get(&want->flat[row], names[i]);
+    }
+    return n;
+}
+
 static void
 want_row(struct wanted *want, uint32_t row, const struct batch *batch,
     uint32_t span)
 {
     const struct span *s = &batch->spans[span];
-    struct sv service = batch->resources[s->resource].service;
+    struct flat_label labels[FLAT_LABELS_MAX];
     char id[FLAT_STREAM_ID_LEN];
     struct sb sb;
 
     check(flat_span(&want->flat[row], batch, s, want->pool));
-    sb_init(&sb, MIB);
-    flat_stream(&sb, service, s->name);
+    want->nlabels[row] = want_labels(want, row, batch, s, labels);
+    want->labels[row] = pool_alloc(want->pool,
+        want->nlabels[row] * sizeof(*labels));
+    check(want->labels[row] != NULL);
+    memcpy(want->labels[row], labels, want->nlabels[row] * sizeof(*labels));
+    sb_init(&sb, 32 * MIB);
+    flat_labels(&sb, labels, want->nlabels[row]);
+    check(!sb_failed(&sb));
     want->stream[row] = copy(want->pool, sb.ptr, sb.len);
-    flat_stream_id(id, &want->tenant[row], service, s->name);
+    flat_labels_id(id, &want->tenant[row], labels, want->nlabels[row]);
     want->stream_id[row] = copy(want->pool, id, sizeof(id));
     sb_release(&sb);
 }
@@ -70,6 +107,8 @@ want_init(struct wanted *want, uint32_t rows)
     want->tenant = xcalloc(rows + 1, sizeof(*want->tenant));
     want->stream = xcalloc(rows + 1, sizeof(*want->stream));
     want->stream_id = xcalloc(rows + 1, sizeof(*want->stream_id));
+    want->labels = xcalloc(rows + 1, sizeof(*want->labels));
+    want->nlabels = xcalloc(rows + 1, sizeof(*want->nlabels));
 }
 
 static void
@@ -80,6 +119,8 @@ want_free(struct wanted *want)
     xfree(want->tenant);
     xfree(want->stream);
     xfree(want->stream_id);
+    xfree(want->labels);
+    xfree(want->nlabels);
 }
 
 static void
@@ -116,15 +157,22 @@ want_part(struct wanted *want, struct part *part)
 static struct sv
 want_text(const struct wanted *want, uint32_t row, struct sv name)
 {
-    const struct flat *flat = &want->flat[row];
-
     if (sv_eq(name, SV("_stream")))
         return want->stream[row];
     if (sv_eq(name, SV("_stream_id")))
         return want->stream_id[row];
-    for (uint32_t i = 0; i < flat->n; i++) {
-        if (sv_eq(flat->fields[i].name, name))
-            return flat->fields[i].text;
+    return flat_get(&want->flat[row], name);
+}
+
+/* The service's label is that of the field, in blocks. */
+static struct sv
+want_label(const struct wanted *want, uint32_t row, struct sv name)
+{
+    if (sv_eq(name, FLAT_LABEL_SERVICE))
+        return want_text(want, row, name);
+    for (uint32_t i = 0; i < want->nlabels[row]; i++) {
+        if (sv_eq(want->labels[row][i].name, name))
+            return want->labels[row][i].text;
     }
     return SV_EMPTY;
 }
@@ -332,6 +380,34 @@ check_runs(const struct wanted *want, struct block *block, struct sv name)
     return wrong;
 }
 
+/* --- labels --- */
+
+static uint32_t labels_seen;
+
+static uint32_t
+check_label(const struct wanted *want, struct block *block, struct sv name,
+    const uint64_t *wanted)
+{
+    const struct column *column = NULL;
+    struct err err = ERR_INIT;
+    uint32_t wrong = 0;
+
+    if (block_label(block, name, wanted, &column, &err) != 0)
+        return 1;
+    labels_seen += column->kind == COLUMN_CODES;
+    wrong += !is_sound(column, wanted, want->rows);
+    for (uint32_t row = 0; row < want->rows; row++) {
+        char buf[COLUMN_TEXT_MAX];
+
+        if (wanted == NULL || bitmap_has(wanted, row))
+            wrong += !sv_eq(column_text(column, row, buf),
+                want_label(want, row, name));
+    }
+    if (wrong > 0)
+        diag("label %.*s: %u rows", SV_ARG(name), wrong);
+    return wrong;
+}
+
 static uint32_t counts_seen;
 
 static uint32_t
@@ -368,6 +444,8 @@ check_name(const struct wanted *want, const struct source *source,
     wrong += check_column(want, block, name, bits);
     wrong += check_runs(want, block, name);
     wrong += check_count(want, block, name);
+    wrong += check_label(want, block, name, bits);
+    wrong += check_label(want, block, name, NULL);
     block_close(block);
     pool_free(pool);
     xfree(bits);
@@ -443,23 +521,32 @@ check_both(const char *name)
 
 /* --- what goes in --- */
 
+enum form {
+    FORM_REAL,
+    FORM_WILD,
+    FORM_FIELDS, /* wild, with fields and labels that requests ask for */
+};
+
 static void
-add_spans(struct span_gen *spans, uint32_t n, uint32_t tenant, bool is_wild)
+add_spans(struct span_gen *spans, uint32_t n, uint32_t tenant, enum form form)
 {
     struct pool *pool = pool_new(POOL_MAX);
     struct batch batch;
 
     batch_init(&batch, pool);
-    if (is_wild)
-        span_gen_wild(spans, &batch, n);
-    else
+    if (form == FORM_REAL)
         span_gen_real(spans, &batch, 12, n);
+    else
+        span_gen_wild(spans, &batch, n);
+    if (form == FORM_FIELDS)
+        span_gen_fields(spans, &batch);
     check(part_gen_add(&gen, tenants[tenant], &batch));
     pool_free(pool);
 }
 
 static void
-test_wild(uint64_t seed, uint32_t shapes, uint32_t ntenants)
+test_wild(uint64_t seed, uint32_t shapes, uint32_t ntenants,
+    enum form form)
 {
     struct span_gen spans;
     char name[80];
@@ -470,7 +557,7 @@ test_wild(uint64_t seed, uint32_t shapes, uint32_t ntenants)
     spans.shapes = shapes;
     spans.huge_every = 500;
     for (uint32_t i = 0; i < 6; i++)
-        add_spans(&spans, 120, i % ntenants, true);
+        add_spans(&spans, 120, i % ntenants, form);
     snprintf(name, sizeof(name), "wild %u, %u shapes, %u tenants",
         (unsigned)seed, shapes, ntenants);
     check_both(name);
@@ -484,7 +571,7 @@ test_real(void)
     part_gen_reset(&gen);
     span_gen_init(&spans, 42);
     spans.now_ns += 3600 * NS_PER_SEC;
-    add_spans(&spans, 6000, 0, false);
+    add_spans(&spans, 6000, 0, FORM_REAL);
     check_both("real");
 }
 
@@ -522,7 +609,7 @@ test_no_memory(void)
     span_gen_init(&spans, 42);
     spans.now_ns += 3600 * NS_PER_SEC;
     for (uint32_t i = 0; i < 4; i++)
-        add_spans(&spans, 6000, 0, false);
+        add_spans(&spans, 6000, 0, FORM_REAL);
     check(block_open_memtable(&block, gen.mt, memtable_rows(gen.mt), pool,
         &err) == 0);
     ok(block_column(block, SV("duration"), NULL, &column, &err) != 0 &&
@@ -535,14 +622,15 @@ int
 main(void)
 {
     part_gen_init(&gen);
-    test_wild(1, 10, 1);
-    test_wild(2, 3, 3);
-    test_wild(3, 200, 2);
+    test_wild(1, 10, 1, FORM_FIELDS);
+    test_wild(2, 3, 3, FORM_FIELDS);
+    test_wild(3, 200, 2, FORM_WILD);
     test_real();
     test_no_rows();
     test_no_memory();
     part_gen_free(&gen);
     ok(runs_seen > 0, "some fields are told by runs");
+    ok(labels_seen > 0, "some labels are declared");
     ok(counts_seen > 0, "values of some fields are counted");
     return tap_done();
 }
