@@ -323,7 +323,7 @@ store_agrees(struct span_gen *spans, const char *filter, const char *pipes,
         max = store_time(spans);
     snprintf(text, sizeof(text), "%s %s", filter, pipes);
     store_ask(&fast, text, tenant, min, max);
-    snprintf(text, sizeof(text), "(%s) -nothing:=x %s", filter, pipes);
+    snprintf(text, sizeof(text), "(%s) !span_id:=x %s", filter, pipes);
     store_ask(&slow, text, tenant, min, max);
     same = answers_equal(&fast, &slow);
     if (!same) {

@@ -152,7 +152,7 @@ test_pruning(const char *name)
     unsigned wrong = 0;
     char text[1000];
 
-    snprintf(text, sizeof(text), "(*) -nothing:=x | uniq by (\"%s\") hits",
+    snprintf(text, sizeof(text), "(*) !span_id:=x | uniq by (\"%s\") hits",
         name);
     store_ask(&answer, text, (struct tenant){0, 0}, INT64_MIN, INT64_MAX);
     if (answer.rc != 0)
