@@ -35,7 +35,12 @@ inline replay_day(me, d, l)
     };
     d_step { rows_to_replay(d, l, m); before = incarnation[d] };
     if
+#if DROP
+    :: m != 0 && dropping[d] /* left out */
+    :: m != 0 && !dropping[d] ->
+#else
     :: m != 0 ->
+#endif
         day_write(p, m, d, l);
         day_list(me, p, m, d, l, before)
     :: else
