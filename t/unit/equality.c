@@ -307,7 +307,8 @@ spec_make(struct world_spec *spec, uint64_t seed)
     spec->has_copies = seed % 5 == 4;
     spec->is_late = gen_one_in(&random, 3);
     spec->nchunks = 1 + gen_below(&random, WORLD_CHUNKS_MAX);
-    spec->ntenants = 1 + gen_below(&random, WORLD_TENANTS);
+    spec->ntenants = gen_one_in(&random, 2) ? 1
+        : 1 + gen_below(&random, WORLD_TENANTS);
     /*
      * Many small ones, some of a few thousand spans: quantiles are exact up
      * to 10,000 values, and a query may take two fields.

@@ -341,6 +341,27 @@ make_pipes(struct maker *m, struct random_query *q)
 
 /* --- a query --- */
 
+/* What an index may answer: all rows, or those of streams, and one pipe. */
+static void
+make_simple(struct maker *m, struct random_query *q)
+{
+    q->filter = pool_zalloc(m->pool, sizeof(*q->filter));
+    if (one_in(m, 4))
+        add_stream(m);
+    else if (one_in(m, 6))
+        sb_addf(&m->sb, "%s:=%u", one_in(m, 2) ? "kind" : "status_code",
+            below(m, 4));
+    else
+        sb_add_char(&m->sb, '*');
+    q->filter->text = maker_keep(m);
+    q->compare[0] = m->world->spec.has_copies ? COMPARE_NOT : COMPARE_SET;
+    if (one_in(m, 6))
+        sb_add_str(&m->sb, "stats count_uniq(trace_id) as exact0");
+    else
+        add_popular(m);
+    take_pipe(m, q, COMPARE_SET);
+}
+
 static void
 query_make(struct maker *m, struct random_query *q)
 {
@@ -361,11 +382,10 @@ query_make(struct maker *m, struct random_query *q)
         add_time_filter(m);
     q->time = maker_keep(m);
     if (one_in(m, 4)) {
-        q->filter = pool_zalloc(m->pool, sizeof(*q->filter));
-        q->filter->text = SV("*");
-    } else {
-        q->filter = make_node(m, below(m, 4));
+        make_simple(m, q);
+        return;
     }
+    q->filter = make_node(m, below(m, 4));
     make_pipes(m, q);
 }
 
