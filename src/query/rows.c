@@ -127,7 +127,8 @@ rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct sv *names;
 
     if (rows->block != NULL)
-        return block_fields(rows->block, out, n, err);
+        return block_fields_of(rows->block, rows->nselected == rows->n ?
+            NULL : rows->selected, out, n, err);
     names = pool_alloc(rows->pool, (rows->ncolumns + 1) * sizeof(*names));
     if (names == NULL)
         return no_memory(err);

@@ -9,9 +9,6 @@
 #include "core/mem.h"
 #include "storage/block_read.h"
 
-/* One wanted row in so many: single values cost about so much more. */
-#define FEW_ROWS 32u
-
 /* --- memory --- */
 
 int
@@ -172,7 +169,7 @@ pick_few(struct block *block, const uint64_t *wanted, struct block_rows *few)
         return 0;
     }
     n = bitmap_count(wanted, block->info.rows);
-    if (n >= block->info.rows / FEW_ROWS)
+    if (n >= block->info.rows / BLOCK_FEW_ROWS)
         return 0;
     v = block_alloc(block, n + 1, sizeof(*v));
     if (block->few_bits == NULL)
@@ -231,6 +228,10 @@ block_column(struct block *block, struct sv field, const uint64_t *wanted,
         *out = known;
         return 0;
     }
+    if (block_few_column(block, field, wanted, out) != 0)
+        return -1;
+    if (*out != NULL)
+        return 0;
     column = block_zalloc(block, 1, sizeof(*column));
     name = pool_dup(block->pool, field.ptr, field.len);
     if (column == NULL || name == NULL)
@@ -315,6 +316,16 @@ block_fields(struct block *block, const struct sv **out, uint32_t *n,
 {
     use_err(block, err);
     return block_names(block, out, n);
+}
+
+int
+block_fields_of(struct block *block, const uint64_t *wanted,
+    const struct sv **out, uint32_t *n, struct err *err)
+{
+    use_err(block, err);
+    if (block_few_names(block, wanted, out, n) != 0)
+        return -1;
+    return *n > 0 ? 0 : block_names(block, out, n);
 }
 
 /* --- what cannot be --- */

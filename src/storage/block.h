@@ -167,6 +167,12 @@ int block_count_filled(struct block *block, struct sv field, uint32_t *n,
  */
 int block_fields(struct block *block, const struct sv **out, uint32_t *n,
     struct err *err) WARN_UNUSED;
+/*
+ * The same of the rows of `wanted` (NULL: all), as far as it is cheap to leave
+ * out those of others.  The columns of these rows then cost less.
+ */
+int block_fields_of(struct block *block, const uint64_t *wanted,
+    const struct sv **out, uint32_t *n, struct err *err) WARN_UNUSED;
 
 /*
  * Adds n rows of the block, whatever their tenant, as spans to the batch:

@@ -21,6 +21,7 @@
  *   block_part_have.c      what a block of a part cannot have
  *   block_scopes.c         extra fields and labels that scopes have at all
  *   block_labels.c         labels that requests declare, _stream with them
+ *   block_few.c            all fields of few rows of a memtable
  *   block_names.c          names of all fields
  *   block_spans.c          rows as spans
  */
@@ -111,6 +112,8 @@ struct block {
     uint32_t *scope_memo;
     struct block_scopes *scopes; /* block_scopes.c */
 
+    struct block_few *few_of_memtable; /* block_few.c; or NULL */
+
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
     const int64_t *starts;     /* of each row, once computed */
@@ -140,7 +143,8 @@ void block_values_init(struct block_values *values, struct block *block);
 /* The code of a text; the text must live as long as the block. */
 int block_values_add(struct block_values *values, struct sv text,
     uint32_t *code) WARN_UNUSED;
-bool block_values_has(const struct block_values *values, struct sv text);
+bool block_values_find(const struct block_values *values, struct sv text,
+    uint32_t *code);
 /* Of a text that is not there yet and is never added again. */
 int block_values_append(struct block_values *values, struct sv text,
     uint32_t *code) WARN_UNUSED;
@@ -272,6 +276,18 @@ int part_dict_load(struct block *block, uint32_t column,
     struct part_dict *out) WARN_UNUSED;
 /* Is the text in it?  An error is a yes. */
 bool part_dict_has(struct reading *r, uint32_t column, struct sv text);
+
+/* --- all fields of few rows of a memtable (block_few.c) --- */
+
+/* One wanted row in so many: single values cost about so much more. */
+#define BLOCK_FEW_ROWS 32u
+
+/* *n is 0 when the rows are not few, or those of a part. */
+int block_few_names(struct block *block, const uint64_t *wanted,
+    const struct sv **out, uint32_t *n) WARN_UNUSED;
+/* Once the names of these rows were asked for; else *out is NULL. */
+int block_few_column(struct block *block, struct sv field,
+    const uint64_t *wanted, const struct column **out) WARN_UNUSED;
 
 /* --- names (block_names.c) --- */
 

@@ -116,7 +116,8 @@ bool
 block_has_extra(struct block *block, struct sv name)
 {
     const struct block_scopes *scopes = NULL;
+    uint32_t code;
 
     return scopes_of(block, &scopes) != 0 ||
-        block_values_has(&scopes->extras, name);
+        block_values_find(&scopes->extras, name, &code);
 }

@@ -106,7 +106,8 @@ block_values_add(struct block_values *values, struct sv text, uint32_t *code)
 }
 
 bool
-block_values_has(const struct block_values *values, struct sv text)
+block_values_find(const struct block_values *values, struct sv text,
+    uint32_t *code)
 {
     uint32_t mask = values->nbuckets - 1;
 
@@ -114,7 +115,8 @@ block_values_has(const struct block_values *values, struct sv text)
         return false;
     for (uint32_t slot = hash_text(text) & mask; values->buckets[slot] != 0;
         slot = (slot + 1) & mask) {
-        if (sv_eq(values->v[values->buckets[slot] - 1], text))
+        *code = values->buckets[slot] - 1;
+        if (sv_eq(values->v[*code], text))
             return true;
     }
     return false;

@@ -13,169 +13,14 @@
 #include "core/mem.h"
 #include "span/flat.h"
 
+#include "block_want.h"
 #include "part_gen.h"
 #include "span_gen.h"
 #include "span_gen_fields.h"
 #include "tap.h"
 
-#define POOL_MAX (2 * GIB)
-
 static struct part_gen gen;
 static const struct tenant tenants[] = {{0, 0}, {1, 2}, {7, 0}};
-
-/* What the rows of a block must look like. */
-struct wanted {
-    struct pool *pool;
-    uint32_t rows;
-    struct flat *flat;
-    struct tenant *tenant;
-    struct sv *stream;
-    struct sv *stream_id;
-    struct flat_label **labels;
-    uint32_t *nlabels;
-};
-
-/* --- reading rows --- */
-
-static struct sv
-copy(struct pool *pool, const char *ptr, size_t len)
-{
-    char *dup = pool_dup(pool, ptr, len);
-
-    check(dup != NULL);
-    return sv_make(dup, len);
-}
-
-static struct sv
-flat_get(const struct flat *flat, struct sv name)
-{
-    for (uint32_t i = 0; i < flat->n; i++) {
-        if (sv_eq(flat->fields[i].name, name))
-            return flat->fields[i].text;
-    }
-    return SV_EMPTY;
-}
-
-static uint32_t
-want_labels(const struct wanted *want, uint32_t row,
-    const struct batch *batch, const struct span *span,
-    struct flat_label *labels)
-{
-    struct sv names[FLAT_LABELS_MAX];
-    uint32_t n = flat_label_names(
-        batch->scopes[span->scope].stream_fields, names);
-
-    for (uint32_t i = 0; i < n; i++) {
-        labels[i].name = names[i];
-        labels[i].text = sv_eq(names[i], FLAT_LABEL_SERVICE) ?
-            batch->resources[span->resource].service :
-            flat_get(&want->flat[row], names[i]);
-    }
-    return n;
-}
-
-static void
-want_row(struct wanted *want, uint32_t row, const struct batch *batch,
-    uint32_t span)
-{
-    const struct span *s = &batch->spans[span];
-    struct flat_label labels[FLAT_LABELS_MAX];
-    char id[FLAT_STREAM_ID_LEN];
-    struct sb sb;
-
-    check(flat_span(&want->flat[row], batch, s, want->pool));
-    want->nlabels[row] = want_labels(want, row, batch, s, labels);
-    want->labels[row] = pool_alloc(want->pool,
-        want->nlabels[row] * sizeof(*labels));
-    check(want->labels[row] != NULL);
-    memcpy(want->labels[row], labels, want->nlabels[row] * sizeof(*labels));
-    sb_init(&sb, 32 * MIB);
-    flat_labels(&sb, labels, want->nlabels[row]);
-    check(!sb_failed(&sb));
-    want->stream[row] = copy(want->pool, sb.ptr, sb.len);
-    flat_labels_id(id, &want->tenant[row], labels, want->nlabels[row]);
-    want->stream_id[row] = copy(want->pool, id, sizeof(id));
-    sb_release(&sb);
-}
-
-static void
-want_init(struct wanted *want, uint32_t rows)
-{
-    want->pool = pool_new(POOL_MAX);
-    want->rows = rows;
-    want->flat = xcalloc(rows + 1, sizeof(*want->flat));
-    want->tenant = xcalloc(rows + 1, sizeof(*want->tenant));
-    want->stream = xcalloc(rows + 1, sizeof(*want->stream));
-    want->stream_id = xcalloc(rows + 1, sizeof(*want->stream_id));
-    want->labels = xcalloc(rows + 1, sizeof(*want->labels));
-    want->nlabels = xcalloc(rows + 1, sizeof(*want->nlabels));
-}
-
-static void
-want_free(struct wanted *want)
-{
-    pool_free(want->pool);
-    xfree(want->flat);
-    xfree(want->tenant);
-    xfree(want->stream);
-    xfree(want->stream_id);
-    xfree(want->labels);
-    xfree(want->nlabels);
-}
-
-static void
-want_memtable(struct wanted *want, const struct memtable *mt, uint32_t rows)
-{
-    struct batch batch;
-    struct err err = ERR_INIT;
-
-    want_init(want, rows);
-    batch_init(&batch, want->pool);
-    for (uint32_t row = 0; row < rows; row++) {
-        check(memtable_read_row(mt, row, &batch, &err) == 0);
-        want->tenant[row] = mt->tenants[mt->streams[mt->stream[row]].tenant];
-    }
-    for (uint32_t row = 0; row < rows; row++)
-        want_row(want, row, &batch, row);
-}
-
-static void
-want_part(struct wanted *want, struct part *part)
-{
-    uint32_t rows = (uint32_t)part_get_info(part)->rows, got = 0;
-    struct batch batch;
-    struct err err = ERR_INIT;
-
-    want_init(want, rows);
-    batch_init(&batch, want->pool);
-    check(part_read_rows(part, 0, rows, &batch, want->tenant, &got,
-        &err) == 0 && got == rows);
-    for (uint32_t row = 0; row < rows; row++)
-        want_row(want, row, &batch, row);
-}
-
-static struct sv
-want_text(const struct wanted *want, uint32_t row, struct sv name)
-{
-    if (sv_eq(name, SV("_stream")))
-        return want->stream[row];
-    if (sv_eq(name, SV("_stream_id")))
-        return want->stream_id[row];
-    return flat_get(&want->flat[row], name);
-}
-
-/* The service's label is that of the field, in blocks. */
-static struct sv
-want_label(const struct wanted *want, uint32_t row, struct sv name)
-{
-    if (sv_eq(name, FLAT_LABEL_SERVICE))
-        return want_text(want, row, name);
-    for (uint32_t i = 0; i < want->nlabels[row]; i++) {
-        if (sv_eq(want->labels[row][i].name, name))
-            return want->labels[row][i].text;
-    }
-    return SV_EMPTY;
-}
 
 /* --- opening --- */
 
@@ -496,6 +341,36 @@ check_block(const struct wanted *want, const struct source *source,
     pool_free(pool);
 }
 
+/* One row, then a few more: all their fields and no others. */
+static void
+check_few(const struct wanted *want, const struct source *source,
+    size_t pool_max, const char *name)
+{
+    struct pool *pool = pool_new(pool_max);
+    uint64_t *bits = xcalloc(BITMAP_WORDS(want->rows) + 1, sizeof(*bits));
+    struct block *block = open_block(source, pool);
+    struct err err = ERR_INIT;
+    uint32_t wrong = 0, nfields = 0, n = 0;
+    const struct sv *names = NULL;
+
+    for (uint32_t row = 0; row < want->rows && row < 200; row += 77) {
+        bitmap_set(bits, row);
+        if (block_fields_of(block, bits, &names, &n, &err) != 0)
+            break;
+        nfields = MAX(nfields, n);
+        for (uint32_t i = 0; i < want->flat[row].n; i++)
+            wrong += !has_name(names, n, want->flat[row].fields[i].name);
+        for (uint32_t i = 0; i < n; i++)
+            wrong += check_column(want, block, names[i], bits);
+        wrong += check_column(want, block, SV("span_attr:never"), bits);
+    }
+    is_int(err.code, 0, "%s: few rows: %s", name, err.text);
+    is_int(wrong, 0, "%s: all texts of few rows, %u fields", name, nfields);
+    block_close(block);
+    pool_free(pool);
+    xfree(bits);
+}
+
 static void
 check_both(const char *name)
 {
@@ -507,6 +382,7 @@ check_both(const char *name)
     snprintf(full, sizeof(full), "%s, memtable", name);
     want_memtable(&want, gen.mt, source.rows);
     check_block(&want, &source, full);
+    check_few(&want, &source, POOL_MAX, full);
     want_free(&want);
 
     snprintf(full, sizeof(full), "%s, part", name);
@@ -561,6 +437,26 @@ test_wild(uint64_t seed, uint32_t shapes, uint32_t ntenants,
     snprintf(name, sizeof(name), "wild %u, %u shapes, %u tenants",
         (unsigned)seed, shapes, ntenants);
     check_both(name);
+}
+
+/* Tens of thousands of fields in all, and little memory for some rows. */
+static void
+test_wide(void)
+{
+    struct source source = {.mt = gen.mt};
+    struct span_gen spans;
+    struct wanted want;
+
+    part_gen_reset(&gen);
+    span_gen_init(&spans, 99);
+    spans.now_ns += 12 * 3600 * NS_PER_SEC;
+    spans.shapes = 8000;
+    for (uint32_t i = 0; i < 20; i++)
+        add_spans(&spans, 400, 0, FORM_WILD);
+    source.rows = memtable_rows(gen.mt);
+    want_memtable(&want, gen.mt, source.rows);
+    check_few(&want, &source, 16 * MIB, "wide");
+    want_free(&want);
 }
 
 static void
@@ -625,6 +521,7 @@ main(void)
     test_wild(1, 10, 1, FORM_FIELDS);
     test_wild(2, 3, 3, FORM_FIELDS);
     test_wild(3, 200, 2, FORM_WILD);
+    test_wide();
     test_real();
     test_no_rows();
     test_no_memory();
