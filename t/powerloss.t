@@ -8,7 +8,7 @@
 #
 # Needs root, loop devices, FUSE, qemu-system-common, xfsprogs; what is absent
 # is skipped with its name.  POWERLOSS_STATES (default 40 for each file
-# system), POWERLOSS_JOBS, POWERLOSS_SECONDS (of each).
+# system), POWERLOSS_JOBS, POWERLOSS_SECONDS (of each), POWERLOSS_FS ("xfs").
 
 use strict;
 use warnings;
@@ -116,11 +116,11 @@ sub replay {
         seconds => 7200);
 }
 
-for my $type (qw(ext4 xfs)) {
+for my $type (split ' ', $ENV{POWERLOSS_FS} || 'ext4 xfs') {
     SKIP: {
         skip "no $mkfs{$type}[0]", 2
             if system("command -v $mkfs{$type}[0] > /dev/null 2>&1") != 0;
-        my $dir = tempdir('spoor-power-XXXXXX', DIR => '/dev/shm',
+        my $dir = tempdir('spoor-block-XXXXXX', DIR => '/dev/shm',
             CLEANUP => 1);
         my $failed = record($type, $dir);
         is $failed, undef, "$type: a life on a logged device" or next;
@@ -133,7 +133,7 @@ for my $type (qw(ext4 xfs)) {
 
 # Without syncs much is lost, so losses are seen.
 {
-    my $dir = tempdir('spoor-power-XXXXXX', DIR => '/dev/shm', CLEANUP => 1);
+    my $dir = tempdir('spoor-block-XXXXXX', DIR => '/dev/shm', CLEANUP => 1);
     is record('ext4', $dir, '--control'), undef, 'control: without fsync';
     my ($lost) = replay('ext4', $dir, 20)->{out} =~ /violations=(\d+)/;
     cmp_ok $lost || 0, '>', 3, 'control: there are losses';

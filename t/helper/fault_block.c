@@ -36,7 +36,7 @@
 #define ENTRIES_MAX 200000u
 #define SECTOR 512u
 #define LOG_MAGIC 0x6a736677736872ull
-#define REORDERED 14u /* states of each prefix with dice, at most */
+#define REORDERED 40u /* states of each prefix with dice, at most */
 
 enum { LOG_FLUSH = 1, LOG_FUA = 2, LOG_DISCARD = 4 };
 
