@@ -35,7 +35,7 @@
 #include "storage/part_cache.h"
 #include "storage/shared.h"
 
-#include "span_gen.h"
+#include "span_gen_fields.h"
 
 #define WORLD_CHUNKS_MAX 8u
 #define WORLD_TENANTS 3u
@@ -126,10 +126,15 @@ world_add_batch(struct world *world, struct memtable *mt,
     struct batch batch;
 
     batch_init(&batch, pool);
-    if (spec->is_wild)
+    if (spec->is_wild) {
         span_gen_wild(gen, &batch, spec->nspans);
-    else
+        span_gen_fields(gen, &batch);
+        /* As the decoders do: no service but that of the attribute. */
+        for (uint32_t i = 0; i < batch.nresources; i++)
+            resource_find_service(&batch.resources[i]);
+    } else {
         span_gen_real(gen, &batch, 7, spec->nspans);
+    }
     for (uint32_t i = 0; i < batch.nspans; i++, world->made++) {
         if (world->made < spec->keep_from || world->made >= spec->keep_to)
             batch_reject(&batch, i, REJECT_TOO_OLD);
