@@ -100,7 +100,7 @@ picks_end(const struct run_finder *finder, uint32_t i)
         if (codes == NULL)
             continue;
         if (picks->index == NULL) {
-            end = run_end(codes, i, end);
+            end = run_end(codes + picks->first, i, end);
             continue;
         }
         while (at < end &&
@@ -215,7 +215,7 @@ keys_expand(struct keys *keys, const struct keys_input *input,
 
         if (picks->index == NULL) {
             while (i < end)
-                out[i++] = id;
+                out[picks->first + i++] = id;
         } else {
             while (i < end)
                 out[picks->index[i++]] = id;

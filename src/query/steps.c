@@ -20,9 +20,10 @@ range_of(const struct column *column, const struct picks *picks)
     const int64_t *ints = column->ints;
 
     if (picks->index == NULL && column->present == NULL) {
-        for (uint32_t row = 0; row < picks->n; row++) {
-            range.min = MIN(range.min, ints[row]);
-            range.max = MAX(range.max, ints[row]);
+        ints += picks->first;
+        for (uint32_t i = 0; i < picks->n; i++) {
+            range.min = MIN(range.min, ints[i]);
+            range.max = MAX(range.max, ints[i]);
         }
         return range;
     }
