@@ -95,6 +95,30 @@ run_bounds(const struct column_rows *rows, const struct bounds *bounds,
     }
 }
 
+/*
+ * Beyond 2^53 several integers are one double: those that are min or max count,
+ * too, as they do when the filter asks their texts.  At most 1,024 steps.
+ */
+static void
+bounds_widen(struct bounds *bounds, double min, double max)
+{
+    if (bounds->is_unsigned) {
+        uint64_t low = (uint64_t)bounds->min, high = (uint64_t)bounds->max;
+
+        while (high < UINT64_MAX && (double)(high + 1) <= max)
+            high++;
+        while (low > 0 && (double)(low - 1) >= min)
+            low--;
+        bounds->min = (int64_t)low;
+        bounds->max = (int64_t)high;
+        return;
+    }
+    while (bounds->max < INT64_MAX && (double)(bounds->max + 1) <= max)
+        bounds->max++;
+    while (bounds->min > INT64_MIN && (double)(bounds->min - 1) >= min)
+        bounds->min--;
+}
+
 /* Integers within [min, max]. */
 static struct bounds
 bounds_of_range(double min, double max, bool is_unsigned)
@@ -103,7 +127,7 @@ bounds_of_range(double min, double max, bool is_unsigned)
     double bottom = is_unsigned ? 0 : -9223372036854775808.0;
     struct bounds bounds = {.is_unsigned = is_unsigned};
 
-    if (!(min <= max) || !(min < top) || !(max >= bottom)) {
+    if (!(min <= max) || !(min <= top) || !(max >= bottom)) {
         bounds.is_empty = true;
         return bounds;
     }
@@ -111,13 +135,16 @@ bounds_of_range(double min, double max, bool is_unsigned)
     max = floor(max);
     if (min > max) {
         bounds.is_empty = true;
-    } else if (is_unsigned) {
-        bounds.min = (int64_t)(uint64_t)min;
+        return bounds;
+    }
+    if (is_unsigned) {
+        bounds.min = min >= top ? -1 : (int64_t)(uint64_t)min;
         bounds.max = max >= top ? -1 : (int64_t)(uint64_t)max;
     } else {
-        bounds.min = (int64_t)min;
+        bounds.min = min >= top ? INT64_MAX : (int64_t)min;
         bounds.max = max >= top ? INT64_MAX : (int64_t)max;
     }
+    bounds_widen(&bounds, min, max);
     return bounds;
 }
 

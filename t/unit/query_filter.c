@@ -18,8 +18,8 @@
 #define ROWS 200u
 
 /* Every column holds the same texts, those of numbers[row % NUMBERS]. */
-static const int64_t numbers[] = {0, 7, -3, 42, 1000000, 250, -9000000000,
-    9223372036854775807, 1, 42};
+static const int64_t numbers[] = {0, 7, -3, 42, 1000000, 250,
+    -8546795041744258908, 9223372036854775807, 1, 42};
 #define NUMBERS ARRAY_LEN(numbers)
 
 static struct sv texts[ROWS];
@@ -97,7 +97,10 @@ static const char *const same[] = {
     "%s:~\"^2\"", "%s:4*", "%s:=9*", "%s:len_range(0, 1)",
     "%s:string_range(1, 4)", "%s:contains_any(3, 250)", "%s:>abc",
     "%s:9223372036854775807", "%s:=9223372036854775807",
-    "%s:>9223372036854775806", "not %s:42", "%s:(42 or 7 or 250)",
+    "%s:>9223372036854775806", "%s:>=9223372036854775807",
+    "%s:<=9223372036854775807", "%s:<9223372036854775807",
+    "%s:<=-8546795041744258908", "%s:<-8546795041744258908",
+    "%s:>=-8546795041744258908", "%s:>-8546795041744258908", "not %s:42", "%s:(42 or 7 or 250)",
     "%s:>1 %s:<300", "%s:>1 !%s:=42", "(%s:=7 or %s:=42) -%s:=7",
     "%s:i(42)", "%s:seq(25)", "%s:ipv4_range(0.0.0.0, 1.1.1.1)",
     "%s:le_field(texts)", "%s:lt_field(texts)", "%s:eq_field(texts)",
