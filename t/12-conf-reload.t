@@ -43,7 +43,8 @@ $spoor->write_conf('workers' => 2);
 $got = verb('reload');
 is $got->{status}, 0, 'a good file: -s reload' or diag($got->{err});
 like $got->{out}, qr/^reload: done, 2 workers$/, 'says what it did';
-is scalar(@{$spoor->pids->{worker}}), 2, 'two workers';
+ok wait_for(sub { @{$spoor->pids->{worker}} == 2 }),
+    'two workers, when the one before has ended';
 is $spoor->get('/health')->{status}, 200, 'still answering';
 
 $spoor->stop;

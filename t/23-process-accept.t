@@ -115,7 +115,7 @@ $toy->stop;
 
 $toy = toy(conf => { workers => 1, worker_connections => 16 });
 $toy->start;
-note_sockets($toy);
+ok wait_for(sub { is_settled($toy, 1) }), 'no other connection is open';
 @held = map { $toy->connect } 1 .. 20;
 ok wait_for(sub { sum(shares($toy)) == 16 }), 'as many as it may hold';
 sleep 0.1;
