@@ -69,8 +69,6 @@ my %may = (
     shm => 'fallocate|ftruncate|mmap',
     # Rights: asked with the effective user's.
     conf_check => 'faccessat',
-    # Of the engine's rewrite; its seed of hash tables.
-    part_write => 'getrandom',
 );
 my @calls;
 for (`nm -A -u $objdir/src/core/*.o $objdir/src/storage/*.o 2> /dev/null`) {

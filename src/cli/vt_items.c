@@ -4,6 +4,7 @@
 #include "cli/vt_row.h"
 
 #include "core/num.h"
+#include "core/enc.h"
 
 static int
 part_cmp(const void *left, const void *right)
@@ -38,10 +39,10 @@ link_field(struct vt_row *row, struct span_link *link,
     const struct part *part)
 {
     if (sv_eq(part->name, SV("link_trace_id")))
-        return vt_read_hex(part->text, link->trace_id.b, 16) ||
+        return enc_unhex(part->text, link->trace_id.b, 16) ||
             vt_bad(row, "link_trace_id", part->text);
     if (sv_eq(part->name, SV("link_span_id")))
-        return vt_read_hex(part->text, link->span_id.b, 8) ||
+        return enc_unhex(part->text, link->span_id.b, 8) ||
             vt_bad(row, "link_span_id", part->text);
     if (sv_eq(part->name, SV("link_flags")))
         return vt_take_u32(row, "link_flags", part->text, &link->flags);

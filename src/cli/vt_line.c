@@ -6,6 +6,7 @@
 #include "cli/vt_row.h"
 #include "core/json_in.h"
 #include "core/num.h"
+#include "core/enc.h"
 #include "query/text.h"
 #include "span/flat.h"
 #include "span/params.h"
@@ -205,44 +206,19 @@ vt_row_read(struct vt_row *row, struct sv line)
 
 /* --- ids and times --- */
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool
-vt_read_hex(struct sv text, uint8_t *dst, size_t len)
-{
-    if (text.len != 2 * len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(text.ptr[2 * i]);
-        int low = hex_digit(text.ptr[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        dst[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 enum reject
 vt_read_ids(struct vt_row *row)
 {
     struct span *span = &row->span;
 
-    if (!vt_read_hex(row->trace_id, span->trace_id.b, 16) ||
+    if (!enc_unhex(row->trace_id, span->trace_id.b, 16) ||
         trace_id_is_zero(&span->trace_id))
         return REJECT_TRACE_ID;
-    if (!vt_read_hex(row->span_id, span->span_id.b, 8) ||
+    if (!enc_unhex(row->span_id, span->span_id.b, 8) ||
         span_id_is_zero(&span->span_id))
         return REJECT_SPAN_ID;
     if (row->parent_id.len > 0 &&
-        !vt_read_hex(row->parent_id, span->parent_id.b, 8))
+        !enc_unhex(row->parent_id, span->parent_id.b, 8))
         return REJECT_PARENT_ID;
     return REJECT_NONE;
 }

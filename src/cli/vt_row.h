@@ -61,8 +61,6 @@ bool vt_read_items(struct vt_row *row);
 /* "name: text" is the error when it is no such number. */
 bool vt_take_u32(struct vt_row *row, const char *name, struct sv text,
     uint32_t *out);
-/* False: not that many bytes of hex. */
-bool vt_read_hex(struct sv text, uint8_t *dst, size_t len);
 
 static inline void
 vt_add_attr(struct attr *v, uint32_t *n, struct sv key, struct sv text)

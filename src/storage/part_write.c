@@ -5,11 +5,11 @@
 #include "core/base.h"
 #include "storage/part_write.h"
 
-#include <sys/random.h>
 #include <zstd.h>
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "core/sys.h"
 
 #define WRITER_MAGIC UINT32_C(0x70617277)
 
@@ -36,7 +36,7 @@ part_writer_new(void)
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_dictIDFlag, 0);
     w->magic = WRITER_MAGIC;
     w->zstd = zstd;
-    check(getrandom(&w->seed, sizeof(w->seed), 0) == sizeof(w->seed));
+    check(sys.random(&w->seed, sizeof(w->seed)) == 0);
     sb_init(&w->out, FILE_BYTES_MAX);
     sb_init(&w->heap, PART_HEAP_MAX);
     sb_init(&w->templates, PART_HEAP_MAX);
