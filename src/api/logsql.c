@@ -11,6 +11,7 @@
 #include "core/conf_budget.h"
 #include "query/query.h"
 #include "query/parse.h"
+#include "query/pipe_type.h"
 
 /* --- shared --- */
 
@@ -77,16 +78,7 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
 static bool
 keeps_rows(const struct pipe *pipe)
 {
-    switch (pipe->kind) {
-    case PIPE_FIELDS:
-    case PIPE_DELETE:
-    case PIPE_COPY:
-    case PIPE_RENAME:
-    case PIPE_FILTER:
-        return true;
-    default:
-        return false;
-    }
+    return (pipe->type->traits & PIPE_PICKS) == 0;
 }
 
 static bool

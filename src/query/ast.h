@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/sv.h"
 
+struct pipe_type;
 struct query;
 struct regexp; /* query/regexp.h */
 
@@ -118,8 +119,7 @@ enum pipe_kind {
     PIPE_UNIQ,        /* names, hits, n = limit (0: none) */
     PIPE_FIELD_NAMES, /* result */
     PIPE_STATS,       /* stats */
-    /* Known by name, not executed yet: parsing gives an error. */
-    PIPE_LATER,
+    PIPE_OTHER,       /* told by type; spec */
 };
 
 /* A field, or all whose names start with it. */
@@ -201,6 +201,8 @@ struct stats_spec {
 
 struct pipe {
     enum pipe_kind kind;
+    const struct pipe_type *type; /* query/pipe_type.h */
+    void *spec;       /* PIPE_OTHER: of the pipe's own file; in the pool */
     struct pipe *next;
     uint32_t pos; /* byte offset in the query's text */
     struct field_pattern *names;
@@ -211,7 +213,8 @@ struct pipe {
     struct sv result;     /* FIELD_NAMES: field of the name */
     struct sv hits;       /* UNIQ with hits: name of the counter, else "" */
     struct sort_spec *sort;
-    struct filter *filter;
+    struct filter *filter;   /* FILTER; the "if (...)" of others, or NULL */
+    struct query *subquery;  /* of join, union ...; or NULL */
     struct stats_spec *stats;
 };
 

@@ -5,13 +5,6 @@
 #include "core/conf_near.h"
 #include "query/parser.h"
 
-static const struct pipe_name pipe_names[] = {
-#define PIPE(name, aliases, kind, is_old, doc) \
-    {name, aliases, kind, is_old, doc},
-#include "query/pipes.def"
-#undef PIPE
-};
-
 static const struct function_name function_names[] = {
 #define FUNCTION(name, kind, is_old, traits, doc) \
     {name, kind, is_old, traits, doc},
@@ -24,29 +17,6 @@ static const char *const filter_names[] = {
     "string_range", "len_range", "ipv4_range", "value_type", "eq_field",
     "le_field", "lt_field",
 };
-
-static bool
-has_alias(const char *aliases, struct sv word)
-{
-    struct sv rest = sv_from(aliases), alias;
-
-    while (sv_split(&rest, ' ', &alias)) {
-        if (alias.len > 0 && sv_eq_nocase(alias, word))
-            return true;
-    }
-    return false;
-}
-
-const struct pipe_name *
-pipe_name_find(struct sv word)
-{
-    for (size_t i = 0; i < ARRAY_LEN(pipe_names); i++) {
-        if (sv_eq_nocase(sv_from(pipe_names[i].name), word) ||
-            has_alias(pipe_names[i].aliases, word))
-            return &pipe_names[i];
-    }
-    return NULL;
-}
 
 const struct function_name *
 function_name_find(struct sv word)
@@ -72,22 +42,6 @@ static struct sv
 near_best(const struct conf_near *near)
 {
     return near->best.ptr == NULL ? SV_EMPTY : near->best;
-}
-
-struct sv
-pipe_name_near(struct sv word)
-{
-    struct conf_near near;
-
-    conf_near_init(&near, word);
-    for (size_t i = 0; i < ARRAY_LEN(pipe_names); i++) {
-        struct sv rest = sv_from(pipe_names[i].aliases), alias;
-
-        conf_near_offer(&near, sv_from(pipe_names[i].name));
-        while (sv_split(&rest, ' ', &alias))
-            conf_near_offer(&near, alias);
-    }
-    return near_best(&near);
 }
 
 struct sv

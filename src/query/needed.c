@@ -6,6 +6,8 @@
  */
 
 #include "core/base.h"
+#include "query/pipe_old.h"
+#include "query/pipe_type.h"
 #include "query/stage.h"
 
 /* Pipes of one query that are looked at; with more all columns are read. */
@@ -60,8 +62,8 @@ needed_add(struct needed *needed, const struct field_pattern *pattern,
     return 0;
 }
 
-static int
-add_name(struct needed *needed, struct sv name, struct pool *pool)
+int
+needed_add_name(struct needed *needed, struct sv name, struct pool *pool)
 {
     return needed_add(needed, &(struct field_pattern){name, false}, pool);
 }
@@ -87,21 +89,21 @@ needed_add_filter(struct needed *needed, const struct filter *filter,
     case FILTER_EQ_FIELD:
     case FILTER_LE_FIELD:
     case FILTER_LT_FIELD:
-        if (add_name(needed, filter->text, pool) != 0)
+        if (needed_add_name(needed, filter->text, pool) != 0)
             return -1;
         break;
     case FILTER_TIME:
     case FILTER_DAY_RANGE:
     case FILTER_WEEK_RANGE:
-        return add_name(needed, SV("_time"), pool);
+        return needed_add_name(needed, SV("_time"), pool);
     case FILTER_STREAM:
-        return add_name(needed, SV("_stream"), pool);
+        return needed_add_name(needed, SV("_stream"), pool);
     case FILTER_STREAM_ID:
-        return add_name(needed, SV("_stream_id"), pool);
+        return needed_add_name(needed, SV("_stream_id"), pool);
     default:
         break;
     }
-    return add_name(needed, filter->field, pool);
+    return needed_add_name(needed, filter->field, pool);
 }
 
 static int
@@ -116,8 +118,8 @@ add_patterns(struct needed *needed, const struct field_pattern *patterns,
 }
 
 /* "fields": what is listed and read behind. */
-static int
-before_fields(struct needed *needed, const struct pipe *pipe,
+int
+needed_before_fields(struct needed *needed, const struct pipe *pipe,
     struct pool *pool)
 {
     struct needed behind = *needed;
@@ -143,9 +145,8 @@ before_fields(struct needed *needed, const struct pipe *pipe,
     return 0;
 }
 
-/* A name that is made or removed here is not read in front of it. */
-static void
-remove_name(struct needed *needed, const struct field_pattern *pattern)
+void
+needed_remove(struct needed *needed, const struct field_pattern *pattern)
 {
     uint32_t n = 0;
 
@@ -161,8 +162,8 @@ remove_name(struct needed *needed, const struct field_pattern *pattern)
 }
 
 /* copy and rename, from the last pair to the first. */
-static int
-before_pairs(struct needed *needed, const struct pipe *pipe,
+int
+needed_before_pairs(struct needed *needed, const struct pipe *pipe,
     struct pool *pool)
 {
     for (uint32_t i = pipe->npairs; i-- > 0;) {
@@ -176,39 +177,43 @@ before_pairs(struct needed *needed, const struct pipe *pipe,
         /* With stars a target may stay what it was. */
         if (!pair->src.is_prefix && !pair->dst.is_prefix &&
             !sv_eq(pair->src.name, pair->dst.name))
-            remove_name(needed, &pair->dst);
+            needed_remove(needed, &pair->dst);
         if (is_wanted && needed_add(needed, &pair->src, pool) != 0)
             return -1;
     }
     return 0;
 }
 
-static int
-before_sort(struct needed *needed, const struct sort_spec *sort,
+int
+needed_before_sort(struct needed *needed, const struct pipe *pipe,
     struct pool *pool)
 {
+    const struct sort_spec *sort = pipe->sort;
+
     if (sort->nfields == 0)
         *needed = (struct needed){NULL, 0, true};
     if (sort->rank.len > 0)
-        remove_name(needed, &(struct field_pattern){sort->rank, false});
+        needed_remove(needed, &(struct field_pattern){sort->rank, false});
     for (uint32_t i = 0; i < sort->nfields; i++) {
-        if (add_name(needed, sort->fields[i].name, pool) != 0)
+        if (needed_add_name(needed, sort->fields[i].name, pool) != 0)
             return -1;
     }
     for (uint32_t i = 0; i < sort->npartition; i++) {
-        if (add_name(needed, sort->partition[i], pool) != 0)
+        if (needed_add_name(needed, sort->partition[i], pool) != 0)
             return -1;
     }
     return 0;
 }
 
-static int
-before_stats(struct needed *needed, const struct stats_spec *stats,
+int
+needed_before_stats(struct needed *needed, const struct pipe *pipe,
     struct pool *pool)
 {
+    const struct stats_spec *stats = pipe->stats;
+
     *needed = (struct needed){0};
     for (uint32_t i = 0; i < stats->nby; i++) {
-        if (add_name(needed, stats->by[i].name, pool) != 0)
+        if (needed_add_name(needed, stats->by[i].name, pool) != 0)
             return -1;
     }
     for (uint32_t i = 0; i < stats->nfns; i++) {
@@ -232,35 +237,36 @@ before_stats(struct needed *needed, const struct stats_spec *stats,
     return 0;
 }
 
-static int
-before(struct needed *needed, const struct pipe *pipe, struct pool *pool)
+int
+needed_before_delete(struct needed *needed, const struct pipe *pipe,
+    UNUSED struct pool *pool)
 {
-    switch (pipe->kind) {
-    case PIPE_FIELDS:
-        return before_fields(needed, pipe, pool);
-    case PIPE_DELETE:
-        for (uint32_t i = 0; i < pipe->nnames; i++)
-            remove_name(needed, &pipe->names[i]);
-        return 0;
-    case PIPE_COPY:
-    case PIPE_RENAME:
-        return before_pairs(needed, pipe, pool);
-    case PIPE_SORT:
-        return before_sort(needed, pipe->sort, pool);
-    case PIPE_FILTER:
-        return needed_add_filter(needed, pipe->filter, pool);
-    case PIPE_UNIQ:
-        *needed = (struct needed){0};
-        return add_patterns(needed, pipe->names, pipe->nnames, pool);
-    case PIPE_STATS:
-        return before_stats(needed, pipe->stats, pool);
-    case PIPE_LIMIT:
-    case PIPE_OFFSET:
-        return 0;
-    default:
-        *needed = (struct needed){NULL, 0, true};
-        return 0;
-    }
+    for (uint32_t i = 0; i < pipe->nnames; i++)
+        needed_remove(needed, &pipe->names[i]);
+    return 0;
+}
+
+int
+needed_before_filter(struct needed *needed, const struct pipe *pipe,
+    struct pool *pool)
+{
+    return needed_add_filter(needed, pipe->filter, pool);
+}
+
+int
+needed_before_uniq(struct needed *needed, const struct pipe *pipe,
+    struct pool *pool)
+{
+    *needed = (struct needed){0};
+    return add_patterns(needed, pipe->names, pipe->nnames, pool);
+}
+
+int
+needed_before_any(struct needed *needed, UNUSED const struct pipe *pipe,
+    UNUSED struct pool *pool)
+{
+    *needed = (struct needed){NULL, 0, true};
+    return 0;
 }
 
 int
@@ -277,7 +283,9 @@ needed_find(struct needed *out, const struct pipe *pipe, struct pool *pool,
         pipes[n++] = pipe;
     }
     while (n-- > 0) {
-        if (before(out, pipes[n], pool) != 0)
+        const struct pipe_ops *ops = pipes[n]->type->ops;
+
+        if (ops->needed != NULL && ops->needed(out, pipes[n], pool) != 0)
             return err_set(err, ERR_LIMIT, "no memory for the query");
     }
     return 0;

@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "query/parser.h"
+#include "query/pipe_type.h"
 #include "span/flat.h"
 
 struct filters {
@@ -171,14 +172,14 @@ int
 parse_first_filter(struct parser *p, struct filter **out)
 {
     const struct token *token = &p->lex.token;
-    const struct pipe_name *pipe = NULL;
+    const struct pipe_type *pipe = NULL;
     const struct function_name *function = NULL;
 
     if (token->kind == TOKEN_WORD) {
-        pipe = pipe_name_find(token->raw);
+        pipe = pipe_type_find(token->raw);
         function = function_name_find(token->raw);
     }
-    if ((pipe != NULL && pipe->is_old) || parse_at(p, "by") ||
+    if ((pipe != NULL && pipe->traits & PIPE_OLD) || parse_at(p, "by") ||
         (function != NULL && function->is_old))
         return parse_fail(p, lexer_pos(&p->lex),
             "a filter cannot begin with '%s', the name of a %s: put the word "

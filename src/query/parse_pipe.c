@@ -5,10 +5,11 @@
 #include "core/base.h"
 
 #include "query/parser.h"
+#include "query/pipe_type.h"
 #include "query/text.h"
 
-static int
-take_patterns(struct parser *p, struct pipe *pipe)
+int
+parse_patterns(struct parser *p, struct pipe *pipe)
 {
     bool has_parens = parse_take(p, "(");
     uint32_t cap = 0;
@@ -42,8 +43,8 @@ take_pair(struct parser *p, struct field_pair *pair)
     return 0;
 }
 
-static int
-take_pairs(struct parser *p, struct pipe *pipe)
+int
+parse_pairs(struct parser *p, struct pipe *pipe)
 {
     uint32_t cap = 0;
 
@@ -126,8 +127,8 @@ take_uniq_names(struct parser *p, struct pipe *pipe)
     return 0;
 }
 
-static int
-take_uniq(struct parser *p, struct pipe *pipe)
+int
+parse_uniq(struct parser *p, struct pipe *pipe)
 {
     if (take_uniq_names(p, pipe) == -1)
         return -1;
@@ -147,8 +148,8 @@ take_uniq(struct parser *p, struct pipe *pipe)
     return 0;
 }
 
-static int
-take_field_names(struct parser *p, struct pipe *pipe)
+int
+parse_field_names(struct parser *p, struct pipe *pipe)
 {
     pipe->result = SV("name");
     if (!parse_take(p, "as") && parse_at_end(p))
@@ -156,8 +157,8 @@ take_field_names(struct parser *p, struct pipe *pipe)
     return parse_name(p, &pipe->result, STOP_NAME);
 }
 
-static int
-take_limit(struct parser *p, struct pipe *pipe)
+int
+parse_limit(struct parser *p, struct pipe *pipe)
 {
     pipe->n = 10;
     if (parse_at_end(p))
@@ -165,35 +166,16 @@ take_limit(struct parser *p, struct pipe *pipe)
     return parse_uint(p, &pipe->n, false, "a number of rows");
 }
 
-/* By its name, which was taken. */
-static int
-take_named(struct parser *p, struct pipe *pipe)
+int
+parse_offset(struct parser *p, struct pipe *pipe)
 {
-    switch (pipe->kind) {
-    case PIPE_FIELDS:
-    case PIPE_DELETE:
-        return take_patterns(p, pipe);
-    case PIPE_COPY:
-    case PIPE_RENAME:
-        return take_pairs(p, pipe);
-    case PIPE_LIMIT:
-        return take_limit(p, pipe);
-    case PIPE_OFFSET:
-        return parse_uint(p, &pipe->n, false, "a number of rows");
-    case PIPE_SORT:
-        return parse_sort(p, pipe);
-    case PIPE_FILTER:
-        return parse_first_filter(p, &pipe->filter);
-    case PIPE_UNIQ:
-        return take_uniq(p, pipe);
-    case PIPE_FIELD_NAMES:
-        return take_field_names(p, pipe);
-    case PIPE_STATS:
-        return parse_stats(p, pipe);
-    case PIPE_LATER:
-        break;
-    }
-    return -1;
+    return parse_uint(p, &pipe->n, false, "a number of rows");
+}
+
+int
+parse_filter_pipe(struct parser *p, struct pipe *pipe)
+{
+    return parse_first_filter(p, &pipe->filter);
 }
 
 /* --- pipes without a name --- */
@@ -236,7 +218,7 @@ refuse_misspelled(struct parser *p)
 {
     struct parser next = look_behind(p);
     struct sv word = p->lex.token.raw;
-    const struct pipe_name *later = pipe_name_find(word);
+    const struct pipe_type *later = pipe_type_find(word);
 
     if (p->lex.token.kind != TOKEN_WORD || parse_at(&next, ":") ||
         parse_at(p, "not"))
@@ -253,24 +235,35 @@ refuse_misspelled(struct parser *p)
     return 0;
 }
 
+/* The name of a later pipe may also begin a filter: "split:x". */
+static bool
+is_pipe(const struct parser *p, const struct pipe_type *type)
+{
+    struct parser next = look_behind(p);
+
+    return type->traits & PIPE_OLD ||
+        (type->ops != NULL && !parse_at(&next, ":"));
+}
+
 int
 parse_pipe(struct parser *p, struct pipe *pipe)
 {
     const struct token *token = &p->lex.token;
-    const struct pipe_name *name;
+    const struct pipe_type *type;
 
     pipe->pos = lexer_pos(&p->lex);
     pipe->result = pipe->hits = SV_EMPTY;
     if (parse_at_end(p))
         return parse_unexpected(p, "a pipe");
-    name = token->kind == TOKEN_WORD ? pipe_name_find(token->raw) : NULL;
-    if (name != NULL && name->is_old) {
-        pipe->kind = name->kind;
-        if (name->kind == PIPE_LATER)
+    type = token->kind == TOKEN_WORD ? pipe_type_find(token->raw) : NULL;
+    if (type != NULL && is_pipe(p, type)) {
+        if (type->ops == NULL)
             return parse_unsupported(p, pipe->pos, "pipe",
-                sv_from(name->name));
+                sv_from(type->name));
+        pipe->type = type;
+        pipe->kind = type->kind;
         lexer_next(&p->lex);
-        return take_named(p, pipe);
+        return type->ops->parse(p, pipe);
     }
     if (token->kind == TOKEN_WORD && (parse_at(p, "by") ||
         function_name_find(token->raw) != NULL)) {
@@ -280,11 +273,13 @@ parse_pipe(struct parser *p, struct pipe *pipe)
 
         if (function == NULL || function->is_old || parse_at(&next, "(")) {
             pipe->kind = PIPE_STATS;
+            pipe->type = pipe_type_of_kind(PIPE_STATS);
             return parse_stats(p, pipe);
         }
     }
     if (refuse_misspelled(p) == -1)
         return -1;
     pipe->kind = PIPE_FILTER;
+    pipe->type = pipe_type_of_kind(PIPE_FILTER);
     return parse_first_filter(p, &pipe->filter);
 }

@@ -116,14 +116,6 @@ enum function_trait {
     FUNCTION_PHI = 4,
 };
 
-struct pipe_name {
-    const char *name;
-    const char *aliases;
-    enum pipe_kind kind;
-    bool is_old;
-    const char *doc;
-};
-
 struct function_name {
     const char *name;
     enum stats_kind kind;
@@ -133,12 +125,10 @@ struct function_name {
 };
 
 /* Letters in either case; NULL: none. */
-const struct pipe_name *pipe_name_find(struct sv word);
 const struct function_name *function_name_find(struct sv word);
 /* A filter's function: "in", "range" ... */
 bool filter_name_find(struct sv word);
 /* The nearest names; an empty view: none is near. */
-struct sv pipe_name_near(struct sv word);
 struct sv function_name_near(struct sv word);
 struct sv filter_name_near(struct sv word);
 
@@ -178,6 +168,13 @@ int parse_pipe(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_sort(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 /* From the functions or "by" on. */
 int parse_stats(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_patterns(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_pairs(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_limit(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_offset(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_filter_pipe(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_uniq(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+int parse_field_names(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 /* "(a, b)" without stars, from the parenthesis on. */
 int parse_plain_names(struct parser *p, struct values *out) WARN_UNUSED;
 
@@ -213,6 +210,9 @@ void print_word(struct sb *out, struct sv text);
 /* Always quoted. */
 void print_quoted(struct sb *out, struct sv text);
 void print_pattern(struct sb *out, const struct field_pattern *pattern);
+/* "a, b*" */
+void print_patterns(struct sb *out, const struct field_pattern *patterns,
+    uint32_t n);
 /* "sum(a, b) limit 3 if (x)": without the result's name. */
 void print_function(struct sb *out, const struct stats_fn *fn);
 void print_pipe(struct sb *out, const struct pipe *pipe);

@@ -6,6 +6,7 @@
 
 #include "core/timefmt.h"
 #include "query/parser.h"
+#include "query/pipe_type.h"
 
 /* --- words --- */
 
@@ -20,7 +21,7 @@ is_reserved(struct sv word)
         if (sv_eq_nocase(word, sv_from(words[i])))
             return true;
     }
-    return filter_name_find(word) || pipe_name_find(word) != NULL ||
+    return filter_name_find(word) || pipe_type_find(word) != NULL ||
         function_name_find(word) != NULL;
 }
 

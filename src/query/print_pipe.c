@@ -3,6 +3,8 @@
 #include "core/base.h"
 
 #include "query/parser.h"
+#include "query/pipe_old.h"
+#include "query/pipe_type.h"
 #include "query/text.h"
 
 static void
@@ -12,7 +14,7 @@ print_comma(struct sb *out, uint32_t i)
         sb_add_str(out, ", ");
 }
 
-static void
+void
 print_patterns(struct sb *out, const struct field_pattern *patterns,
     uint32_t n)
 {
@@ -22,9 +24,11 @@ print_patterns(struct sb *out, const struct field_pattern *patterns,
     }
 }
 
-static void
-print_pairs(struct sb *out, const struct pipe *pipe)
+void
+pipe_print_pairs(struct sb *out, const struct pipe *pipe)
 {
+    sb_add_str(out, pipe->type->name);
+    sb_add_char(out, ' ');
     for (uint32_t i = 0; i < pipe->npairs; i++) {
         print_comma(out, i);
         print_pattern(out, &pipe->pairs[i].src);
@@ -40,9 +44,12 @@ print_n(struct sb *out, const char *name, uint64_t n)
     sb_add_u64(out, n);
 }
 
-static void
-print_sort(struct sb *out, const struct sort_spec *sort)
+void
+pipe_print_sort(struct sb *out, const struct pipe *pipe)
 {
+    const struct sort_spec *sort = pipe->sort;
+
+
     sb_add_str(out, "sort");
     if (sort->nfields > 0)
         sb_add_str(out, " by (");
@@ -111,9 +118,12 @@ print_by(struct sb *out, const struct stats_by *by)
     }
 }
 
-static void
-print_stats(struct sb *out, const struct stats_spec *stats)
+void
+pipe_print_stats(struct sb *out, const struct pipe *pipe)
 {
+    const struct stats_spec *stats = pipe->stats;
+
+
     sb_add_str(out, stats->nby > 0 ? "stats by (" : "stats ");
     for (uint32_t i = 0; i < stats->nby; i++) {
         print_comma(out, i);
@@ -129,8 +139,8 @@ print_stats(struct sb *out, const struct stats_spec *stats)
     }
 }
 
-static void
-print_uniq(struct sb *out, const struct pipe *pipe)
+void
+pipe_print_uniq(struct sb *out, const struct pipe *pipe)
 {
     sb_add_str(out, "uniq by (");
     print_patterns(out, pipe->names, pipe->nnames);
@@ -142,45 +152,38 @@ print_uniq(struct sb *out, const struct pipe *pipe)
 }
 
 void
+pipe_print_patterns(struct sb *out, const struct pipe *pipe)
+{
+    sb_add_str(out, pipe->type->name);
+    sb_add_char(out, ' ');
+    print_patterns(out, pipe->names, pipe->nnames);
+}
+
+void
+pipe_print_n(struct sb *out, const struct pipe *pipe)
+{
+    sb_add_str(out, pipe->type->name);
+    print_n(out, " ", pipe->n);
+}
+
+void
+pipe_print_filter(struct sb *out, const struct pipe *pipe)
+{
+    sb_add_str(out, "filter ");
+    filter_print(out, pipe->filter);
+}
+
+void
+pipe_print_field_names(struct sb *out, const struct pipe *pipe)
+{
+    sb_add_str(out, "field_names as ");
+    print_word(out, pipe->result);
+}
+
+void
 print_pipe(struct sb *out, const struct pipe *pipe)
 {
-    switch (pipe->kind) {
-    case PIPE_FIELDS:
-    case PIPE_DELETE:
-        sb_add_str(out, pipe->kind == PIPE_FIELDS ? "fields " : "delete ");
-        print_patterns(out, pipe->names, pipe->nnames);
-        break;
-    case PIPE_COPY:
-    case PIPE_RENAME:
-        sb_add_str(out, pipe->kind == PIPE_COPY ? "copy " : "rename ");
-        print_pairs(out, pipe);
-        break;
-    case PIPE_LIMIT:
-        print_n(out, "limit ", pipe->n);
-        break;
-    case PIPE_OFFSET:
-        print_n(out, "offset ", pipe->n);
-        break;
-    case PIPE_SORT:
-        print_sort(out, pipe->sort);
-        break;
-    case PIPE_FILTER:
-        sb_add_str(out, "filter ");
-        filter_print(out, pipe->filter);
-        break;
-    case PIPE_UNIQ:
-        print_uniq(out, pipe);
-        break;
-    case PIPE_FIELD_NAMES:
-        sb_add_str(out, "field_names as ");
-        print_word(out, pipe->result);
-        break;
-    case PIPE_STATS:
-        print_stats(out, pipe->stats);
-        break;
-    case PIPE_LATER:
-        break;
-    }
+    pipe->type->ops->print(out, pipe);
 }
 
 void

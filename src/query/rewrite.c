@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "query/parser.h"
+#include "query/pipe_type.h"
 
 struct filter *
 filter_new(struct pool *pool, enum filter_kind kind, struct sv field,
@@ -166,6 +167,7 @@ query_add_pipe(struct query *query, enum pipe_kind kind)
     if (pipe == NULL)
         return NULL;
     pipe->kind = kind;
+    pipe->type = pipe_type_of_kind(kind);
     pipe->pos = (uint32_t)query->text.len;
     pipe->result = pipe->hits = SV_EMPTY;
     while (*end != NULL)
@@ -216,7 +218,9 @@ add_below(struct filter *filter, struct filter *added, bool is_time)
 static int
 add_to_pipe(struct pipe *pipe, struct filter *added, bool is_time)
 {
-    if (add_below(pipe->filter, added, is_time) == -1)
+    if (add_below(pipe->filter, added, is_time) == -1 ||
+        (pipe->subquery != NULL &&
+        add_to_query(pipe->subquery, added, is_time) == -1))
         return -1;
     for (uint32_t i = 0; pipe->stats != NULL && i < pipe->stats->nfns; i++) {
         if (add_below(pipe->stats->fns[i].filter, added, is_time) == -1)

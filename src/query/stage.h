@@ -56,6 +56,10 @@ int needed_add_filter(struct needed *needed, const struct filter *filter,
     struct pool *pool) WARN_UNUSED;
 int needed_add(struct needed *needed, const struct field_pattern *pattern,
     struct pool *pool) WARN_UNUSED;
+int needed_add_name(struct needed *needed, struct sv name, struct pool *pool)
+    WARN_UNUSED;
+/* A name that is made or removed here is not read in front of it. */
+void needed_remove(struct needed *needed, const struct field_pattern *pattern);
 
 /*
  * Which rows of a chunk a stage works on: row i of n is index[i], or

@@ -4,6 +4,7 @@
 #include "query/pipe.h"
 
 #include "core/timefmt.h"
+#include "query/pipe_type.h"
 #include "query/stage.h"
 
 /* --- what a query may hold and how long it may run --- */
@@ -47,28 +48,11 @@ run_poll(const struct query_run *run, struct err *err)
 
 /* --- making, flushing and freeing --- */
 
-static const stage_maker makers[] = {
-    [PIPE_FIELDS] = stage_new_fields,
-    [PIPE_DELETE] = stage_new_fields,
-    [PIPE_COPY] = stage_new_fields,
-    [PIPE_RENAME] = stage_new_fields,
-    [PIPE_LIMIT] = stage_new_limit,
-    [PIPE_OFFSET] = stage_new_offset,
-    [PIPE_SORT] = stage_new_sort,
-    [PIPE_FILTER] = stage_new_filter,
-    [PIPE_UNIQ] = stage_new_uniq,
-    [PIPE_FIELD_NAMES] = stage_new_names,
-    [PIPE_STATS] = stage_new_stats,
-};
-
 int
 stage_new(struct stage **out, const struct pipe *pipe, struct query_run *run,
     struct stage *next, struct err *err)
 {
-    if ((size_t)pipe->kind >= ARRAY_LEN(makers) || makers[pipe->kind] == NULL)
-        return err_set(err, ERR_UNSUPPORTED,
-            "position %u: this pipe cannot be run yet", pipe->pos);
-    if (makers[pipe->kind](out, pipe, run, err) != 0)
+    if (pipe->type->ops->make(out, pipe, run, err) != 0)
         return -1;
     (*out)->run = run;
     (*out)->next = next;
