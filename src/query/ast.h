@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/sv.h"
 
+struct function_name;
 struct pipe_type;
 struct query;
 struct regexp; /* query/regexp.h */
@@ -158,11 +159,12 @@ enum stats_kind {
     STATS_QUANTILE, /* and median */
     STATS_COUNT_UNIQ,
     STATS_UNIQ_VALUES,
-    STATS_LATER,
+    STATS_OTHER, /* told by type */
 };
 
 struct stats_fn {
     enum stats_kind kind;
+    const struct function_name *type; /* query/parser.h */
     struct field_pattern *args; /* none: all fields */
     uint32_t nargs;
     double phi;
@@ -170,6 +172,7 @@ struct stats_fn {
     struct filter *filter; /* if (...); NULL: every row */
     struct sv result;      /* name of the result */
     struct sv name;        /* as in functions.def: "median", "quantile" */
+    void *spec;            /* STATS_OTHER: of the function; in the pool */
 };
 
 enum bucket_kind {

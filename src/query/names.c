@@ -3,14 +3,19 @@
 #include "core/base.h"
 
 #include "core/conf_near.h"
+#include "query/acc.h"
 #include "query/parser.h"
 
-static const struct function_name function_names[] = {
-#define FUNCTION(name, kind, is_old, traits, doc) \
-    {name, kind, is_old, traits, doc},
+const struct function_name function_names[] = {
+#define FUNCTION(name, kind, acc, is_old, traits, syntax, example, doc) \
+    {name, kind, &acc, is_old, traits, syntax, example, doc},
+#define FUNCTION_SOON(name, is_old, traits, doc) \
+    {name, STATS_OTHER, NULL, is_old, traits, "", "", doc},
 #include "query/functions.def"
 #undef FUNCTION
+#undef FUNCTION_SOON
 };
+const size_t nfunction_names = ARRAY_LEN(function_names);
 
 static const char *const filter_names[] = {
     "in", "contains_all", "contains_any", "seq", "exact", "i", "re", "range",

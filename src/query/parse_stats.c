@@ -171,7 +171,7 @@ find_function(struct parser *p, const struct function_name **out)
                 "unknown stats function '%s'; did you mean '%.*s'?",
                 parse_show(word).text, SV_ARG(near));
     }
-    if ((*out)->kind == STATS_LATER)
+    if ((*out)->acc == NULL)
         return parse_unsupported(p, pos, "stats function",
             sv_from((*out)->name));
     lexer_next(&p->lex);
@@ -286,6 +286,7 @@ take_function(struct parser *p, struct stats_spec *stats)
     if (find_function(p, &name) == -1)
         return -1;
     fn->kind = name->kind;
+    fn->type = name;
     fn->name = sv_from(name->name);
     fn->phi = 0.5;
     if (take_args(p, fn, name) == -1)

@@ -16,6 +16,8 @@
 #include "query/lex.h"
 #include "query/parse.h"
 
+struct acc_ops; /* query/acc.h */
+
 struct parser {
     struct lexer lex;
     struct pool *pool;
@@ -119,10 +121,16 @@ enum function_trait {
 struct function_name {
     const char *name;
     enum stats_kind kind;
+    const struct acc_ops *acc; /* NULL: not executed yet */
     bool is_old;
     unsigned traits;
+    const char *syntax;
+    const char *example;
     const char *doc;
 };
+
+extern const struct function_name function_names[];
+extern const size_t nfunction_names;
 
 /* Letters in either case; NULL: none. */
 const struct function_name *function_name_find(struct sv word);

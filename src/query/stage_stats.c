@@ -10,21 +10,11 @@
 
 #include "core/mem.h"
 #include "query/lanes.h"
+#include "query/parser.h"
 
 #define STATS_POOL_MAX (64 * MIB)
 /* The text of one result: uniq_values of a group. */
 #define RESULT_MAX (256 * MIB)
-
-static const struct acc_ops *const functions[] = {
-    [STATS_COUNT] = &acc_count,
-    [STATS_SUM] = &acc_sum,
-    [STATS_AVG] = &acc_sum,
-    [STATS_MIN] = &acc_minmax,
-    [STATS_MAX] = &acc_minmax,
-    [STATS_QUANTILE] = &acc_quantile,
-    [STATS_COUNT_UNIQ] = &acc_count_uniq,
-    [STATS_UNIQ_VALUES] = &acc_uniq_values,
-};
 
 int
 stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
@@ -60,7 +50,7 @@ static struct acc *
 acc_new(struct stage_stats *mine, struct stats_lane *lane,
     const struct stats_fn *fn)
 {
-    const struct acc_ops *ops = functions[fn->kind];
+    const struct acc_ops *ops = fn->type->acc;
     struct acc *acc = xcalloc(1, ops->size);
 
     acc->ops = ops;
@@ -566,15 +556,8 @@ stage_new_stats(struct stage **out, const struct pipe *pipe,
     UNUSED struct query_run *run, struct err *err)
 {
     const struct stats_spec *spec = pipe->stats;
-    struct stage_stats *mine;
+    struct stage_stats *mine = xcalloc(1, sizeof(*mine));
 
-    for (uint32_t i = 0; i < spec->nfns; i++) {
-        if ((size_t)spec->fns[i].kind >= ARRAY_LEN(functions))
-            return err_set(err, ERR_UNSUPPORTED,
-                "position %u: '%.*s' cannot be run yet", pipe->pos,
-                SV_ARG(spec->fns[i].result));
-    }
-    mine = xcalloc(1, sizeof(*mine));
     mine->stage.ops = &stats_ops;
     mine->spec = spec;
     mine->pool = pool_new(STATS_POOL_MAX);
