@@ -80,6 +80,12 @@ struct stream_all {
 struct filter {
     enum filter_kind kind;
     struct sv field;        /* "_msg" when none was given */
+    /*
+     * Some field whose name starts with `field` passes ("*:x": field is
+     * empty).  Only the fields that a row has, so one with a value, count:
+     * a predicate that accepts the empty text needs one, too.
+     */
+    bool is_field_prefix;
     struct filter **items;
     uint32_t nitems;
     uint32_t nvalues;

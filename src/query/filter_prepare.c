@@ -237,6 +237,6 @@ filter_is_of_cells(const struct filter *filter)
         return part_cells_have(filter->field) &&
             part_cells_have(filter->text);
     default:
-        return part_cells_have(filter->field);
+        return !filter->is_field_prefix && part_cells_have(filter->field);
     }
 }

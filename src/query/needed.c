@@ -103,7 +103,8 @@ needed_add_filter(struct needed *needed, const struct filter *filter,
     default:
         break;
     }
-    return needed_add_name(needed, filter->field, pool);
+    return needed_add(needed, &(struct field_pattern){filter->field,
+        filter->is_field_prefix}, pool);
 }
 
 static int

@@ -286,7 +286,12 @@ print_leaf(struct sb *out, const struct filter *filter)
         print_stream(out, filter);
         return;
     }
-    if (!sv_eq(filter->field, SV("_msg"))) {
+    if (filter->is_field_prefix) {
+        /* A star within the quotes is a part of the name. */
+        if (filter->field.len > 0)
+            print_quoted(out, filter->field);
+        sb_add_str(out, "*:");
+    } else if (!sv_eq(filter->field, SV("_msg"))) {
         print_word(out, filter->field);
         sb_add_char(out, ':');
     }
