@@ -4,7 +4,7 @@
 
 #include "core/conf_near.h"
 #include "query/acc.h"
-#include "query/parser.h"
+#include "query/parse_function.h"
 
 const struct function_name function_names[] = {
 #define FUNCTION(name, kind, acc, is_old, traits, syntax, example, doc) \
@@ -17,11 +17,16 @@ const struct function_name function_names[] = {
 };
 const size_t nfunction_names = ARRAY_LEN(function_names);
 
-static const char *const filter_names[] = {
-    "in", "contains_all", "contains_any", "seq", "exact", "i", "re", "range",
-    "string_range", "len_range", "ipv4_range", "value_type", "eq_field",
-    "le_field", "lt_field",
+const struct filter_name filter_names[] = {
+#define FILTER_FORM(name, syntax, example, doc) \
+    {name, NULL, syntax, example, doc},
+#define FILTER_CALL(name, call, syntax, example, doc) \
+    {name, call, syntax, example, doc},
+#include "query/filters.def"
+#undef FILTER_FORM
+#undef FILTER_CALL
 };
+const size_t nfilter_names = ARRAY_LEN(filter_names);
 
 const struct function_name *
 function_name_find(struct sv word)
@@ -33,14 +38,15 @@ function_name_find(struct sv word)
     return NULL;
 }
 
-bool
+const struct filter_name *
 filter_name_find(struct sv word)
 {
     for (size_t i = 0; i < ARRAY_LEN(filter_names); i++) {
-        if (sv_eq_nocase(sv_from(filter_names[i]), word))
-            return true;
+        if (filter_names[i].call != NULL &&
+            sv_eq_nocase(sv_from(filter_names[i].name), word))
+            return &filter_names[i];
     }
-    return false;
+    return NULL;
 }
 
 static struct sv
@@ -66,7 +72,9 @@ filter_name_near(struct sv word)
     struct conf_near near;
 
     conf_near_init(&near, word);
-    for (size_t i = 0; i < ARRAY_LEN(filter_names); i++)
-        conf_near_offer(&near, sv_from(filter_names[i]));
+    for (size_t i = 0; i < ARRAY_LEN(filter_names); i++) {
+        if (filter_names[i].call != NULL)
+            conf_near_offer(&near, sv_from(filter_names[i].name));
+    }
     return near_best(&near);
 }

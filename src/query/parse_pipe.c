@@ -226,7 +226,7 @@ refuse_misspelled(struct parser *p)
     if (later != NULL)
         return parse_unsupported(p, lexer_pos(&p->lex), "pipe", word);
     if (parse_at(&next, "("))
-        return filter_name_find(word) ? 0 : unknown_name(p, word, true);
+        return filter_name_find(word) != NULL ? 0 : unknown_name(p, word, true);
     if (next.lex.token.is_touching && next.lex.token.kind != TOKEN_END &&
         !parse_at(&next, "|") && !parse_at(&next, ")"))
         return 0;

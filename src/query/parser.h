@@ -134,8 +134,23 @@ extern const size_t nfunction_names;
 
 /* Letters in either case; NULL: none. */
 const struct function_name *function_name_find(struct sv word);
-/* A filter's function: "in", "range" ... */
-bool filter_name_find(struct sv word);
+
+struct call; /* query/parse_function.h */
+
+/* A row of filters.def. */
+struct filter_name {
+    const char *name;
+    int (*call)(struct parser *p, struct call *call); /* NULL: a form */
+    const char *syntax;
+    const char *example;
+    const char *doc;
+};
+
+extern const struct filter_name filter_names[];
+extern const size_t nfilter_names;
+
+/* A filter's function: "in", "range" ...; NULL: none. */
+const struct filter_name *filter_name_find(struct sv word);
 /* The nearest names; an empty view: none is near. */
 struct sv function_name_near(struct sv word);
 struct sv filter_name_near(struct sv word);

@@ -21,7 +21,7 @@ is_reserved(struct sv word)
         if (sv_eq_nocase(word, sv_from(words[i])))
             return true;
     }
-    return filter_name_find(word) || pipe_type_find(word) != NULL ||
+    return filter_name_find(word) != NULL || pipe_type_find(word) != NULL ||
         function_name_find(word) != NULL;
 }
 
