@@ -225,6 +225,7 @@ struct pipe {
     struct filter *filter;   /* FILTER; the "if (...)" of others, or NULL */
     struct query *subquery;  /* of join, union ...; or NULL */
     struct stats_spec *stats;
+    bool keeps_time; /* PIPE_OTHER: rows have the _time they came with */
 };
 
 /* --- a query --- */

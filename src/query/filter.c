@@ -199,12 +199,13 @@ run_column(struct rows *rows, const struct predicate *predicate,
 {
     struct column_rows column_rows = {NULL, in, rows->n, rows->pool,
         rows->run};
+    struct block *block = rows_block_of(rows, predicate->field);
     struct block_runs runs = {0};
 
     /* That filter asks how a column is kept, not what it says. */
-    if (rows->block != NULL && (predicate->filter == NULL ||
+    if (block != NULL && (predicate->filter == NULL ||
         predicate->filter->kind != FILTER_VALUE_TYPE) &&
-        block_runs_of(rows->block, predicate->field, &runs, err) != 0)
+        block_runs_of(block, predicate->field, &runs, err) != 0)
         return -1;
     if (runs.n > 0)
         return run_runs(predicate, &runs, &column_rows, out, err);
@@ -276,7 +277,8 @@ covers_block(const struct rows *rows, const struct filter *filter)
 {
     const struct block_info *info;
 
-    if (rows->block == NULL || filter->kind != FILTER_TIME)
+    if (rows_block_of(rows, SV("_time")) == NULL ||
+        filter->kind != FILTER_TIME)
         return false;
     info = block_get_info(rows->block);
     return info->min_end_ns >= filter->time_min &&
@@ -300,7 +302,8 @@ run_leaf(struct rows *rows, const struct filter *filter, const uint64_t *in,
         predicate.field = SV("_time");
         break;
     case FILTER_STREAM:
-        if (rows->block != NULL)
+        /* The labels of rows whose fields a pipe changed stay. */
+        if (rows->block != NULL && rows->nmade == 0)
             return run_stream(rows, filter, in, out, err);
         predicate.field = SV("_stream");
         break;

@@ -77,4 +77,8 @@ extern const struct pipe_ops pipe_uniq;
 extern const struct pipe_ops pipe_field_names;
 extern const struct pipe_ops pipe_stats;
 
+/* pipe_NAME.c; those of one line are in one file */
+extern const struct pipe_ops pipe_hash; /* pipe_len.c */
+extern const struct pipe_ops pipe_len;
+
 #endif

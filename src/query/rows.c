@@ -120,6 +120,77 @@ rows_set_column(struct rows *rows, const struct column *column,
     return 0;
 }
 
+static bool
+is_made(const struct rows *rows, struct sv name)
+{
+    for (uint32_t i = 0; i < rows->nmade; i++) {
+        if (sv_eq(rows->made[i], name))
+            return true;
+    }
+    return false;
+}
+
+struct block *
+rows_block_of(const struct rows *rows, struct sv name)
+{
+    return is_made(rows, name) ? NULL : rows->block;
+}
+
+int
+rows_make_column(struct rows *rows, const struct column *column,
+    struct err *err)
+{
+    if (rows_set_column(rows, column, err) != 0)
+        return -1;
+    if (rows->block == NULL || is_made(rows, column->name))
+        return 0;
+    /* Powers of two are when the array is full. */
+    if ((rows->nmade & (rows->nmade - 1)) == 0) {
+        struct sv *more = pool_alloc(rows->pool,
+            2 * ((size_t)rows->nmade + 1) * sizeof(*more));
+
+        if (more == NULL)
+            return no_memory(err);
+        if (rows->nmade > 0)
+            memcpy(more, rows->made, rows->nmade * sizeof(*more));
+        rows->made = more;
+    }
+    rows->made[rows->nmade++] = column->name;
+    return 0;
+}
+
+/* Those of the block, and behind them those that pipes made. */
+static int
+names_of_block(struct rows *rows, const struct sv **out, uint32_t *n,
+    struct err *err)
+{
+    uint32_t nstored;
+    struct sv *names;
+
+    if (block_fields_of(rows->block, rows->nselected == rows->n ? NULL :
+            rows->selected, out, n, err) != 0)
+        return -1;
+    if (rows->nmade == 0)
+        return 0;
+    nstored = *n;
+    names = pool_alloc(rows->pool,
+        ((size_t)nstored + rows->nmade) * sizeof(*names));
+    if (names == NULL)
+        return no_memory(err);
+    if (nstored > 0)
+        memcpy(names, *out, nstored * sizeof(*names));
+    for (uint32_t i = 0; i < rows->nmade; i++) {
+        uint32_t k = 0;
+
+        while (k < nstored && !sv_eq(names[k], rows->made[i]))
+            k++;
+        if (k == nstored)
+            names[(*n)++] = rows->made[i];
+    }
+    *out = names;
+    return 0;
+}
+
 int
 rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct err *err)
@@ -127,8 +198,7 @@ rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct sv *names;
 
     if (rows->block != NULL)
-        return block_fields_of(rows->block, rows->nselected == rows->n ?
-            NULL : rows->selected, out, n, err);
+        return names_of_block(rows, out, n, err);
     names = pool_alloc(rows->pool, (rows->ncolumns + 1) * sizeof(*names));
     if (names == NULL)
         return no_memory(err);
@@ -215,6 +285,7 @@ rows_detach(struct rows *rows, struct err *err)
     rows->columns = columns;
     rows->ncolumns = rows->columns_cap = n;
     rows->block = NULL;
+    rows->nmade = 0;
     return 0;
 }
 

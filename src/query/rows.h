@@ -40,6 +40,9 @@ struct rows {
     struct column *columns;
     uint32_t ncolumns;
     uint32_t columns_cap;   /* private */
+    /* With a block: fields that a pipe made, whatever the block has. */
+    struct sv *made;
+    uint32_t nmade;
 };
 
 /* Rows without a block, all selected; columns are added in output order. */
@@ -57,6 +60,14 @@ int rows_column(struct rows *rows, struct sv name, const struct column **out,
 /* Adds or replaces a column; name and content must live as long as rows. */
 int rows_set_column(struct rows *rows, const struct column *column,
     struct err *err) WARN_UNUSED;
+/*
+ * The same by a pipe: the field is from now on what the column says, also
+ * where the block has one of that name.
+ */
+int rows_make_column(struct rows *rows, const struct column *column,
+    struct err *err) WARN_UNUSED;
+/* The block that knows the field, by its indexes, too; NULL: none does. */
+struct block *rows_block_of(const struct rows *rows, struct sv name);
 /* Names of all columns, in output order. */
 int rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct err *err) WARN_UNUSED;

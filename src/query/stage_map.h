@@ -27,18 +27,32 @@ enum map_keep {
     MAP_SKIP_EMPTY,    /* skip_empty_results: an empty result does nothing */
 };
 
-/* Where a mapper puts its results; private to stage_map.c. */
+/* Where a mapper puts its results; private to stage_map.c, map_out.c. */
 struct map_out;
 
+/* Targets of one chunk: keys of JSON objects are what others wrote. */
+#define MAP_TARGETS_MAX 20000u
+/* A text in the making. */
+#define MAP_TEXT_MAX (64 * MIB)
+
 /*
- * The text of a target in this row, copied if it is not in the chunk's pool
- * or one of the inputs; name must live as long as the query or be in the
- * chunk's pool.  The first call with a name makes the column.
+ * The text of a target in this row; the last one counts.  It is copied unless
+ * it is a piece of one of the inputs or of the newest map_alloc().  A name
+ * that is not among the mapper's targets makes a column, in which the other
+ * rows keep what they had; it must live as long as the query or the chunk
+ * (map_alloc()).
  */
 int map_set(struct map_out *out, struct sv name, struct sv text,
     struct err *err) WARN_UNUSED;
 /* Memory of the chunk; NULL with err set when there is none. */
 char *map_alloc(struct map_out *out, size_t len, struct err *err);
+/*
+ * A builder that is empty now and that the next map_text() empties; and its
+ * text as that of a target, an error if it got too long.
+ */
+struct sb *map_text(struct map_out *out);
+int map_set_text(struct map_out *out, struct sv name, struct err *err)
+    WARN_UNUSED;
 
 struct map_field {
     struct sv name;
@@ -46,6 +60,8 @@ struct map_field {
 };
 
 struct mapper {
+    /* The pipe it is of: what nobody reads behind it is not made. */
+    const struct pipe *pipe;
     const struct filter *filter; /* if (...); NULL: every row */
     enum map_keep keep;
     /*
@@ -61,6 +77,8 @@ struct mapper {
     uint32_t ntargets;
     /* False: the result also depends on other things (rand(), now()). */
     bool is_pure;
+    /* True: it sets names that are not among the targets, too. */
+    bool is_open;
     const void *spec;
     /*
      * in: of the sources or the matching fields.  Called by several threads
@@ -70,7 +88,10 @@ struct mapper {
         struct map_out *out, struct err *err);
 };
 
-/* A stage of it; the mapper is copied, what it points to is in the query. */
+/*
+ * A stage of it; the mapper is copied, what it points to is in the query.
+ * A pipe's `make` fills a mapper and calls this.
+ */
 int stage_new_map(struct stage **out, const struct mapper *mapper,
     struct query_run *run, struct err *err) WARN_UNUSED;
 
@@ -93,7 +114,18 @@ int parse_keep_mode(struct parser *p, enum map_keep *out) WARN_UNUSED;
 /* "[WORD name]": "from", "at"; the default is _msg. */
 int parse_word_name(struct parser *p, const char *word, struct sv *out)
     WARN_UNUSED;
+/* "[[as] name]" up to the end; the default is _msg. */
+int parse_as_name(struct parser *p, struct sv *out) WARN_UNUSED;
+/* A text as an operand, quoted or not; what: for "expected ...". */
+int parse_text(struct parser *p, struct sv *out, const char *what)
+    WARN_UNUSED;
+/* Nothing but the end may follow; wanted: what might have stood here. */
+int parse_pipe_end(struct parser *p, const char *wanted) WARN_UNUSED;
+/* " if (FILTER)", or nothing. */
 void print_if(struct sb *out, const struct filter *filter);
+/* " keep_original_fields" ..., or nothing. */
 void print_keep_mode(struct sb *out, enum map_keep keep);
+/* " WORD name", or nothing if it is _msg. */
+void print_word_name(struct sb *out, const char *word, struct sv name);
 
 #endif

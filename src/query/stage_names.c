@@ -65,11 +65,12 @@ static int
 count_hits(struct rows *rows, const struct picks *picks, struct sv name,
     uint32_t *hits, struct err *err)
 {
+    struct block *block = rows_block_of(rows, name);
     const struct column *column;
 
     *hits = UINT32_MAX;
-    if (rows->block != NULL && picks->n == rows->n &&
-        block_count_filled(rows->block, name, hits, err) != 0)
+    if (block != NULL && picks->n == rows->n &&
+        block_count_filled(block, name, hits, err) != 0)
         return -1;
     if (*hits != UINT32_MAX)
         return 0;

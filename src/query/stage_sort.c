@@ -451,6 +451,8 @@ leaves_time(const struct pipe *pipe)
                 return false;
         }
         return true;
+    case PIPE_OTHER:
+        return pipe->keeps_time;
     default:
         return false;
     }
