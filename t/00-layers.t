@@ -20,9 +20,10 @@ my %may = (
     query => [qw(core span event/task.h event/module.h storage)],
     api => [qw(core event http span otlp storage query)],
     # "spoorctl check" and "export --data" read a data directory offline;
-    # text.h reads times as queries write them.
+    # text.h reads times as queries write them; the shell completes and
+    # explains what the tables of the language have.
     cli => [qw(core span otlp http/client.h storage/store.h
-        storage/offline.h query/text.h)],
+        storage/offline.h query/text.h query/parser.h query/pipe_type.h)],
 );
 
 # Wires everything together.

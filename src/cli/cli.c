@@ -54,6 +54,24 @@ const struct cli_verb cli_verbs[] = {
         "Show one trace as a waterfall",
         "  --json       the server's answer as it is\n"
         "  --width N    columns (default: the terminal's)\n", cli_trace},
+    {"query", "[--url URL] [options] QUERY",
+        "Ask in LogsQL; a table on a terminal, JSON lines elsewhere",
+        "  --since D    how far back (default: everything)\n"
+        "  --start T, --end T  times as the HTTP API takes them\n"
+        "  --limit N    rows, the newest where that means something\n"
+        "  --format F   auto, table, long (a field a line), json, csv, "
+        "logfmt\n"
+        "  --stats      rows, bytes and time on standard error\n"
+        "  --tenant A:P, --header H   as for export\n"
+        "  The status is 1 when there are no rows.\n", cli_query},
+    {"tail", "[--url URL] [options] QUERY",
+        "Show rows as they come in; Ctrl-C ends it",
+        "  --since D    begin so long ago\n"
+        "  --format F, --tenant A:P, --header H   as for query\n", cli_tail},
+    {"shell", "[--url URL] [--tenant A:P] [--header H]",
+        "Queries line by line, with completion; spoorctl alone does it, too",
+        "  \\help in it says more. Lines come from standard input if that "
+        "is no terminal.\n", cli_shell},
     {"check", "[--deep] DIRECTORY",
         "Verify a data directory nobody uses",
         "  --deep       read and decode every row, too\n", cli_check},
@@ -149,6 +167,12 @@ cli_main(int argc, char **argv)
     const struct cli_verb *verb;
 
     signal(SIGPIPE, SIG_DFL);
+    if (argc < 2 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        static char name[] = "shell";
+        char *words[] = {name, NULL};
+
+        return cli_shell(1, words);
+    }
     if (argc < 2)
         return help(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -197,7 +221,7 @@ int
 cli_get(const char *url, const char *target, struct sb *body, int *status)
 {
     struct http_client_req req = {.method = "GET", .target = target};
-    struct http_client_reply reply;
+    struct http_client_reply reply = {0};
     struct http_client *client;
     struct err err = ERR_INIT;
     int rc;

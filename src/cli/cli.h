@@ -59,9 +59,12 @@ int cli_check(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_gen(int argc, char **argv);
 int cli_import(int argc, char **argv);
+int cli_query(int argc, char **argv);
 int cli_send(int argc, char **argv);
 int cli_search(int argc, char **argv);
 int cli_services(int argc, char **argv);
+int cli_shell(int argc, char **argv);
+int cli_tail(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 
 #endif

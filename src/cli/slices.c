@@ -182,7 +182,7 @@ bounds_set(struct slices *s, int64_t min, int64_t max)
 int
 slices_bounds(struct slices *s, uint64_t *rows, struct err *err)
 {
-    struct http_client_reply reply;
+    struct http_client_reply reply = {0};
     int64_t min = 0, max = -1;
     enum outcome outcome;
     unsigned tries = 0;
@@ -275,7 +275,7 @@ slice_run(struct slices *s, struct http_client_reply *reply, struct sb *form,
 int
 slices_run(struct slices *s, struct err *err)
 {
-    struct http_client_reply reply;
+    struct http_client_reply reply = {0};
     struct sb form;
     int rc = 0;
 

@@ -58,6 +58,26 @@ text_add(struct sb *out, struct sv text)
     (void)add_characters(out, text, UINT_MAX, &end);
 }
 
+struct sv
+text_strip(struct sv text)
+{
+    while (text.len > 0 && strchr(" \t\r\n", text.ptr[text.len - 1]) != NULL)
+        text.len--;
+    while (text.len > 0 && strchr(" \t\r\n", text.ptr[0]) != NULL)
+        text = sv_sub(text, 1, SIZE_MAX);
+    return text;
+}
+
+unsigned
+text_columns(struct sv text)
+{
+    unsigned used = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        used += !is_continuation(text.ptr[i]);
+    return used;
+}
+
 void
 text_add_columns(struct sb *out, struct sv text, unsigned columns)
 {

@@ -32,6 +32,8 @@
 #define CLIENT_HEAD_MAX (64 * KIB)
 /* Input buffer: a whole head and some of a body. */
 #define CLIENT_IN_MAX (64 * KIB)
+/* A signal between a look at `cancel` and poll() is seen after it. */
+#define CLIENT_POLL_MS 500
 /* Interim replies before the real one. */
 #define CLIENT_INTERIM_MAX 16
 
@@ -45,7 +47,8 @@ struct http_client {
     char *authority; /* for Host */
     char *prefix;
     int64_t timeout_ns;
-    int64_t deadline_ns; /* of the present request */
+    int64_t deadline_ns; /* of the present request; INT64_MAX: none */
+    const volatile sig_atomic_t *cancel; /* of it; NULL: none */
     struct sb out;
     struct h1_head head; /* of the reply */
     char content_type[256];
@@ -150,13 +153,17 @@ wait_for(const struct http_client *client, short events, short *ready,
     struct err *err)
 {
     struct pollfd pfd = {.fd = client->fd, .events = events};
-    int64_t left_ns = client->deadline_ns - clock_mono_ns();
+    int64_t left_ns;
     int n;
 
     do {
+        if (client->cancel != NULL && *client->cancel != 0)
+            return err_set(err, ERR_CANCELLED, "interrupted");
         left_ns = client->deadline_ns - clock_mono_ns();
-        n = poll(&pfd, 1, (int)MIN(MAX(left_ns, 0) / NS_PER_MS + 1, INT_MAX));
-    } while (n < 0 && errno == EINTR);
+        n = poll(&pfd, 1, (int)MIN(MAX(left_ns, 0) / NS_PER_MS + 1,
+            client->cancel != NULL ? CLIENT_POLL_MS : INT_MAX));
+    } while ((n < 0 && errno == EINTR) ||
+        (n == 0 && clock_mono_ns() < client->deadline_ns));
     if (n < 0)
         return err_sys(err, "poll");
     if (n == 0)
@@ -415,17 +422,27 @@ reply_fields(struct http_client *client, struct http_client_reply *reply)
     client->in_pos += client->head.bytes;
 }
 
+/* The reader of the body has enough. */
+#define BODY_ENOUGH 1
+
 /* Up to want bytes of data from the buffer to the body. */
 static int
-body_take(struct http_client *client, uint64_t want, struct sb *body,
-    size_t *took, struct err *err)
+body_take(struct http_client *client, uint64_t want,
+    struct http_client_reply *reply, size_t *took, struct err *err)
 {
     size_t there = client->in_len - client->in_pos;
+    struct sv data;
 
     *took = (size_t)MIN(want, there);
-    sb_add(body, client->in + client->in_pos, *took);
+    data = sv_make(client->in + client->in_pos, *took);
     client->in_pos += *took;
-    if (sb_failed(body))
+    if (reply->on_data != NULL && reply->status == 200) {
+        client->deadline_ns = reply->is_endless ? INT64_MAX :
+            clock_mono_ns() + client->timeout_ns;
+        return *took == 0 ? 0 : reply->on_data(reply->arg, data, err);
+    }
+    sb_add(&reply->body, data.ptr, data.len);
+    if (sb_failed(&reply->body))
         return err_set(err, ERR_LIMIT, "%s: the reply is too large",
             client->authority);
     return 0;
@@ -434,17 +451,17 @@ body_take(struct http_client *client, uint64_t want, struct sb *body,
 /* One step of a chunked body; *is_done at its end. */
 static int
 body_chunk(struct http_client *client, struct h1_chunked *chunked,
-    struct sb *body, bool *is_done, struct err *err)
+    struct http_client_reply *reply, bool *is_done, struct err *err)
 {
     uint64_t want = h1_chunked_expects(chunked);
     enum h1_result result;
     size_t used;
 
     if (want > 0) {
-        if (body_take(client, want, body, &used, err) != 0)
-            return -1;
+        int rc = body_take(client, want, reply, &used, err);
+
         h1_chunked_took(chunked, used);
-        return 0;
+        return rc;
     }
     result = h1_chunked_feed(chunked,
         sv_make(client->in + client->in_pos, client->in_len - client->in_pos),
@@ -458,16 +475,19 @@ body_chunk(struct http_client *client, struct h1_chunked *chunked,
 
 /* *is_whole: its end was known, so the connection may be used again. */
 static int
-reply_body(struct http_client *client, struct sb *body, bool *is_whole,
-    struct err *err)
+reply_body(struct http_client *client, struct http_client_reply *reply,
+    bool *is_whole, struct err *err)
 {
     const struct h1_head *head = &client->head;
     uint64_t left = head->has_length ? head->length : UINT64_MAX;
     bool is_done = false;
     struct h1_chunked chunked;
-    size_t n;
+    size_t n = 0;
+    int rc;
 
     h1_chunked_init(&chunked);
+    if (reply->on_data != NULL && reply->is_endless && reply->status == 200)
+        client->deadline_ns = INT64_MAX;
     *is_whole = head->is_chunked || head->has_length;
     while (!is_done && left > 0) {
         if (client->in_pos == client->in_len) {
@@ -478,13 +498,13 @@ reply_body(struct http_client *client, struct sb *body, bool *is_whole,
             if (n == 0)
                 return 0;
         }
-        if (head->is_chunked) {
-            if (body_chunk(client, &chunked, body, &is_done, err) != 0)
-                return -1;
-            continue;
-        }
-        if (body_take(client, left, body, &n, err) != 0)
-            return -1;
+        rc = head->is_chunked
+            ? body_chunk(client, &chunked, reply, &is_done, err)
+            : body_take(client, left, reply, &n, err);
+        if (rc == BODY_ENOUGH)
+            *is_whole = false;
+        if (rc != 0)
+            return rc == BODY_ENOUGH ? 0 : -1;
         if (head->has_length)
             left -= n;
     }
@@ -501,7 +521,7 @@ reply_read(struct http_client *client, const struct http_client_req *req,
     sb_reset(&reply->body);
     if (strcmp(req->method, "HEAD") != 0 && reply->status != 204 &&
         reply->status != 304 &&
-        reply_body(client, &reply->body, &is_whole, err) != 0)
+        reply_body(client, reply, &is_whole, err) != 0)
         return -1;
     if (!is_whole || client->head.wants_close)
         client_close(client);
@@ -558,6 +578,7 @@ http_client_do(struct http_client *client, const struct http_client_req *req,
     is_safe = strcmp(req->method, "GET") == 0 ||
         strcmp(req->method, "HEAD") == 0;
     client->deadline_ns = clock_mono_ns() + client->timeout_ns;
+    client->cancel = reply->cancel;
     drop_if_stale(client);
     rc = exchange(client, req, reply, &is_stale, &problem);
     if (rc != 0 && is_stale && is_safe) {

@@ -10,6 +10,9 @@
 #define SPOOR_HTTP_CLIENT_H
 
 #include "core/base.h"
+
+#include <signal.h>
+
 #include "core/err.h"
 #include "core/sb.h"
 #include "core/sv.h"
@@ -34,16 +37,32 @@ struct http_client_req {
     struct sv body;
 };
 
+/*
+ * Takes some of a body with status 200, as it comes: 0, 1 to end the reply
+ * there (the call then succeeds), -1 with err.
+ */
+typedef int (*http_client_data_fn)(void *arg, struct sv data,
+    struct err *err);
+
 struct http_client_reply {
     int status;
     int64_t retry_after_sec; /* -1: none */
     bool is_partial;         /* "Spoor-Partial: true" */
     struct sv content_type;  /* valid until the next call; may be empty */
     struct sb body;          /* init by the caller with its maximum */
+    /*
+     * Set by the caller, or NULL: the body goes there instead, however long
+     * it is and takes, as long as something comes within the timeout.
+     */
+    http_client_data_fn on_data;
+    void *arg;
+    /* Set by a signal handler: ERR_CANCELLED.  NULL: nobody does. */
+    const volatile sig_atomic_t *cancel;
+    bool is_endless;         /* a body may be silent for any time */
 };
 
 /*
- * 0: there is a reply, whatever its status.  -1: ERR_TIMEOUT, ERR_SYSTEM (no
+ * 0: there is a reply, whatever its status.  -1: ERR_TIMEOUT, ERR_CANCELLED, ERR_SYSTEM (no
  * connection, or it broke), ERR_NOT_FOUND (host name), ERR_LIMIT (the reply
  * passes the maximum of reply->body), ERR_INVALID (malformed URL, request or
  * reply).  GET and HEAD are sent once more when a kept connection turns out

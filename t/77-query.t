@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# spoorctl query, tail and its shell: rows as a table, JSON, CSV and logfmt;
+# errors with a caret; completion and history on a terminal.
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+use Test::More;
+use Test::Spoor;
+use Time::HiRes qw(sleep time);
+
+my $spoor = Test::Spoor->new;
+my $ctl = spoorctl_bin();
+my $dir = $spoor->dir;
+my %env = (SPOOR_URL => $spoor->url, HOME => "$dir/home", TERM => 'xterm');
+
+sub ctl {
+    my ($words, %with) = @_;
+    return run_command([$ctl, @$words], env => \%env, %with);
+}
+
+mkdir "$dir/home";
+$spoor->start;
+is ctl(['gen', '--traces', 30, '--seed', 7, '--quiet'])->{status}, 0, 'load';
+
+# --- one query -----------------------------------------------------------------
+
+my $run = ctl(['query', '*', '|', 'count()', 'n']);
+is $run->{status}, 0, 'query: status';
+my ($count) = $run->{out} =~ /^\{"n":"(\d+)"\}\n$/;
+cmp_ok $count || 0, '>', 100, 'words are one query; JSON lines elsewhere';
+
+$run = ctl(['query', '--format', 'table',
+    '* | stats by (kind) count() n | sort by (kind)']);
+my @lines = split /\n/, $run->{out};
+like $lines[0], qr/^kind +n$/, 'table: head';
+like $lines[1], qr/^\d +\d+$/, 'table: a row';
+unlike $run->{out}, qr/\033/, 'no colours where there is no terminal';
+
+$run = ctl(['query', '--format', 'long', '--limit', 1, '--stats', '*']);
+like $run->{out}, qr/^-- 1 --\n_time +\d{4}-/, 'long: a field a line';
+like $run->{err}, qr/^1 rows, \d+ bytes, [\d.]+ s$/m, '--stats';
+
+$run = ctl(['query', '--format', 'logfmt', '--limit', 1,
+    'name:"POST /cart/checkout" | fields name, kind']);
+is $run->{out}, qq(name="POST /cart/checkout" kind=2\n), 'logfmt';
+
+$run = ctl(['query', 'name:=nosuch']);
+is_deeply [@$run{qw(status out)}], [1, ''], 'no rows: status 1';
+
+$run = ctl(['query', '--since', '1s', '--tenant', '5:6', '*']);
+is $run->{status}, 1, 'another tenant has none';
+
+# --- mistakes ------------------------------------------------------------------
+
+$run = ctl(['query', 'duration:>5ms | stats by (name) cuont()']);
+is $run->{status}, 2, 'mistake: status';
+is $run->{err}, <<'END', 'the query and a caret';
+spoorctl: position 33: unknown stats function 'cuont'; did you mean 'count'?
+  duration:>5ms | stats by (name) cuont()
+                                  ^
+END
+$run = ctl(['query', "name:\xc3\xa4\xc3\xb6 | | count()"]);
+like $run->{err}, qr/\n  name:\S+ \| \| count\(\)\n {12}\^\n/,
+    'a caret counts characters';
+$run = ctl(['query']);
+like $run->{err}, qr/^usage: spoorctl query/, 'no query';
+for my $bad (['--format', 'xml'], ['--limit', 'x'], ['--since', 'soon'],
+    ['--tenant', 'a']) {
+    $run = ctl(['query', @$bad, '*']);
+    is $run->{status}, 2, "@$bad: status";
+    like $run->{err}, qr/bad value "\Q$bad->[1]\E"/, "@$bad: message";
+}
+$run = ctl(['query', '--url', 'http://127.0.0.1:1', '*']);
+like $run->{err}, qr/^spoorctl: cannot connect/, 'no server';
+
+# --- lines of a file -----------------------------------------------------------
+
+$run = ctl(['shell'], stdin => join "\n", '* | count() n', '* | fields name |',
+    'limit 2', '\help sort', '\help cuont', '\nosuch', '\values kind',
+    '\format table', '* | uniq by (kind) | sort by (kind) | limit 1;',
+    '\timing', 'kind:=9', '\quit', '* | count() m', '');
+is $run->{status}, 1, 'shell: status of the last query';
+like $run->{out}, qr/^\{"n":"$count"\}\n(\{"name":"[^"]+"\}\n){2}/,
+    'lines, and one that goes on';
+like $run->{out}, qr/^sort \[by\] .*\n  sorts rows\n  also: order\n/m,
+    'help of a pipe';
+like $run->{err}, qr/there is no 'cuont'; did you mean 'count'\?/,
+    'help of none';
+like $run->{err}, qr/^spoorctl: \\nosuch: \\help lists/m, 'no such command';
+like $run->{out}, qr/^kind\n\d\n/m, 'table';
+like $run->{out}, qr/^timing is on\nno rows\n0 rows, [\d.]+ s\n/m, 'timing';
+unlike $run->{out}, qr/"m"/, 'nothing behind \quit';
+
+# --- on a terminal -------------------------------------------------------------
+
+# Types the lines into a pseudo terminal; all that was shown.
+sub typed {
+    my (@lines) = @_;
+    my $script = <<'END';
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:2])
+shown = b''
+def read(wanted, seconds):
+    global shown
+    end = time.time() + seconds
+    start = len(shown)
+    while time.time() < end and wanted not in shown[start:]:
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                shown += os.read(fd, 65536)
+            except OSError:
+                return
+read(b'spoor> ', 20)
+for line in sys.argv[2:]:
+    for key in line.encode().decode('unicode_escape').encode('latin1'):
+        os.write(fd, bytes([key]))
+        time.sleep(0.02)
+        if key == 9:
+            read(b'\0', 1.5)
+    if line.endswith('\\r'):
+        read(b'spoor> ', 20)
+os.write(fd, b'\4')
+read(b'\0', 2)
+sys.stdout.buffer.write(shown)
+END
+    my $out = run_command(['python3', '-c', $script, $ctl, @lines],
+        env => { %env, PAGER => '' }, seconds => 90);
+    return $out->{out};
+}
+
+SKIP: {
+    skip 'no python3', 5
+        if run_command(['python3', '-c', 'import pty'])->{status} != 0;
+    my $shown = typed('* | sta\t by (kind) count() terminal\r',
+        '\\\\tim\t\r', '* | uniq by (span_i\t) | count() ids\r');
+    like $shown, qr/spoor> /, 'a prompt';
+    like $shown, qr/terminal.*kind/s, 'a pipe was completed';
+    like $shown, qr/timing is on/, 'a command was completed';
+    my $history = '';
+    if (open my $in, '<', "$dir/home/.local/state/spoor/history") {
+        local $/;
+        $history = <$in>;
+    }
+    like $history, qr/stats/, 'history is kept';
+    is((stat "$dir/home/.local/state/spoor/history")[2] & 0777, 0600,
+        'for its owner alone');
+}
+
+$spoor->stop;
+done_testing;
