@@ -69,11 +69,31 @@ job_drained(struct http_req *req, void *arg)
     job_pump(job);
 }
 
+/* What clients of LogsQL like to know, scripts of other origins, too. */
 static void
-mark_partial(struct job *job)
+logsql_headers(struct job *job)
+{
+    struct http_req *req = job->req;
+    char text[32];
+
+    snprintf(text, sizeof(text), "%.6f",
+        (double)(clock_mono_ns() - req->start_ns) / 1e9);
+    http_reply_header(req, "VL-Request-Duration-Seconds", text);
+    snprintf(text, sizeof(text), "%u", job->tenant.account);
+    http_reply_header(req, "AccountID", text);
+    snprintf(text, sizeof(text), "%u", job->tenant.project);
+    http_reply_header(req, "ProjectID", text);
+    http_reply_header(req, "Access-Control-Expose-Headers",
+        "VL-Request-Duration-Seconds, AccountID, ProjectID, Spoor-Partial");
+}
+
+static void
+reply_headers(struct job *job)
 {
     if (job->answer.is_partial)
         http_reply_header(job->req, "Spoor-Partial", "true");
+    if (job->is_logsql)
+        logsql_headers(job);
 }
 
 static void
@@ -81,7 +101,7 @@ stream_begin(struct job *job)
 {
     job->stream->has_begun = true;
     job->stream->is_marked = job->answer.is_partial;
-    mark_partial(job);
+    reply_headers(job);
     http_reply_begin(job->req, job->status, job->content_type);
 }
 
@@ -335,7 +355,7 @@ job_reply(struct job *job)
 {
     if (job->status == 503)
         http_reply_header(job->req, "Retry-After", "1");
-    mark_partial(job);
+    reply_headers(job);
     http_reply_sb(job->req, job->status, job->content_type, &job->reply);
 }
 

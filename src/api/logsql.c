@@ -9,6 +9,7 @@
 #include "api/logsql_args.h"
 #include "api/logsql_sinks.h"
 #include "core/conf_budget.h"
+#include "core/json_out.h"
 #include "query/query.h"
 #include "query/parse.h"
 #include "query/pipe_type.h"
@@ -26,9 +27,36 @@ status_of(enum err_code code)
     case ERR_BUSY:
     case ERR_TIMEOUT:
         return 503;
+    case ERR_CORRUPT:
+        return 502;
     default:
         return 500;
     }
+}
+
+/* The JSON error of Prometheus, which vmalert reads. */
+static void
+prometheus_error(struct sb *out, int status, const char *text)
+{
+    char type[16];
+    struct json_out json;
+
+    snprintf(type, sizeof(type), "%d", status);
+    json_out_init(&json, out);
+    json_object(&json);
+    json_key(&json, "status");
+    json_string(&json, SV("error"));
+    json_key(&json, "errorType");
+    json_string(&json, sv_from(type));
+    json_key(&json, "error");
+    json_string(&json, sv_from(text));
+    json_object_end(&json);
+}
+
+static int
+stats_status(enum err_code code)
+{
+    return code == ERR_BUSY || code == ERR_TIMEOUT ? 503 : 422;
 }
 
 void
@@ -37,6 +65,11 @@ logsql_job_error(struct job *job, const struct err *err)
     if (job_is_streaming(job)) {
         /* Too late for a status: a line of text, and no proper end. */
         job->is_broken = true;
+    } else if (job->is_stats) {
+        job->status = stats_status(job_error_code(job, err));
+        sb_reset(&job->reply);
+        prometheus_error(&job->reply, job->status, err->text);
+        return;
     } else {
         job->status = status_of(job_error_code(job, err));
         job->content_type = "text/plain; charset=utf-8";
@@ -46,10 +79,28 @@ logsql_job_error(struct job *job, const struct err *err)
     sb_add_char(&job->reply, '\n');
 }
 
+int
+logsql_arg_new(struct job *job, size_t size, struct err *err)
+{
+    job->arg = pool_zalloc(job->pool, size);
+    return job->arg != NULL ? 0
+        : err_set(err, ERR_LIMIT, "query needs too much memory");
+}
+
 void
 logsql_refuse(struct job *job, const struct err *err)
 {
     http_reply_error(job->req, status_of(err->code), "%s", err->text);
+    job_free(job);
+}
+
+void
+logsql_refuse_stats(struct job *job, const struct err *err)
+{
+    int status = stats_status(err->code);
+
+    prometheus_error(&job->reply, status, err->text);
+    http_reply_sb(job->req, status, "application/json", &job->reply);
     job_free(job);
 }
 
@@ -64,12 +115,16 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};
     struct err err = ERR_INIT;
+    int rc;
 
-    if (query_execute(query, &env, sink, &job->answer, &err) != 0) {
+    job->is_logsql = true;
+    rc = query_execute(query, &env, sink, &job->answer, &err);
+    if (rc == 0 && job->must_be_whole && job->answer.is_partial)
+        rc = err_set(&err, ERR_CORRUPT, "damaged data was left out, which "
+            "allow_partial_response=0 does not allow");
+    if (rc != 0)
         logsql_job_error(job, &err);
-        return -1;
-    }
-    return 0;
+    return rc;
 }
 
 /* --- query --- */
@@ -94,9 +149,13 @@ has_time(const struct pipe *pipe)
     return false;
 }
 
-/* limit=N: the newest N rows where that means something, else any N. */
+/*
+ * limit=N: the newest N rows where that means something, else any N; offset=M
+ * leaves out so many before them.
+ */
 static int
-add_limit(struct query *query, uint64_t limit, struct err *err)
+add_limit(struct query *query, uint64_t limit, uint64_t offset,
+    struct err *err)
 {
     bool newest = true;
     char text[160];
@@ -109,18 +168,59 @@ add_limit(struct query *query, uint64_t limit, struct err *err)
             newest = false;
     }
     if (newest)
-        snprintf(text, sizeof(text), "* | sort by (_time desc) limit %llu | "
-            "sort by (_time)", (unsigned long long)limit);
+        snprintf(text, sizeof(text), "* | sort by (_time desc) offset %llu "
+            "limit %llu | sort by (_time)", (unsigned long long)offset,
+            (unsigned long long)limit);
+    else if (offset > 0)
+        snprintf(text, sizeof(text), "* | offset %llu | limit %llu",
+            (unsigned long long)offset, (unsigned long long)limit);
     else
         snprintf(text, sizeof(text), "* | limit %llu",
             (unsigned long long)limit);
     return logsql_add_pipes(query, sv_from(text), err);
 }
 
+struct rows_arg {
+    struct query *query;
+    bool is_csv;
+};
+
 static void
 query_run(struct job *job)
 {
-    (void)logsql_execute(job, job->arg, sink_lines_new(job));
+    struct rows_arg *arg = job->arg;
+
+    (void)logsql_execute(job, arg->query,
+        arg->is_csv ? sink_csv_new(job, arg->query) : sink_lines_new(job));
+}
+
+static int
+query_format(struct job *job, struct rows_arg *arg, struct err *err)
+{
+    struct sv text = http_arg(job->req, "format");
+
+    arg->is_csv = sv_eq(text, SV("csv"));
+    if (text.len > 0 && !arg->is_csv && !sv_eq(text, SV("json")))
+        return err_set(err, ERR_INVALID, "argument format is neither csv "
+            "nor json");
+    job->content_type = arg->is_csv ? "text/csv; charset=utf-8"
+                                    : "application/stream+json";
+    return 0;
+}
+
+static int
+query_args(struct job *job, struct rows_arg *arg, struct err *err)
+{
+    uint64_t limit, offset = 0;
+
+    if (query_format(job, arg, err) != 0 ||
+        logsql_query_arg(job, &arg->query, err) != 0 ||
+        logsql_limit_arg(job, &limit, err) != 0 ||
+        logsql_uint_arg(job, "offset", &offset, err) != 0)
+        return -1;
+    if (offset > 0 && limit == 0)
+        return err_set(err, ERR_INVALID, "argument offset needs limit");
+    return limit > 0 ? add_limit(arg->query, limit, offset, err) : 0;
 }
 
 void
@@ -128,18 +228,12 @@ logsql_query(struct http_req *req)
 {
     struct job *job = job_new(req);
     struct err err = ERR_INIT;
-    struct query *query;
-    uint64_t limit;
 
     if (job == NULL)
         return;
-    if (logsql_query_arg(job, &query, &err) != 0 ||
-        logsql_limit_arg(job, &limit, &err) != 0 ||
-        (limit > 0 && add_limit(query, limit, &err) != 0)) {
+    if (logsql_arg_new(job, sizeof(struct rows_arg), &err) != 0 ||
+        query_args(job, job->arg, &err) != 0)
         logsql_refuse(job, &err);
-        return;
-    }
-    job->arg = query;
-    job->content_type = "application/stream+json";
-    job_start(job, query_run);
+    else
+        job_start(job, query_run);
 }

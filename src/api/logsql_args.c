@@ -6,35 +6,38 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "core/json_in.h"
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "query/parse.h"
 #include "query/text.h"
+#include "span/flat.h"
 
 /* --- values --- */
 
 static double
-unit_seconds(struct sv unit)
+unit_ns(struct sv unit)
 {
     static const struct {
         struct sv name;
-        double seconds;
+        double ns;
     } units[] = {
-        {{"ms", 2}, 0.001}, {{"s", 1}, 1}, {{"m", 1}, 60},
-        {{"h", 1}, 3600}, {{"d", 1}, 86400}, {{"w", 1}, 7 * 86400},
-        {{"y", 1}, 365.0 * 86400},
+        {{"ns", 2}, 1}, {{"us", 2}, 1e3}, {{"\xc2\xb5s", 3}, 1e3},
+        {{"ms", 2}, 1e6}, {{"s", 1}, 1e9}, {{"m", 1}, 60e9},
+        {{"h", 1}, 3600e9}, {{"d", 1}, 86400e9}, {{"w", 1}, 7 * 86400e9},
+        {{"y", 1}, 365 * 86400e9},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (sv_eq_nocase(unit, units[i].name))
-            return units[i].seconds;
+            return units[i].ns;
     }
     return 0;
 }
 
 /* Cuts "1.5h" off the text. */
 static bool
-duration_part(struct sv *rest, double *seconds)
+duration_part(struct sv *rest, double *ns)
 {
     size_t digits = 0, end;
     double number, unit;
@@ -43,12 +46,13 @@ duration_part(struct sv *rest, double *seconds)
         rest->ptr[digits] == '.'))
         digits++;
     end = digits;
-    while (end < rest->len && isalpha((unsigned char)rest->ptr[end]))
+    while (end < rest->len && !isdigit((unsigned char)rest->ptr[end]) &&
+        rest->ptr[end] != '.')
         end++;
-    unit = unit_seconds(sv_sub(*rest, digits, end - digits));
+    unit = unit_ns(sv_sub(*rest, digits, end - digits));
     if (unit == 0 || !num_parse_double(sv_sub(*rest, 0, digits), &number))
         return false;
-    *seconds += number * unit;
+    *ns += number * unit;
     *rest = sv_sub(*rest, end, rest->len - end);
     return true;
 }
@@ -58,22 +62,22 @@ logsql_parse_duration(struct sv text, int64_t *ns)
 {
     bool is_negative = text.len > 0 && text.ptr[0] == '-';
     struct sv rest = is_negative ? sv_sub(text, 1, text.len - 1) : text;
-    double seconds = 0;
+    double sum = 0;
 
     if (rest.len == 0)
         return false;
-    if (!num_parse_double(rest, &seconds)) {
-        seconds = 0;
+    if (num_parse_double(rest, &sum)) {
+        sum *= 1e9;
+    } else {
+        sum = 0;
         while (rest.len > 0) {
-            if (!duration_part(&rest, &seconds))
+            if (!duration_part(&rest, &sum))
                 return false;
         }
     }
-    if (!(seconds < 9e9))
+    if (!(sum < 9e18))
         return false;
-    *ns = llround(seconds * 1000) * NS_PER_MS;
-    if (is_negative)
-        *ns = -*ns;
+    *ns = is_negative ? -llround(sum) : llround(sum);
     return true;
 }
 
@@ -127,28 +131,23 @@ time_arg(struct job *job, const char *name, int64_t *ns, struct err *err)
     return 1;
 }
 
-struct times {
-    int64_t start, end, now;
-    bool has_start, has_end;
-};
-
-static int
-times_arg(struct job *job, struct times *times, struct err *err)
+int
+logsql_times_arg(struct job *job, struct logsql_times *times,
+    struct err *err)
 {
-    int start, end, now;
+    int start, end, instant;
 
     times->start = INT64_MIN;
     times->end = INT64_MAX;
-    times->now = clock_wall_ns();
+    times->instant = clock_wall_ns();
     if ((start = time_arg(job, "start", &times->start, err)) < 0 ||
         (end = time_arg(job, "end", &times->end, err)) < 0)
         return -1;
     if (end > 0)
-        times->now = times->end;
-    if ((now = time_arg(job, "time", &times->now, err)) < 0)
+        times->instant = times->end;
+    if ((instant = time_arg(job, "time", &times->instant, err)) < 0)
         return -1;
-    if (times->now > INT64_MIN)
-        times->now--;
+    times->now = times->instant - (times->instant > INT64_MIN);
     times->has_start = start > 0;
     times->has_end = end > 0;
     if (times->has_end)
@@ -207,30 +206,181 @@ timeout_arg(struct job *job)
         job->deadline_ns = MIN(job->deadline_ns, clock_mono_ns() + ns);
 }
 
+/* --- hidden fields --- */
+
+static int
+hide_name(struct job *job, struct query *query, struct sv name,
+    struct err *err)
+{
+    struct field_pattern pattern = {name, sv_ends_with(name, SV("*"))};
+
+    if (name.len == 0)
+        return 0;
+    if (query->nhidden == QUERY_HIDDEN_MAX)
+        return err_set(err, ERR_INVALID, "more than %u hidden fields",
+            QUERY_HIDDEN_MAX);
+    if (query->hidden == NULL)
+        query->hidden = pool_alloc(job->pool,
+            QUERY_HIDDEN_MAX * sizeof(*query->hidden));
+    if (query->hidden == NULL)
+        return err_set(err, ERR_LIMIT, "the query needs too much memory");
+    if (pattern.is_prefix)
+        pattern.name.len--;
+    else
+        pattern.name = flat_name(name, job->pool);
+    query->hidden[query->nhidden++] = pattern;
+    return 0;
+}
+
+/* a,b*,c or ["a","b*","c"] */
+static int
+hide_names(struct job *job, struct query *query, struct sv text,
+    struct err *err)
+{
+    struct sv name, rest = sv_trim(text);
+    struct json_in in;
+
+    if (!sv_starts_with(rest, SV("["))) {
+        while (sv_split(&rest, ',', &name)) {
+            if (hide_name(job, query, sv_trim(name), err) != 0)
+                return -1;
+        }
+        return 0;
+    }
+    json_in_init(&in, rest, job->pool);
+    if (json_enter_array(&in)) {
+        while (json_next_item(&in)) {
+            if (json_read_string(&in, &name) &&
+                hide_name(job, query, name, err) != 0)
+                return -1;
+        }
+    }
+    if (json_in_failed(&in) || json_peek(&in) != JSON_END)
+        return err_set(err, ERR_INVALID, "%s", in.err.text[0] != '\0'
+            ? in.err.text : "text behind the array");
+    return 0;
+}
+
+static int
+add_hidden(struct job *job, struct query *query, struct err *err)
+{
+    for (unsigned i = 0; i < LOGSQL_REPEATS_MAX; i++) {
+        struct sv text = http_arg_n(job->req, "hidden_fields_filters", i);
+
+        if (text.ptr == NULL)
+            break;
+        if (hide_names(job, query, text, err) != 0)
+            return err_wrap(err, "hidden_fields_filters");
+    }
+    return extra_end(job, "hidden_fields_filters", err);
+}
+
+/* --- the query --- */
+
+static int
+add_times(struct query *query, const struct logsql_times *times,
+    struct err *err)
+{
+    struct filter *filter;
+
+    if (!times->has_start && !times->has_end)
+        return 0;
+    filter = filter_new_time(query->pool, times->start, times->end);
+    if (filter == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    return query_add_filter(query, filter, true, err);
+}
+
 int
-logsql_query_arg(struct job *job, struct query **out, struct err *err)
+logsql_query_times(struct job *job, struct query **out,
+    struct logsql_times *times, struct err *err)
 {
     size_t len_max = (size_t)job->process->conf->query_len_max;
     struct sv text = http_arg(job->req, "query");
-    struct times times;
-    struct filter *filter;
+    bool may_be_partial = true;
 
     if (text.len == 0)
         return err_set(err, ERR_INVALID, "argument query is missing");
     if (text.len > len_max)
         return err_set(err, ERR_INVALID, "the query has %zu bytes, more than "
             "search.max_query_len (%zu)", text.len, len_max);
-    if (times_arg(job, &times, err) != 0 ||
-        query_parse(out, text, times.now, job->pool, err) != 0 ||
-        add_extra(job, *out, times.now, err) != 0)
+    if (logsql_times_arg(job, times, err) != 0 ||
+        query_parse(out, text, times->now, job->pool, err) != 0 ||
+        add_extra(job, *out, times->now, err) != 0 ||
+        add_hidden(job, *out, err) != 0 ||
+        logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
+            err) != 0)
         return -1;
+    job->must_be_whole = !may_be_partial;
     timeout_arg(job);
-    if (!times.has_start && !times.has_end)
+    return add_times(*out, times, err);
+}
+
+int
+logsql_query_arg(struct job *job, struct query **out, struct err *err)
+{
+    struct logsql_times times;
+
+    return logsql_query_times(job, out, &times, err);
+}
+
+int
+logsql_rows_query(struct job *job, struct query **out, struct err *err)
+{
+    bool ignore_pipes = false;
+
+    if (logsql_query_arg(job, out, err) != 0 ||
+        logsql_bool_arg(job, "ignore_pipes", &ignore_pipes, err) != 0)
+        return -1;
+    if (ignore_pipes)
+        query_drop_pipes(*out);
+    return 0;
+}
+
+/* --- plain arguments --- */
+
+int
+logsql_bool_arg(struct job *job, const char *name, bool *out,
+    struct err *err)
+{
+    static const struct sv words[] = {{"0", 1}, {"1", 1}, {"false", 5},
+        {"true", 4}, {"f", 1}, {"t", 1}, {"no", 2}, {"yes", 3}, {"n", 1},
+        {"y", 1}, {"off", 3}, {"on", 2}};
+    struct sv text = http_arg(job->req, name);
+
+    if (text.len == 0)
         return 0;
-    filter = filter_new_time(job->pool, times.start, times.end);
-    if (filter == NULL)
-        return err_set(err, ERR_LIMIT, "query needs too much memory");
-    return query_add_filter(*out, filter, true, err);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (!sv_eq_nocase(text, words[i]))
+            continue;
+        *out = i % 2 == 1;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "argument %s is neither 1 nor 0", name);
+}
+
+int
+logsql_uint_arg(struct job *job, const char *name, uint64_t *out,
+    struct err *err)
+{
+    struct sv text = http_arg(job->req, name);
+
+    if (text.len > 0 && !num_parse_u64(text, out))
+        return err_set(err, ERR_INVALID, "argument %s is no number of at "
+            "least 0", name);
+    return 0;
+}
+
+int
+logsql_step_arg(struct job *job, const char *name, int64_t *ns,
+    struct err *err)
+{
+    struct sv text = http_arg(job->req, name);
+
+    if (text.len > 0 && (!logsql_parse_duration(text, ns) || *ns <= 0))
+        return err_set(err, ERR_INVALID, "argument %s is no duration above "
+            "0", name);
+    return 0;
 }
 
 int

@@ -2,7 +2,8 @@
 
 /*
  * Arguments that the LogsQL endpoints share: query, start, end, time,
- * timeout, extra_filters, extra_stream_filters.
+ * timeout, extra_filters, extra_stream_filters, hidden_fields_filters,
+ * allow_partial_response.
  */
 
 #ifndef SPOOR_API_LOGSQL_ARGS_H
@@ -13,7 +14,10 @@
 #include "core/err.h"
 #include "query/ast.h"
 
-/* Repetitions of extra_filters (more are refused) and of field. */
+/*
+ * Repetitions of extra_filters and hidden_fields_filters (more are refused)
+ * and of field.
+ */
 #define LOGSQL_REPEATS_MAX 100u
 
 /*
@@ -23,13 +27,45 @@
 int logsql_query_arg(struct job *job, struct query **out, struct err *err)
     WARN_UNUSED;
 
+/* The same; and what else the time arguments say. */
+struct logsql_times {
+    int64_t start, end; /* of the arguments; INT64_MIN, INT64_MAX: none */
+    int64_t instant;    /* time, else end, else now */
+    int64_t now;        /* what relative times count from */
+    bool has_start, has_end;
+};
+int logsql_query_times(struct job *job, struct query **out,
+    struct logsql_times *times, struct err *err) WARN_UNUSED;
+/*
+ * The time arguments alone; now_ns is the wall clock.
+ */
+int logsql_times_arg(struct job *job, struct logsql_times *out,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The query of an endpoint that counts rows: what it says in pipes counts,
+ * too, unless ignore_pipes=1.
+ */
+int logsql_rows_query(struct job *job, struct query **out, struct err *err)
+    WARN_UNUSED;
+
+/* 1, true, yes, on, and their opposites; absent: *out stays. */
+int logsql_bool_arg(struct job *job, const char *name, bool *out,
+    struct err *err) WARN_UNUSED;
+/* A number of at least 0; absent: *out stays. */
+int logsql_uint_arg(struct job *job, const char *name, uint64_t *out,
+    struct err *err) WARN_UNUSED;
+/* A duration above 0; absent: *out stays. */
+int logsql_step_arg(struct job *job, const char *name, int64_t *ns,
+    struct err *err) WARN_UNUSED;
+
 /* "limit": 0 when it is absent, zero or negative. */
 int logsql_limit_arg(struct job *job, uint64_t *out, struct err *err)
     WARN_UNUSED;
 
 /*
- * A duration of an HTTP argument: a number of seconds, or with the units ms s
- * m h d w y; whole milliseconds.
+ * A duration of an HTTP argument: a number of seconds, or with the units ns
+ * us ms s m h d w y in either case; whole nanoseconds.
  */
 bool logsql_parse_duration(struct sv text, int64_t *ns);
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* /select/logsql/hits: rows over time, in series by fields. */
+/*
+ * /select/logsql/hits: rows over time, in series by fields.  Buckets without
+ * rows are there with 0, from the first to the last one of the time range,
+ * or of all series where the range has no end.
+ */
 
 #include "core/base.h"
 #include "api/logsql.h"
@@ -13,9 +17,12 @@
 #include "core/timefmt.h"
 #include "query/parse.h"
 #include "query/text.h"
+#include "span/flat.h"
 
 /* Points of all series: a picture has far fewer. */
 #define POINTS_MAX 1000000u
+/* Empty buckets are left out of answers that would have more than this. */
+#define FILLED_MAX 200000u
 /* A field, its brackets and quotes. */
 #define PIPE_BYTES_MAX (256 * KIB)
 
@@ -23,6 +30,9 @@ struct hits {
     struct query *query;
     struct table table; /* _time, fields ..., hits */
     uint64_t fields_limit;
+    int64_t step_ns;
+    int64_t first_ns; /* starts of the buckets that are shown, if nbuckets */
+    uint32_t nbuckets; /* 0: those with rows */
 };
 
 struct point {
@@ -132,6 +142,73 @@ series_limit(struct point *points, uint32_t n, struct series *series,
     }
 }
 
+/* --- empty buckets --- */
+
+/* Start of the bucket of a time, where `start` is the start of another. */
+static int64_t
+bucket_of(int64_t ns, int64_t start, int64_t step)
+{
+    __int128 steps = ((__int128)ns - start) / step;
+
+    if (((__int128)ns - start) % step < 0)
+        steps--;
+    return (int64_t)(start + steps * step);
+}
+
+/* Which buckets are shown. */
+static void
+buckets_choose(struct hits *hits, const struct point *points, uint32_t n,
+    uint32_t nseries)
+{
+    int64_t first = hits->query->min_time, last = hits->query->max_time;
+    int64_t least = INT64_MAX, greatest = INT64_MIN;
+    uint64_t steps;
+
+    if (n == 0)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        least = MIN(least, points[i].time_ns);
+        greatest = MAX(greatest, points[i].time_ns);
+    }
+    if (first == INT64_MIN || last == INT64_MAX || first > least ||
+        last < greatest || last - greatest < 0) {
+        first = MAX(first, least);
+        last = MIN(last, greatest);
+    }
+    /* Away from the ends of time there is no overflow. */
+    if (first < INT64_MIN / 2 || last > INT64_MAX / 2 || first > last)
+        return;
+    first = MIN(bucket_of(first, least, hits->step_ns), least);
+    steps = ((uint64_t)last - (uint64_t)first) / (uint64_t)hits->step_ns;
+    if (steps >= FILLED_MAX / nseries)
+        return;
+    hits->first_ns = first;
+    hits->nbuckets = (uint32_t)steps + 1;
+}
+
+/* One with the series' fields and times, 0 where there are no rows. */
+static int
+series_fill(const struct hits *hits, struct series *series,
+    struct pool *pool)
+{
+    struct point *points = pool_alloc(pool,
+        (hits->nbuckets + 1) * sizeof(*points));
+    uint32_t next = 0;
+
+    if (points == NULL)
+        return -1;
+    for (uint32_t i = 0; i < hits->nbuckets; i++) {
+        points[i] = (struct point){series->points[0].key,
+            hits->first_ns + (int64_t)i * hits->step_ns, 0};
+        while (next < series->n &&
+            series->points[next].time_ns <= points[i].time_ns)
+            points[i].hits += series->points[next++].hits;
+    }
+    series->points = points;
+    series->n = hits->nbuckets;
+    return 0;
+}
+
 static void
 series_print(struct json_out *out, const struct series *series)
 {
@@ -157,25 +234,40 @@ series_print(struct json_out *out, const struct series *series)
 }
 
 static int
-hits_print(struct job *job, const struct hits *hits)
+points_make(struct job *job, const struct table *table,
+    struct point *points, uint32_t *n)
+{
+    *n = 0;
+    for (uint32_t i = 0; i < table->n; i++) {
+        const struct sv *texts = &table->texts[(size_t)i * table->nfields];
+        struct point *point = &points[*n];
+
+        *point = (struct point){series_key(job, table, i), 0, 0};
+        if (point->key.ptr == NULL)
+            return -1;
+        /* Rows that a pipe has left without a time are in no bucket. */
+        if (!time_parse_value(texts[0], &point->time_ns))
+            continue;
+        (void)num_parse_u64(texts[table->nfields - 1], &point->hits);
+        ++*n;
+    }
+    return 0;
+}
+
+static int
+hits_print(struct job *job, struct hits *hits)
 {
     const struct table *table = &hits->table;
-    uint32_t n = table->n, nseries;
-    struct point *points = pool_alloc(job->pool, (n + 1) * sizeof(*points));
-    struct series *series = pool_alloc(job->pool, (n + 1) * sizeof(*series));
+    uint32_t n, nseries;
+    struct point *points = pool_alloc(job->pool,
+        (table->n + 1) * sizeof(*points));
+    struct series *series = pool_alloc(job->pool,
+        (table->n + 1) * sizeof(*series));
     struct json_out out;
 
-    if (points == NULL || series == NULL)
+    if (points == NULL || series == NULL ||
+        points_make(job, table, points, &n) != 0)
         return -1;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct sv *texts = &table->texts[(size_t)i * table->nfields];
-
-        points[i] = (struct point){series_key(job, table, i), 0, 0};
-        if (points[i].key.ptr == NULL)
-            return -1;
-        (void)time_parse_value(texts[0], &points[i].time_ns);
-        (void)num_parse_u64(texts[table->nfields - 1], &points[i].hits);
-    }
     n = points_sort(points, n);
     nseries = series_split(points, n, series);
     if (hits->fields_limit > 0 && nseries > hits->fields_limit) {
@@ -189,8 +281,13 @@ hits_print(struct job *job, const struct hits *hits)
     json_object(&out);
     json_key(&out, "hits");
     json_array(&out);
-    for (uint32_t i = 0; i < nseries; i++)
+    buckets_choose(hits, points, n, nseries);
+    for (uint32_t i = 0; i < nseries; i++) {
+        if (hits->nbuckets > 0 &&
+            series_fill(hits, &series[i], job->pool) != 0)
+            return -1;
         series_print(&out, &series[i]);
+    }
     json_array_end(&out);
     json_object_end(&out);
     return 0;
@@ -215,21 +312,20 @@ hits_run(struct job *job)
 
 /* "* | stats by (_time:STEP offset O, "a", "b") count() as N". */
 static int
-hits_pipe(struct job *job, struct sb *pipe, struct sv counter,
+hits_pipe(struct job *job, struct sb *pipe, struct hits *hits,
     struct err *err)
 {
-    struct sv step = http_arg(job->req, "step");
+    struct sv counter = hits->table.fields[hits->table.nfields - 1];
     struct sv offset = http_arg(job->req, "offset");
-    int64_t step_ns = NS_PER_DAY, offset_ns = 0;
+    int64_t offset_ns = 0;
 
-    if ((step.len > 0 && !logsql_parse_duration(step, &step_ns)) ||
-        step_ns <= 0)
-        return err_set(err, ERR_INVALID, "argument step is no duration "
-            "above 0");
+    hits->step_ns = NS_PER_DAY;
+    if (logsql_step_arg(job, "step", &hits->step_ns, err) != 0)
+        return -1;
     if (offset.len > 0 && !logsql_parse_duration(offset, &offset_ns))
         return err_set(err, ERR_INVALID, "argument offset is no duration");
-    sb_addf(pipe, "* | stats by (_time:%lldms offset %lldms",
-        (long long)(step_ns / NS_PER_MS), (long long)(offset_ns / NS_PER_MS));
+    sb_addf(pipe, "* | stats by (_time:%lldns offset %lldns",
+        (long long)hits->step_ns, (long long)offset_ns);
     for (unsigned i = 0; i < LOGSQL_REPEATS_MAX; i++) {
         struct sv field = http_arg_n(job->req, "field", i);
 
@@ -260,7 +356,7 @@ hits_fields(struct job *job, struct hits *hits, struct sv counter,
 
         if (field.ptr == NULL)
             break;
-        fields[n++] = field;
+        fields[n++] = flat_name(field, job->pool);
     }
     fields[n++] = counter;
     hits->table = (struct table){.fields = fields, .nfields = n,
@@ -273,19 +369,16 @@ hits_args(struct job *job, struct hits *hits, struct err *err)
 {
     /* No field of a span has this name. */
     struct sv counter = SV("hits of the bucket"), text;
-    struct sv limit = http_arg(job->req, "fields_limit");
     struct sb pipe;
     int rc;
 
-    if (limit.len > 0 && !num_parse_u64(limit, &hits->fields_limit))
-        return err_set(err, ERR_INVALID, "argument fields_limit is no "
-            "number");
-    if (logsql_query_arg(job, &hits->query, err) != 0 ||
+    if (logsql_uint_arg(job, "fields_limit", &hits->fields_limit, err) != 0)
+        return -1;
+    if (logsql_rows_query(job, &hits->query, err) != 0 ||
         hits_fields(job, hits, counter, err) != 0)
         return -1;
-    query_drop_pipes(hits->query);
     sb_init(&pipe, PIPE_BYTES_MAX);
-    rc = hits_pipe(job, &pipe, counter, err);
+    rc = hits_pipe(job, &pipe, hits, err);
     if (rc == 0) {
         text = sv_make(pool_dup(job->pool, pipe.ptr, pipe.len), pipe.len);
         rc = text.ptr == NULL || sb_failed(&pipe)
@@ -301,17 +394,12 @@ logsql_hits(struct http_req *req)
 {
     struct job *job = job_new(req);
     struct err err = ERR_INIT;
-    struct hits *hits;
 
     if (job == NULL)
         return;
-    hits = pool_zalloc(job->pool, sizeof(*hits));
-    if (hits == NULL)
-        (void)err_set(&err, ERR_LIMIT, "query needs too much memory");
-    if (hits == NULL || hits_args(job, hits, &err) != 0) {
+    if (logsql_arg_new(job, sizeof(struct hits), &err) != 0 ||
+        hits_args(job, job->arg, &err) != 0)
         logsql_refuse(job, &err);
-        return;
-    }
-    job->arg = hits;
-    job_start(job, hits_run);
+    else
+        job_start(job, hits_run);
 }

@@ -16,6 +16,12 @@
 struct stage *sink_lines_new(struct job *job);
 
 /*
+ * A line of names, then a line per row.  Streamed when the query names the
+ * columns; else all rows are collected to learn them.
+ */
+struct stage *sink_csv_new(struct job *job, const struct query *query);
+
+/*
  * Collects all rows as texts of the given fields, at most `max` rows (then
  * ERR_LIMIT); they live in the job's pool.
  */

@@ -28,22 +28,48 @@ const struct route api_routes[] = {
         "Always {\"status\":\"ok\"} while the process runs"},
 
     /* LogsQL */
-    {"/select/logsql/query", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
-        logsql_query, NULL, "Rows of a LogsQL query as JSON lines: query, "
-        "start, end, limit, timeout, extra_filters"},
-    {"/select/logsql/hits", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
-        logsql_hits, NULL, "Matching rows over time: step, offset, field, "
-        "fields_limit"},
+    {"/select/logsql/query", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_query, NULL,
+        "Rows of a LogsQL query as JSON lines: query, start, end, time, "
+        "limit, offset, format=csv, timeout, extra_filters, "
+        "extra_stream_filters, hidden_fields_filters, "
+        "allow_partial_response"},
+    {"/select/logsql/hits", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_hits, NULL,
+        "Matching rows over time: step, offset, field, fields_limit, "
+        "ignore_pipes"},
+    {"/select/logsql/facets", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_facets, NULL,
+        "The most frequent values of every field: limit, "
+        "max_values_per_field, max_value_len, keep_const_fields"},
+    {"/select/logsql/stats_query", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_stats_query, NULL,
+        "Results of stats as a Prometheus vector: query, time"},
+    {"/select/logsql/stats_query_range", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_stats_query_range, NULL,
+        "Results of stats point by point as a Prometheus matrix: query, "
+        "start, end, step, offset"},
     {"/select/logsql/field_names", HTTP_GET | HTTP_POST,
         SELECT | ROUTE_BODY, logsql_field_names, NULL,
-        "Names of fields, with the rows that have them"},
+        "Names of fields, with the rows that have them: filter, "
+        "ignore_pipes"},
     {"/select/logsql/field_values", HTTP_GET | HTTP_POST,
         SELECT | ROUTE_BODY, logsql_field_values, NULL,
-        "Values of a field, with their rows: field, limit"},
-    {"/select/logsql/streams", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
-        logsql_streams, NULL, "Streams, with their rows: limit"},
-    {"/select/logsql/stream_ids", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
-        logsql_stream_ids, NULL, "Ids of streams, with their rows: limit"},
+        "Values of a field, with their rows: field, limit, filter, "
+        "ignore_pipes"},
+    {"/select/logsql/streams", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_streams, NULL,
+        "Streams, with their rows: limit, filter"},
+    {"/select/logsql/stream_ids", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_stream_ids, NULL,
+        "Ids of streams, with their rows: limit"},
+    {"/select/logsql/stream_field_names", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_stream_field_names, NULL,
+        "Labels of streams, with their rows: filter"},
+    {"/select/logsql/stream_field_values", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_stream_field_values, NULL,
+        "Values of a stream's label, with their rows: field, limit, "
+        "filter"},
 
     /* OTLP */
     {"/select/otlp/export", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,

@@ -238,6 +238,9 @@ struct query {
     uint32_t npipes;
     uint32_t concurrency;  /* options(concurrency=N); 0: not given */
     bool ignore_global_time_filter;
+    /* Fields that nothing of the query may see; see query_hide(). */
+    struct field_pattern *hidden;
+    uint32_t nhidden;
     /* Intersection of the _time filters that every row has to pass. */
     int64_t min_time;      /* INT64_MIN: none */
     int64_t max_time;      /* INT64_MAX: none */

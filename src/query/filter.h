@@ -34,6 +34,16 @@ int query_prepare(struct query *query, struct err *err) WARN_UNUSED;
  */
 bool filter_may_match(const struct filter *filter, struct block *block);
 
+/*
+ * The labels of a stream's text, {a="b",c="d"}, one at a time: the value is
+ * decoded into buf[STREAM_VALUE_MAX] and cut there.  False at the end, or
+ * when the rest is no list of labels.
+ */
+#define STREAM_VALUE_MAX (4 * KIB)
+struct sv stream_labels(struct sv stream);
+bool stream_label_next(struct sv *rest, struct sv *label, struct sv *value,
+    char *buf);
+
 /* --- private to the files above --- */
 
 /*

@@ -12,9 +12,6 @@
 #include "core/enc.h"
 #include "query/regexp.h"
 
-/* Longest label value that is looked at; streams are far shorter. */
-#define VALUE_MAX (4 * KIB)
-
 static bool
 tag_has(const struct stream_tag *tag, struct sv value)
 {
@@ -87,12 +84,16 @@ find_value(struct sv text)
     return at + 1;
 }
 
-/*
- * Cuts one label off *rest; its value is decoded into buf[VALUE_MAX].  False
- * at the end or when the text is no stream.
- */
-static bool
-label_next(struct sv *rest, struct sv *label, struct sv *value, char *buf)
+struct sv
+stream_labels(struct sv stream)
+{
+    return stream.len >= 2 && stream.ptr[0] == '{'
+        ? sv_sub(stream, 1, stream.len - 2) : SV_EMPTY;
+}
+
+bool
+stream_label_next(struct sv *rest, struct sv *label, struct sv *value,
+    char *buf)
 {
     size_t at = find_value(*rest);
     size_t n = 0;
@@ -108,7 +109,7 @@ label_next(struct sv *rest, struct sv *label, struct sv *value, char *buf)
             at++;
             nbytes = unescape(*rest, &at, bytes);
         }
-        for (size_t i = 0; i < nbytes && n < VALUE_MAX; i++)
+        for (size_t i = 0; i < nbytes && n < STREAM_VALUE_MAX; i++)
             buf[n++] = bytes[i];
     }
     if (at >= rest->len)
@@ -124,11 +125,9 @@ label_next(struct sv *rest, struct sv *label, struct sv *value, char *buf)
 static struct sv
 label_find(struct sv stream, struct sv wanted, char *buf)
 {
-    struct sv rest = SV_EMPTY, label, value;
+    struct sv rest = stream_labels(stream), label, value;
 
-    if (stream.len >= 2 && stream.ptr[0] == '{')
-        rest = sv_sub(stream, 1, stream.len - 2);
-    while (label_next(&rest, &label, &value, buf)) {
+    while (stream_label_next(&rest, &label, &value, buf)) {
         if (sv_eq(label, wanted))
             return value;
     }
@@ -138,7 +137,7 @@ label_find(struct sv stream, struct sv wanted, char *buf)
 static int
 all_match(const struct stream_all *all, struct sv stream, struct err *err)
 {
-    char buf[VALUE_MAX];
+    char buf[STREAM_VALUE_MAX];
 
     for (uint32_t i = 0; i < all->ntags; i++) {
         const struct stream_tag *tag = &all->tags[i];

@@ -42,6 +42,14 @@ int query_add_filter(struct query *query, struct filter *filter,
 /* A filter on _time: [min, max]. */
 struct filter *filter_new_time(struct pool *pool, int64_t min, int64_t max);
 
+/*
+ * Makes the fields that query->hidden matches look missing to every filter
+ * and pipe, those of subqueries, too; what they are part of, as _stream,
+ * stays as it is.  Once, when no filter or pipe is added any more.
+ */
+#define QUERY_HIDDEN_MAX 100u /* a proxy's rule has a few */
+int query_hide(struct query *query, struct err *err) WARN_UNUSED;
+
 /* Adds a pipe at the end. */
 struct pipe *query_add_pipe(struct query *query, enum pipe_kind kind);
 /* Drops all pipes. */

@@ -4,6 +4,7 @@
 #include "query/query.h"
 
 #include "query/filter.h"
+#include "query/parse.h"
 #include "query/source.h"
 
 /* Makes the stages from the last pipe to the first; *first is the first. */
@@ -50,7 +51,7 @@ query_execute(struct query *query, const struct query_env *env,
     sink->run = &run;
     if (query->concurrency > 0)
         run.nlanes = MIN(run.nlanes, query->concurrency);
-    if (query_prepare(query, err) != 0 ||
+    if (query_hide(query, err) != 0 || query_prepare(query, err) != 0 ||
         stages_make(query->pipes, &run, &first, err) != 0)
         goto out;
     plan.first = first;
