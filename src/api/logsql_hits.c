@@ -155,6 +155,19 @@ bucket_of(int64_t ns, int64_t start, int64_t step)
     return (int64_t)(start + steps * step);
 }
 
+static bool
+buckets_set(struct hits *hits, int64_t first, int64_t last, uint32_t nseries)
+{
+    uint64_t steps = ((uint64_t)last - (uint64_t)first) /
+        (uint64_t)hits->step_ns;
+
+    if (steps >= FILLED_MAX / nseries)
+        return false;
+    hits->first_ns = first;
+    hits->nbuckets = (uint32_t)steps + 1;
+    return true;
+}
+
 /* Which buckets are shown. */
 static void
 buckets_choose(struct hits *hits, const struct point *points, uint32_t n,
@@ -162,7 +175,6 @@ buckets_choose(struct hits *hits, const struct point *points, uint32_t n,
 {
     int64_t first = hits->query->min_time, last = hits->query->max_time;
     int64_t least = INT64_MAX, greatest = INT64_MIN;
-    uint64_t steps;
 
     if (n == 0)
         return;
@@ -170,20 +182,14 @@ buckets_choose(struct hits *hits, const struct point *points, uint32_t n,
         least = MIN(least, points[i].time_ns);
         greatest = MAX(greatest, points[i].time_ns);
     }
-    if (first == INT64_MIN || last == INT64_MAX || first > least ||
-        last < greatest || last - greatest < 0) {
-        first = MAX(first, least);
-        last = MIN(last, greatest);
-    }
+    first = MIN(first, least);
+    last = MAX(last, greatest);
     /* Away from the ends of time there is no overflow. */
-    if (first < INT64_MIN / 2 || last > INT64_MAX / 2 || first > last)
+    if (first > INT64_MIN / 2 && last < INT64_MAX / 2 &&
+        buckets_set(hits, bucket_of(first, least, hits->step_ns), last,
+            nseries))
         return;
-    first = MIN(bucket_of(first, least, hits->step_ns), least);
-    steps = ((uint64_t)last - (uint64_t)first) / (uint64_t)hits->step_ns;
-    if (steps >= FILLED_MAX / nseries)
-        return;
-    hits->first_ns = first;
-    hits->nbuckets = (uint32_t)steps + 1;
+    (void)buckets_set(hits, least, greatest, nseries);
 }
 
 /* One with the series' fields and times, 0 where there are no rows. */
