@@ -75,6 +75,11 @@ target_add(struct map_out *out, struct sv name, struct err *err)
         if (slots_grow(out, err) != 0)
             return NULL;
     }
+    name.ptr = pool_dup(out->rows->pool, name.ptr, name.len);
+    if (name.ptr == NULL) {
+        no_memory(err);
+        return NULL;
+    }
     target = &out->targets[out->ntargets++];
     *target = (struct map_target){.name = name,
         .is_wanted = needed_has(out->needed, name)};

@@ -80,5 +80,16 @@ extern const struct pipe_ops pipe_stats;
 /* pipe_NAME.c; those of one line are in one file */
 extern const struct pipe_ops pipe_hash; /* pipe_len.c */
 extern const struct pipe_ops pipe_len;
+extern const struct pipe_ops pipe_json_array_concat; /* pipe_arrays.c */
+extern const struct pipe_ops pipe_json_array_len;
+extern const struct pipe_ops pipe_split;
+extern const struct pipe_ops pipe_unpack_words;
+extern const struct pipe_ops pipe_math;
+extern const struct pipe_ops pipe_pack_json; /* pipe_pack.c */
+extern const struct pipe_ops pipe_pack_logfmt;
+extern const struct pipe_ops pipe_unpack_json;
+extern const struct pipe_ops pipe_unpack_logfmt;
+extern const struct pipe_ops pipe_unpack_syslog;
+extern const struct pipe_ops pipe_unroll;
 
 #endif

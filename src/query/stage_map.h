@@ -39,8 +39,7 @@ struct map_out;
  * The text of a target in this row; the last one counts.  It is copied unless
  * it is a piece of one of the inputs or of the newest map_alloc().  A name
  * that is not among the mapper's targets makes a column, in which the other
- * rows keep what they had; it must live as long as the query or the chunk
- * (map_alloc()).
+ * rows keep what they had; it is copied when it is new.
  */
 int map_set(struct map_out *out, struct sv name, struct sv text,
     struct err *err) WARN_UNUSED;
