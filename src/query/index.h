@@ -77,6 +77,13 @@ struct uniq_counts {
 int uniq_add_counts(struct stage *stage, unsigned lane,
     const struct uniq_counts *counts, struct err *err) WARN_UNUSED;
 
+/* --- field_names (stage_names.c) --- */
+
+bool names_takes_counts(const struct stage *stage);
+/* Names as texts, each once, and the rows that have them. */
+int names_add_counts(struct stage *stage, unsigned lane,
+    const struct uniq_counts *counts, struct err *err) WARN_UNUSED;
+
 /* --- parts (source_parts.c) --- */
 
 /* What of an item of a scan is left to read. */
@@ -97,6 +104,9 @@ bool source_wants_all(const struct source_plan *plan,
  */
 int source_values(const struct source_plan *plan, struct scan *scan,
     struct sv field, struct err *err) WARN_UNUSED;
+/* The same of the names of fields, if that is what it wants. */
+int source_names(const struct source_plan *plan, struct scan *scan,
+    struct err *err) WARN_UNUSED;
 
 /* --- traces (source_traces.c) --- */
 

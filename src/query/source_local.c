@@ -124,6 +124,8 @@ read_all(struct work *work, struct err *err)
     if (rc == 0 && uniq_takes_counts(plan->first, &field) &&
         !part_cells_have(field))
         rc = source_values(plan, &work->scan, field, err);
+    if (rc == 0)
+        rc = source_names(plan, &work->scan, err);
     /* Damage that is known already: before the answer begins. */
     if (atomic_load(&work->scan.is_partial))
         plan->answer->is_partial = true;

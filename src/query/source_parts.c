@@ -31,12 +31,13 @@ scan_drop_blocks(struct scan *scan, const uint8_t *fates)
     scan->nblocks = kept;
 }
 
-/* --- values of a field --- */
+/* --- values of a field, or names of fields --- */
 
 struct values {
     const struct source_plan *plan;
     struct scan *scan;
-    struct sv field;
+    bool is_names;
+    struct sv field; /* else */
     uint8_t *fates;
     uint32_t *items; /* to be asked */
 };
@@ -57,39 +58,60 @@ count_part(void *arg, unsigned lane, uint32_t piece, struct pool *pool,
         v->fates[v->items[piece]] = FATE_SKIP;
         return got < 0 ? -1 : 0;
     }
-    got = part_count_values(part, &plan->tenant, v->field, &counts, err);
+    got = v->is_names ?
+        part_count_fields(part, &plan->tenant, &counts, err) :
+        part_count_values(part, &plan->tenant, v->field, &counts, err);
     add.texts = counts.texts;
     add.rows = counts.rows;
     add.n = counts.n;
     if (got > 0) {
         v->fates[v->items[piece]] = FATE_INDEX;
-        got = uniq_add_counts(plan->first, lane, &add, err);
+        got = v->is_names ? names_add_counts(plan->first, lane, &add, err) :
+            uniq_add_counts(plan->first, lane, &add, err);
     }
     scan_close_item(part);
     return got < 0 ? -1 : 0;
 }
 
-int
-source_values(const struct source_plan *plan, struct scan *scan,
-    struct sv field, struct err *err)
+static int
+count_parts(struct values *v, struct err *err)
 {
-    struct values v = {plan, scan, field, NULL, NULL};
-    struct lanes lanes = {plan->run, plan->tasks, 0, count_part, &v};
+    const struct source_plan *plan = v->plan;
+    struct scan *scan = v->scan;
+    struct lanes lanes = {plan->run, plan->tasks, 0, count_part, v};
     uint32_t n = scan->snapshot.n;
 
-    v.fates = pool_zalloc(scan->pool, n + 1u);
-    v.items = pool_alloc(scan->pool, n * sizeof(*v.items) + 1);
-    if (v.fates == NULL || v.items == NULL)
+    v->fates = pool_zalloc(scan->pool, n + 1u);
+    v->items = pool_alloc(scan->pool, n * sizeof(*v->items) + 1);
+    if (v->fates == NULL || v->items == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     for (uint32_t i = 0; i < n; i++) {
         const struct catalog_item *item = &scan->snapshot.items[i];
 
         /* Level 1 has no such index. */
         if (source_wants_all(plan, item) && item->part.level > 1)
-            v.items[lanes.npieces++] = i;
+            v->items[lanes.npieces++] = i;
     }
     if (lanes_run(&lanes, err) != 0)
         return -1;
-    scan_drop_blocks(scan, v.fates);
+    scan_drop_blocks(scan, v->fates);
     return 0;
+}
+
+int
+source_values(const struct source_plan *plan, struct scan *scan,
+    struct sv field, struct err *err)
+{
+    struct values v = {plan, scan, false, field, NULL, NULL};
+
+    return count_parts(&v, err);
+}
+
+int
+source_names(const struct source_plan *plan, struct scan *scan,
+    struct err *err)
+{
+    struct values v = {plan, scan, true, SV_EMPTY, NULL, NULL};
+
+    return names_takes_counts(plan->first) ? count_parts(&v, err) : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "query/index.h"
 #include "query/keys.h"
 
 struct names_lane {
@@ -105,6 +106,22 @@ names_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     return 0;
 }
 
+int
+names_add_counts(struct stage *stage, unsigned lane_index,
+    const struct uniq_counts *counts, struct err *err)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+    struct names_lane *lane;
+
+    if (lane_get(mine, lane_index, &lane, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < counts->n; i++) {
+        if (add_hits(lane, counts->texts[i], counts->rows[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 emit_lane(struct stage_names *mine, const struct names_lane *lane,
     struct err *err)
@@ -172,6 +189,12 @@ names_free(struct stage *stage)
 static const struct stage_ops names_ops = {
     names_write, names_flush, names_free
 };
+
+bool
+names_takes_counts(const struct stage *stage)
+{
+    return stage->ops == &names_ops;
+}
 
 int
 stage_new_names(struct stage **out, const struct pipe *pipe,

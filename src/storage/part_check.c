@@ -195,6 +195,8 @@ struct summary {
     uint32_t bins[PART_END_BINS];
     const struct part_runs *runs;
     struct part_check_cells *cells;
+    struct part_check_fields *fields;
+    struct pool *pool; /* of a batch */
 };
 
 static void
@@ -217,13 +219,17 @@ check_batch(struct reading *r, const struct batch *batch, uint32_t from,
 {
     for (uint32_t i = 0; i < batch->nspans; i++) {
         const struct span *span = &batch->spans[i];
+        struct check_row row = {batch, span, sum->pool};
+        uint32_t stream;
 
         if (trace_id_is_zero(&span->trace_id) ||
             span_id_is_zero(&span->span_id))
             return reading_corrupt(r, "row %u has an id of zeros", from + i);
         summarize(sum, r->block, span);
-        if (part_check_cells_row(sum->cells, r,
-                sum->runs->stream[runs_find(sum->runs, from + i)], span) != 0)
+        stream = sum->runs->stream[runs_find(sum->runs, from + i)];
+        if (part_check_cells_row(sum->cells, r, stream, span) != 0 ||
+            part_check_fields_row(sum->fields, r,
+                r->part->streams[stream].tenant, &row) != 0)
             return -1;
     }
     return 0;
@@ -251,11 +257,12 @@ check_rows(struct reading *r, struct pool *pool, struct summary *sum)
 }
 
 static int
-check_summary(struct reading *r, struct pool *pool)
+check_summary(struct reading *r, struct part_check_fields *fields,
+    struct pool *pool)
 {
     const struct part_block *block = r->block;
     struct summary sum = {INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 0,
-        {0}, NULL, NULL};
+        {0}, NULL, NULL, fields, pool};
     int rc = reading_runs(r, PART_TABLE_SPANS, &sum.runs);
 
     if (rc == 0)
@@ -407,13 +414,14 @@ struct whole {
     struct pool *pool;   /* of a block */
     struct pool *counts; /* of the part */
     struct part_check_values *values;
+    struct part_check_fields *fields;
 };
 
 static int
 check_meaning(struct reading *r, struct whole *whole)
 {
     if (check_traces(r) != 0 || check_templates(r) != 0 ||
-        filter_check(r) != 0 || check_summary(r, whole->pool) != 0)
+        filter_check(r) != 0 || check_summary(r, whole->fields, whole->pool) != 0)
         return -1;
     return part_check_values_block(whole->values, r, whole->pool);
 }
@@ -457,12 +465,16 @@ check_whole(struct part *part, struct whole *whole, struct err *err)
     if (whole->is_deep && part_check_values_begin(&whole->values, part,
             whole->counts, err) != 0)
         return -1;
+    if (whole->is_deep && part_check_fields_begin(&whole->fields, part,
+            whole->counts, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < part->info.nblocks; i++) {
         if (check_block(part, i, whole, err) != 0 ||
             keep_pace(whole->pace, part->blocks[i].len, err) != 0)
             return -1;
     }
-    if (part_check_values_end(whole->values, err) != 0)
+    if (part_check_values_end(whole->values, err) != 0 ||
+        part_check_fields_end(whole->fields, err) != 0)
         return -1;
     return check_extents(part, &whole->extents, err);
 }

@@ -26,6 +26,22 @@ int part_check_values_block(struct part_check_values *check,
 int part_check_values_end(const struct part_check_values *check,
     struct err *err) WARN_UNUSED;
 
+/* --- FIELDS (part_check_fields.c), as VALUES; row by row --- */
+
+struct part_check_fields;
+
+int part_check_fields_begin(struct part_check_fields **out,
+    const struct part *part, struct pool *pool, struct err *err) WARN_UNUSED;
+struct check_row {
+    const struct batch *batch;
+    const struct span *span;
+    struct pool *pool; /* for what it takes */
+};
+int part_check_fields_row(struct part_check_fields *check, struct reading *r,
+    uint32_t tenant, const struct check_row *row) WARN_UNUSED;
+int part_check_fields_end(const struct part_check_fields *check,
+    struct err *err) WARN_UNUSED;
+
 /* --- CELLS, block by block (part_check_cells.c) --- */
 
 struct part_check_cells;

@@ -146,6 +146,7 @@
  *   CELLS      for each block: u32 nbytes (0: it has no cells), the cells
  *   EDGES      for each block: u32 nbytes (0: it has no edges), varint n + 1,
  *              n edges
+ *   FIELDS     for each tenant: varint n + 1 (0: it is not told), n fields
  *
  * VALUES tells which values the attributes of a tenant's spans have, so that
  * they can be listed with their numbers of rows, and blocks without a value
@@ -184,6 +185,15 @@
  * PARENT is a row of another service.  An edge is: varint tenant, string
  * parent's service, string child's service, varint calls, varint calls that
  * failed (status code 2), varint zigzag(sum of the children's durations).
+ *
+ * FIELDS has each field of the flat view (span/flat.h, _stream and _stream_id)
+ * that a row of the tenant has, so that names need no rows.  Like VALUES it is
+ * in merged parts, if at all.  A tenant with a name of more than
+ * PART_FIELD_NAME_MAX bytes, or with very many events in a row, is not told.
+ * A field is, the names ascending:
+ *
+ *     varint bytes shared with the name before, varint n, the n bytes behind
+ *     them, varint rows that have the field
  *
  * Elsewhere a list is: varint shape, then per key STRING BYTES ARRAY KVLIST
  * string, BOOL u8, INT zigzag varint, DOUBLE u64, EMPTY nothing.
@@ -233,6 +243,10 @@
 #define PART_SECTION_MAX (64 * MIB)   /* decompressed */
 #define PART_KEYS_MAX (1u << 20)
 #define PART_FILE_MAX (UINT64_C(1) << 40)
+/* Of FIELDS: names of all tenants of a part, one name, all names. */
+#define PART_FIELDS_MAX 16384u
+#define PART_FIELD_NAME_MAX 512u
+#define PART_FIELDS_BYTES_MAX (4 * MIB)
 
 enum part_encoding {
     PART_CONST = 0,
@@ -321,6 +335,7 @@ enum part_section_type {
     PART_SECTION_VALUES = 11,
     PART_SECTION_CELLS = 12,
     PART_SECTION_EDGES = 13,
+    PART_SECTION_FIELDS = 14,
     PART_SECTION_TYPES,
 };
 

@@ -11,6 +11,7 @@
  *   part_read_dict.c     strings
  *   part_read_filter.c   what texts a block cannot have
  *   part_read_values.c   which values attributes have
+ *   part_read_fields.c   which fields rows have
  *   part_read_cells.c    sums by stream
  *   edges.c              calls between services
  *   part_read_runs.c     runs, rows of a trace, events of a row
@@ -96,6 +97,20 @@ struct part_values {
     const struct part_value_list *lists; /* by key */
 };
 
+/* --- FIELDS --- */
+
+struct part_field {
+    struct sv name;
+    uint64_t rows;
+};
+
+/* Of one tenant. */
+struct part_fields {
+    bool is_told;
+    uint32_t n;
+    const struct part_field *v; /* by name */
+};
+
 struct part_trace_index {
     struct part_traces head;
     const uint32_t *bucket_off;
@@ -136,6 +151,7 @@ struct part {
     uint32_t nstreams;
     struct part_trace_index traces;
     struct part_values *values; /* by tenant; NULL: none */
+    struct part_fields *fields; /* the same */
     const struct sv *cells;     /* by block: its bytes; NULL: none */
     const struct sv *edges;     /* the same */
 };
@@ -154,6 +170,12 @@ int part_parse_index(struct part *part,
 /* The section VALUES (part_read_values.c), which has bytes. */
 int part_parse_values(struct part *part, struct sv raw, struct err *err)
     WARN_UNUSED;
+/* The section FIELDS (part_read_fields.c). */
+int part_parse_fields(struct part *part, struct sv raw, struct err *err)
+    WARN_UNUSED;
+/* NULL: no row of the tenant has it.  Only if its fields are told. */
+const struct part_field *part_find_field(const struct part_fields *fields,
+    struct sv name);
 /* The section EDGES (edges.c). */
 int part_parse_edges(struct part *part, struct sv raw, struct err *err)
     WARN_UNUSED;

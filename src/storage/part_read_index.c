@@ -480,6 +480,9 @@ part_parse_index(struct part *part,
     if (sections[PART_SECTION_VALUES].ptr != NULL &&
         part_parse_values(part, sections[PART_SECTION_VALUES], err) != 0)
         return -1;
+    if (sections[PART_SECTION_FIELDS].ptr != NULL &&
+        part_parse_fields(part, sections[PART_SECTION_FIELDS], err) != 0)
+        return -1;
     if (sections[PART_SECTION_CELLS].ptr != NULL &&
         part_parse_cells(part, sections[PART_SECTION_CELLS], err) != 0)
         return -1;

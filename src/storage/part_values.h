@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Questions that the section VALUES of a part answers without its rows
- * (part_format.h).
+ * Questions that the sections VALUES and FIELDS of a part answer without its
+ * rows (part_format.h).
  */
 
 #ifndef SPOOR_STORAGE_PART_VALUES_H
@@ -29,6 +29,14 @@ struct part_counts {
  */
 int part_count_values(struct part *part, const struct tenant *tenant,
     struct sv field, struct part_counts *counts, struct err *err) WARN_UNUSED;
+
+/*
+ * The fields that the tenant's rows have, each once, and in how many rows
+ * (section FIELDS).  1: these are all; 0: the index does not tell; -1:
+ * ERR_LIMIT.
+ */
+int part_count_fields(struct part *part, const struct tenant *tenant,
+    struct part_counts *counts, struct err *err) WARN_UNUSED;
 
 /* --- for block_part_have.c: a true may be wrong --- */
 

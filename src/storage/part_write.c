@@ -66,6 +66,7 @@ part_writer_free(struct part_writer *w)
     sb_release(&w->cells);
     sb_release(&w->edges);
     intern_release(&w->value_table);
+    intern_release(&w->field_table);
     w->magic = 0;
     xfree(w);
 }
@@ -182,6 +183,7 @@ writer_start(struct part_writer *w, const struct write_name *name,
     footer->max_start_ns = footer->max_end_ns = INT64_MIN;
     memcpy(footer->node_id, name->node_id, sizeof(footer->node_id));
     writer_start_values(w);
+    writer_start_fields(w);
 }
 
 static int
@@ -243,6 +245,7 @@ add_block(struct part_writer *w)
             w->traces[w->trace_order[i]].hash, (uint16_t)i,
             (uint16_t)w->nblocks};
     writer_add_values(w);
+    writer_add_fields(w);
     w->blocks[w->nblocks++] = *block;
     footer->rows += block->rows;
     footer->traces += block->traces;
@@ -257,7 +260,8 @@ int
 writer_end_block(struct part_writer *w)
 {
     if (write_rows(w) != 0 || write_subs(w) != 0 || write_all_runs(w) != 0 ||
-        write_values(w) != 0 || write_keys(w) != 0 || write_dicts(w) != 0 || write_filter(w) != 0 ||
+        write_values(w) != 0 || write_fields(w) != 0 ||
+        write_keys(w) != 0 || write_dicts(w) != 0 || write_filter(w) != 0 ||
         write_directory(w) != 0)
         return -1;
     return add_block(w);

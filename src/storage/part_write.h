@@ -26,6 +26,7 @@
  *   part_write_edges.c   calls between services
  *   part_write_cells.c   sums of durations by stream
  *   part_write_values.c  which values the attributes have (merges only)
+ *   part_write_fields.c  which fields the rows have (merges only)
  *   part_write_block.c   vectors, heap pages and directory: the bytes
  *   part_write_index.c   index sections
  */
@@ -119,6 +120,11 @@ enum scratch_id {
     SCRATCH_VALUE_PLACES,
     SCRATCH_VALUE_SUMS,
     SCRATCH_BLOCK_VALUES,
+    SCRATCH_FIELDS,       /* part_write_fields.c */
+    SCRATCH_FIELD_TENANTS,
+    SCRATCH_FIELD_SHAPES,
+    SCRATCH_FIELD_COUNTS,
+    SCRATCH_FIELD_ITEMS,
     SCRATCH_BLOCK_EDGES,  /* part_write_edges.c */
     SCRATCH_EDGE_STREAMS,
     SCRATCH_EDGE_SLOTS,
@@ -262,6 +268,7 @@ struct part_writer {
     struct sb section;   /* one index section */
     struct sb packed;    /* the same compressed */
     struct intern value_table; /* part_write_values.c */
+    struct intern field_table; /* part_write_fields.c */
     struct sb cells;     /* the section CELLS as it grows */
     struct sb edges;     /* those of all blocks */
     uint32_t value_stamp;      /* last used in SCRATCH_VALUE_MARKS */
@@ -298,6 +305,10 @@ struct part_writer {
     uint32_t nvalue_places; /* pairs of value and block */
     bool has_values;        /* they are counted */
     bool has_value_tables;
+    uint32_t nfields;       /* names, in field_table */
+    uint32_t field_serial;
+    bool has_fields;        /* they are counted */
+    bool has_field_tables;
     struct part_footer footer;
 
     /* memtable only: by its code, the ordinal in the part */
@@ -507,6 +518,14 @@ int write_values(struct part_writer *w) WARN_UNUSED;
 void writer_add_values(struct part_writer *w);
 /* Fills w->section, or leaves it empty: there is none. */
 int writer_put_values(struct part_writer *w) WARN_UNUSED;
+
+/* --- fields (part_write_fields.c) --- */
+
+/* As those of values. */
+void writer_start_fields(struct part_writer *w);
+int write_fields(struct part_writer *w) WARN_UNUSED;
+void writer_add_fields(struct part_writer *w);
+int writer_put_fields(struct part_writer *w) WARN_UNUSED;
 
 /* --- sums (part_write_cells.c): when a block is written --- */
 

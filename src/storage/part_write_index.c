@@ -341,6 +341,11 @@ write_index(struct part_writer *w, const struct write_lineage *lineage)
     if (w->section.len > 0 &&
         end_section(w, PART_SECTION_VALUES, true) != 0)
         return -1;
+    if (writer_put_fields(w) != 0)
+        return -1;
+    if (w->section.len > 0 &&
+        end_section(w, PART_SECTION_FIELDS, true) != 0)
+        return -1;
     sb_add_sv(&w->section, sb_sv(&w->cells));
     if (end_section(w, PART_SECTION_CELLS, true) != 0)
         return -1;

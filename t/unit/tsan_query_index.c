@@ -73,6 +73,36 @@ test_many_traces(void)
             "many traces, %u", i);
 }
 
+/* --- names of fields --- */
+
+static void
+test_names(void)
+{
+    static const char *const filters[] = {
+        "*", "*", "*", "_time:>2026-11-21T12:00:00Z", "status_code:=2",
+        "{\"resource_attr:service.name\"!=\"\"}",
+    };
+    static const struct store_mix mixes[] = {
+        {6, 3000, false, false, true}, {8, 400, true, true, false},
+        {20, 60, true, false, false}, {4, 30000, true, false, true},
+    };
+    uint64_t saved = 0;
+
+    for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+        unsigned wrong = 0;
+
+        for (unsigned i = 0; i < 3; i++) {
+            store_random(&spans, &mixes[m]);
+            for (unsigned k = 0; k < 10; k++)
+                wrong += !store_agrees(&spans, filters[gen_below(&spans,
+                    ARRAY_LEN(filters))], "| field_names", &saved);
+        }
+        is_int(wrong, 0, "names of fields: all equal");
+    }
+    ok(saved > 0, "names of fields: %llu blocks were not read",
+        (unsigned long long)saved);
+}
+
 /* --- values --- */
 
 #define NAMES_MAX 4000
@@ -370,6 +400,7 @@ main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_names();
     test_edges();
     test_cells();
     test_values();
