@@ -8,55 +8,17 @@
  */
 
 #include "core/base.h"
-#include "storage/part_write.h"
+#include "storage/part_write_fields.h"
 
 #include "core/enc.h"
 #include "span/flat.h"
 #include "storage/block_read.h"
-
-/* A tenant whose rows have longer names, or items beyond, is not told. */
-#define ITEMS_MAX 128u
-/* Pairs of item and shape of a block; a power of two. */
-#define ITEM_SLOTS 4096u
 
 /* Of an entry of w->field_table, which is a tenant's ordinal and a name. */
 struct field {
     uint64_t rows;    /* of the blocks that are written */
     uint32_t pending; /* of this block */
     uint32_t serial;  /* of what gave it a text last */
-};
-
-/* Items I of the rows of one tenant that have the shape. */
-struct item_slot {
-    uint32_t item;
-    uint32_t shape;
-    uint32_t n; /* 0: free */
-};
-
-/* The entries of one table of rows, in their order. */
-struct walk {
-    enum write_table table;
-    uint32_t run;   /* of entry `next` */
-    uint32_t start; /* of the run */
-    uint32_t next;
-};
-
-struct tables {
-    uint8_t *is_told;   /* by tenant */
-    uint8_t *is_plain;  /* by shape: each name once, nothing nested */
-    uint32_t *cursor;   /* by key: its next value */
-    uint32_t *n;        /* by key: values of the tenant's plain rows */
-    uint32_t *resource_rows, *scope_rows;
-    struct item_slot *slots;
-};
-
-struct counter {
-    struct part_writer *w;
-    struct tables t;
-    uint32_t tenant;
-    uint32_t row, end; /* rows of the tenant */
-    struct walk walks[TABLES];
-    uint32_t nslots; /* in use */
 };
 
 void
@@ -71,7 +33,7 @@ writer_start_fields(struct part_writer *w)
 /* --- names --- */
 
 static struct field *
-field_get(struct counter *c, struct sv prefix, struct sv name)
+field_get(struct field_counter *c, struct sv prefix, struct sv name)
 {
     struct part_writer *w = c->w;
     char bytes[sizeof(uint32_t) + PART_FIELD_NAME_MAX];
@@ -102,8 +64,8 @@ field_get(struct counter *c, struct sv prefix, struct sv name)
 }
 
 /* serial, if not 0, says whose rows these are: they count once. */
-static void
-field_add(struct counter *c, struct sv prefix, struct sv name,
+void
+writer_field_add(struct field_counter *c, struct sv prefix, struct sv name,
     uint32_t rows, uint32_t serial)
 {
     struct field *field = rows == 0 || !c->w->has_fields ? NULL :
@@ -115,25 +77,19 @@ field_add(struct counter *c, struct sv prefix, struct sv name,
     field->pending += rows;
 }
 
-struct nested {
-    struct counter *c;
-    struct sv prefix;
-    uint32_t rows;
-    uint32_t serial;
-};
-
 static bool IMPL(flat_attr_fn)
 add_nested(void *arg, struct sv key, UNUSED const struct value *value)
 {
-    struct nested *nested = arg;
+    struct field_nested *nested = arg;
 
-    field_add(nested->c, nested->prefix, key, nested->rows, nested->serial);
+    writer_field_add(nested->c, nested->prefix, key, nested->rows,
+        nested->serial);
     return true;
 }
 
 /* An attribute of rows; text is that of a nested list. */
-static void
-attr_add(const struct nested *n, const struct write_key *key,
+void
+writer_field_attr(const struct field_nested *n, const struct write_key *key,
     const uint32_t *text)
 {
     struct part_writer *w = n->c->w;
@@ -143,7 +99,7 @@ attr_add(const struct nested *n, const struct write_key *key,
     if (attr.key.len == 0 || key->type == VALUE_EMPTY)
         return;
     if (key->type != VALUE_KVLIST) {
-        field_add(n->c, n->prefix, attr.key, n->rows, n->serial);
+        writer_field_add(n->c, n->prefix, attr.key, n->rows, n->serial);
         return;
     }
     attr.value.str = writer_text(w, *text);
@@ -161,15 +117,9 @@ next_serial(struct part_writer *w)
 
 /* --- lists that rows share --- */
 
-static bool
-has_text(const struct part_writer *w, uint32_t text)
-{
-    return writer_text(w, text).len > 0;
-}
-
 /* What requests gave their spans. */
 static void
-add_extra(const struct nested *n, struct sv rest)
+add_extra(const struct field_nested *n, struct sv rest)
 {
     struct sv name, text;
 
@@ -177,31 +127,32 @@ add_extra(const struct nested *n, struct sv rest)
         if (block_field_parse(name).what != BLOCK_EXTRA)
             n->c->t.is_told[n->c->tenant] = 0;
         else if (text.len > 0)
-            field_add(n->c, SV_EMPTY, name, n->rows, n->serial);
+            writer_field_add(n->c, SV_EMPTY, name, n->rows, n->serial);
     }
 }
 
 static void
-add_scope_field(const struct nested *n, const struct write_key *key,
+add_scope_field(const struct field_nested *n, const struct write_key *key,
     uint32_t word)
 {
-    if (key->type != VALUE_STRING || !has_text(n->c->w, word))
+    if (key->type != VALUE_STRING || !writer_has_text(n->c->w, word))
         return;
     if (key->name == FIELD_NAME)
-        field_add(n->c, SV_EMPTY, SV("scope_name"), n->rows, n->serial);
+        writer_field_add(n->c, SV_EMPTY, SV("scope_name"), n->rows, n->serial);
     else if (key->name == FIELD_VERSION)
-        field_add(n->c, SV_EMPTY, SV("scope_version"), n->rows, n->serial);
+        writer_field_add(n->c, SV_EMPTY, SV("scope_version"), n->rows,
+            n->serial);
     else if (key->name == FIELD_EXTRA_FIELDS)
         add_extra(n, writer_text(n->c->w, word));
 }
 
 static void
-add_list(struct counter *c, struct sv prefix, const struct write_list *list,
-    uint32_t rows)
+add_list(struct field_counter *c, struct sv prefix,
+    const struct write_list *list, uint32_t rows)
 {
     struct part_writer *w = c->w;
     const struct write_shape *shape = &w->shapes[list->shape];
-    struct nested n = {c, prefix, rows, next_serial(w)};
+    struct field_nested n = {c, prefix, rows, next_serial(w)};
     const uint32_t *words = list->words;
 
     for (uint32_t i = 0; i < shape->n; i++) {
@@ -209,7 +160,7 @@ add_list(struct counter *c, struct sv prefix, const struct write_list *list,
             i]];
 
         if (!key->is_field)
-            attr_add(&n, key, words);
+            writer_field_attr(&n, key, words);
         else if (shape->scope == KEY_SCOPE)
             add_scope_field(&n, key, words[0]);
         words += memtable_type_words(key->type);
@@ -219,7 +170,7 @@ add_list(struct counter *c, struct sv prefix, const struct write_list *list,
 /* --- core fields --- */
 
 static void
-add_core(struct counter *c)
+add_core(struct field_counter *c)
 {
     static const char *const always[] = {"_time", "_msg", "_stream",
         "_stream_id", "trace_id", "span_id", "flags", "kind",
@@ -229,15 +180,15 @@ add_core(struct counter *c)
     uint32_t parents = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(always); i++)
-        field_add(c, SV_EMPTY, sv_from(always[i]), c->end - c->row, 0);
+        writer_field_add(c, SV_EMPTY, sv_from(always[i]), c->end - c->row, 0);
     for (uint32_t row = c->row; row < c->end; row++)
         parents += c->w->parent_ids[row] != 0;
-    field_add(c, SV_EMPTY, SV("parent_span_id"), parents, 0);
+    writer_field_add(c, SV_EMPTY, SV("parent_span_id"), parents, 0);
 }
 
 /* Runs [from, end) are the tenant's rows. */
 static void
-add_shared(struct counter *c, uint32_t from, uint32_t end)
+add_shared(struct field_counter *c, uint32_t from, uint32_t end)
 {
     struct part_writer *w = c->w;
     const struct write_run *runs = w->tables[TABLE_SPANS].runs;
@@ -249,12 +200,12 @@ add_shared(struct counter *c, uint32_t from, uint32_t end)
         const struct write_stream *stream = &w->streams[runs[i].stream];
 
         c->t.scope_rows[stream->scope] += runs[i].rows;
-        if (has_text(w, stream->name))
+        if (writer_has_text(w, stream->name))
             named += runs[i].rows;
     }
     for (uint32_t row = c->row; row < c->end; row++)
         c->t.resource_rows[w->row_resource[row]]++;
-    field_add(c, SV_EMPTY, SV("name"), named, 0);
+    writer_field_add(c, SV_EMPTY, SV("name"), named, 0);
     for (uint32_t i = 0; i < w->nscopes; i++) {
         if (c->t.scope_rows[i] > 0)
             add_list(c, SV("scope_attr:"), &w->scopes[i],
@@ -271,15 +222,15 @@ add_shared(struct counter *c, uint32_t from, uint32_t end)
 
 /* Values of a key that are texts. */
 static const uint32_t *
-texts_of(const struct counter *c, uint32_t key, uint32_t offset)
+texts_of(const struct field_counter *c, uint32_t key, uint32_t offset)
 {
     return c->w->single + c->w->keys[key].first + c->t.cursor[key] + offset;
 }
 
 /* A text that a row, event or link has beside its attributes. */
-static void
-add_text_field(const struct nested *n, uint32_t ordinal, uint32_t offset,
-    uint32_t count)
+void
+writer_field_text(const struct field_nested *n, uint32_t ordinal,
+    uint32_t offset, uint32_t count)
 {
     struct part_writer *w = n->c->w;
     const struct write_key *key = &w->keys[ordinal];
@@ -293,32 +244,33 @@ add_text_field(const struct nested *n, uint32_t ordinal, uint32_t offset,
         return;
     }
     for (uint32_t i = 0; i < count; i++)
-        filled += has_text(w, texts[i]);
-    field_add(n->c, n->prefix, key->name == FIELD_TRACE_STATE ?
+        filled += writer_has_text(w, texts[i]);
+    writer_field_add(n->c, n->prefix, key->name == FIELD_TRACE_STATE ?
         SV("trace_state") : SV("status_message"), filled, 0);
 }
 
 /* One entry of a run, number `offset` of it, with all it has. */
-static void
-add_entry(struct counter *c, struct sv prefix, const struct write_run *run,
-    uint32_t offset)
+void
+writer_field_entry(struct field_counter *c, struct sv prefix,
+    const struct write_run *run, uint32_t offset)
 {
     struct part_writer *w = c->w;
     const struct write_shape *shape = &w->shapes[run->shape];
-    struct nested n = {c, prefix, 1, next_serial(w)};
+    struct field_nested n = {c, prefix, 1, next_serial(w)};
 
     for (uint32_t i = 0; i < shape->n; i++) {
         uint32_t key = w->shape_keys[shape->first + i];
 
         if (!w->keys[key].is_field)
-            attr_add(&n, &w->keys[key], w->keys[key].type == VALUE_KVLIST ?
+            writer_field_attr(&n, &w->keys[key],
+                w->keys[key].type == VALUE_KVLIST ?
                 texts_of(c, key, offset) : NULL);
     }
 }
 
 /* All keys of the run's shape are n values further. */
-static void
-pass_run(struct counter *c, const struct write_run *run)
+void
+writer_field_pass(struct field_counter *c, const struct write_run *run)
 {
     const struct write_shape *shape = &c->w->shapes[run->shape];
 
@@ -327,10 +279,10 @@ pass_run(struct counter *c, const struct write_run *run)
 }
 
 static void
-add_spans(struct counter *c, uint32_t from, uint32_t end)
+add_spans(struct field_counter *c, uint32_t from, uint32_t end)
 {
     struct part_writer *w = c->w;
-    struct nested fields = {c, SV_EMPTY, 0, 0};
+    struct field_nested fields = {c, SV_EMPTY, 0, 0};
 
     memset(c->t.n, 0, w->nkeys * sizeof(*c->t.n));
     for (uint32_t i = from; i < end && w->has_fields; i++) {
@@ -342,177 +294,20 @@ add_spans(struct counter *c, uint32_t from, uint32_t end)
             uint32_t key = w->shape_keys[shape->first + k];
 
             if (w->keys[key].is_field)
-                add_text_field(&fields, key, 0, run->rows);
+                writer_field_text(&fields, key, 0, run->rows);
             else if (is_plain)
                 c->t.n[key] += run->rows;
         }
         for (uint32_t row = 0; !is_plain && row < run->rows; row++)
-            add_entry(c, SV("span_attr:"), run, row);
-        pass_run(c, run);
+            writer_field_entry(c, SV("span_attr:"), run, row);
+        writer_field_pass(c, run);
     }
     for (uint32_t key = 0; key < w->nkeys; key++) {
-        struct nested n = {c, SV("span_attr:"), c->t.n[key], 0};
+        struct field_nested n = {c, SV("span_attr:"), c->t.n[key], 0};
 
         if (c->t.n[key] > 0)
-            attr_add(&n, &w->keys[key], NULL);
+            writer_field_attr(&n, &w->keys[key], NULL);
     }
-}
-
-/* --- events and links --- */
-
-static struct sv
-item_prefix(char buf[64], bool is_link, uint32_t item, const char *rest)
-{
-    const char *what = is_link ? "link" : "event";
-    int n = snprintf(buf, 64, "%s:%u:%s_%s", what, item, what, rest);
-
-    return sv_make(buf, (size_t)n);
-}
-
-static void
-add_item_shape(struct counter *c, uint32_t item, uint32_t shape)
-{
-    uint32_t slot = (item * UINT32_C(0x9e3779b1) + shape) % ITEM_SLOTS;
-    struct item_slot *slots = c->t.slots;
-
-    while (slots[slot].n > 0 && (slots[slot].item != item ||
-        slots[slot].shape != shape))
-        slot = (slot + 1) % ITEM_SLOTS;
-    if (slots[slot].n == 0 && c->nslots++ >= ITEM_SLOTS / 2) {
-        c->t.is_told[c->tenant] = 0;
-        return;
-    }
-    slots[slot].item = item;
-    slots[slot].shape = shape;
-    slots[slot].n++;
-}
-
-static void
-add_item_attrs(struct counter *c, bool is_link)
-{
-    struct part_writer *w = c->w;
-    char buf[64];
-
-    for (uint32_t i = 0; i < ITEM_SLOTS; i++) {
-        const struct item_slot *slot = &c->t.slots[i];
-        const struct write_shape *shape = &w->shapes[slot->shape];
-        struct nested n = {c, SV_EMPTY, slot->n, 0};
-
-        if (slot->n == 0)
-            continue;
-        n.prefix = item_prefix(buf, is_link, slot->item, "attr:");
-        for (uint32_t k = 0; k < shape->n; k++) {
-            const struct write_key *key =
-                &w->keys[w->shape_keys[shape->first + k]];
-
-            if (!key->is_field)
-                attr_add(&n, key, NULL);
-        }
-    }
-}
-
-/* Rows that have item I at all, and that have its first and second text. */
-struct item_counts {
-    uint32_t rows[ITEMS_MAX];
-    uint32_t first[ITEMS_MAX];
-    uint32_t second[ITEMS_MAX];
-};
-
-static void
-add_item_parts(struct counter *c, bool is_link, const struct item_counts *n)
-{
-    char buf[64];
-
-    for (uint32_t i = 0; i < ITEMS_MAX && n->rows[i] > 0; i++) {
-        struct sv prefix = item_prefix(buf, is_link, i, "");
-
-        field_add(c, prefix, SV("dropped_attributes_count"), n->rows[i], 0);
-        field_add(c, prefix, is_link ? SV("flags") : SV("time_unix_nano"),
-            n->rows[i], 0);
-        field_add(c, prefix, is_link ? SV("trace_id") : SV("name"),
-            n->first[i], 0);
-        field_add(c, prefix, SV("span_id"), n->second[i], 0);
-    }
-}
-
-static uint32_t
-entry_row(const struct part_writer *w, bool is_link, uint32_t i)
-{
-    return is_link ? w->links[i].row : w->events[i].row;
-}
-
-static void
-count_parts(const struct part_writer *w, bool is_link, uint32_t i,
-    uint32_t item, struct item_counts *n)
-{
-    static const uint8_t zeros[16];
-
-    n->rows[item]++;
-    if (!is_link) {
-        n->first[item] += has_text(w, w->events[i].name);
-        return;
-    }
-    n->first[item] += memcmp(w->links[i].trace_id, zeros, 16) != 0;
-    n->second[item] += w->links[i].span_id != 0;
-}
-
-/* What the entry of a run says, but for attributes of plain shapes. */
-static void
-add_item(struct counter *c, bool is_link, uint32_t item,
-    const struct write_run *run, uint32_t offset)
-{
-    struct part_writer *w = c->w;
-    const struct write_shape *shape = &w->shapes[run->shape];
-    char buf[64];
-    struct nested fields = {c, SV_EMPTY, 1, 0};
-
-    if (c->t.is_plain[run->shape] != 0)
-        add_item_shape(c, item, run->shape);
-    else
-        add_entry(c, item_prefix(buf, is_link, item, "attr:"), run, offset);
-    fields.prefix = item_prefix(buf, is_link, item, "");
-    for (uint32_t k = 0; k < shape->n && is_link; k++) {
-        uint32_t key = w->shape_keys[shape->first + k];
-
-        if (w->keys[key].is_field)
-            add_text_field(&fields, key, offset, 1);
-    }
-}
-
-/* Events, or links, of the tenant's rows. */
-static void
-add_items(struct counter *c, enum write_table table)
-{
-    struct part_writer *w = c->w;
-    const struct write_rows *rows = &w->tables[table];
-    struct walk *walk = &c->walks[table];
-    struct item_counts n = {.rows = {0}};
-    bool is_link = table == TABLE_LINKS;
-    uint32_t last = UINT32_MAX, item = 0;
-
-    memset(c->t.slots, 0, ITEM_SLOTS * sizeof(*c->t.slots));
-    c->nslots = 0;
-    for (; walk->next < rows->n &&
-        entry_row(w, is_link, walk->next) < c->end; walk->next++) {
-        uint32_t row = entry_row(w, is_link, walk->next);
-
-        while (walk->next >= walk->start + rows->runs[walk->run].rows) {
-            pass_run(c, &rows->runs[walk->run]);
-            walk->start += rows->runs[walk->run++].rows;
-        }
-        item = row == last ? item + 1 : 0;
-        last = row;
-        if (item >= ITEMS_MAX) {
-            c->t.is_told[c->tenant] = 0;
-            continue;
-        }
-        count_parts(w, is_link, walk->next, item, &n);
-        if (w->shapes[rows->runs[walk->run].shape].n > 0)
-            add_item(c, is_link, item, &rows->runs[walk->run],
-                walk->next - walk->start);
-    }
-    add_item_attrs(c, is_link);
-    add_item_parts(c, is_link, &n);
 }
 
 /* --- tables --- */
@@ -570,7 +365,7 @@ make_tables(struct part_writer *w)
 
 /* Memory of a block's counts. */
 static bool
-make_counters(struct counter *c)
+make_counters(struct field_counter *c)
 {
     struct part_writer *w = c->w;
     size_t n = 2 * (size_t)w->nkeys + w->nresources + w->nscopes;
@@ -579,7 +374,7 @@ make_counters(struct counter *c)
     c->t.cursor = writer_alloc(w, SCRATCH_FIELD_COUNTS,
         n * sizeof(uint32_t));
     c->t.slots = writer_alloc(w, SCRATCH_FIELD_ITEMS,
-        ITEM_SLOTS * sizeof(*c->t.slots));
+        FIELD_SLOTS * sizeof(*c->t.slots));
     if (c->t.cursor == NULL || c->t.slots == NULL)
         return false;
     c->t.n = c->t.cursor + w->nkeys;
@@ -597,7 +392,7 @@ int
 write_fields(struct part_writer *w)
 {
     const struct write_rows *table = &w->tables[TABLE_SPANS];
-    struct counter c = {.w = w};
+    struct field_counter c = {.w = w};
     uint32_t from = 0;
 
     if (!w->has_fields)
@@ -615,8 +410,8 @@ write_fields(struct part_writer *w)
         add_core(&c);
         add_shared(&c, from, i + 1);
         add_spans(&c, from, i + 1);
-        add_items(&c, TABLE_EVENTS);
-        add_items(&c, TABLE_LINKS);
+        writer_field_items(&c, TABLE_EVENTS);
+        writer_field_items(&c, TABLE_LINKS);
         c.row = c.end;
         from = i + 1;
     }

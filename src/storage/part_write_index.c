@@ -318,6 +318,24 @@ write_lineage(struct part_writer *w, const struct write_lineage *lineage)
     return end_section(w, PART_SECTION_LINEAGE, false);
 }
 
+/* What a part may be without; an empty section is left out. */
+static int
+write_optional(struct part_writer *w)
+{
+    if (writer_put_values(w) != 0)
+        return -1;
+    if (w->section.len > 0 &&
+        end_section(w, PART_SECTION_VALUES, true) != 0)
+        return -1;
+    if (writer_put_fields(w) != 0)
+        return -1;
+    if (w->section.len > 0 &&
+        end_section(w, PART_SECTION_FIELDS, true) != 0)
+        return -1;
+    sb_add_sv(&w->section, sb_sv(&w->cells));
+    return end_section(w, PART_SECTION_CELLS, true);
+}
+
 int
 write_index(struct part_writer *w, const struct write_lineage *lineage)
 {
@@ -336,18 +354,7 @@ write_index(struct part_writer *w, const struct write_lineage *lineage)
         end_section(w, PART_SECTION_EDGES, true) != 0 ||
         write_strings(w) != 0)
         return -1;
-    if (writer_put_values(w) != 0)
-        return -1;
-    if (w->section.len > 0 &&
-        end_section(w, PART_SECTION_VALUES, true) != 0)
-        return -1;
-    if (writer_put_fields(w) != 0)
-        return -1;
-    if (w->section.len > 0 &&
-        end_section(w, PART_SECTION_FIELDS, true) != 0)
-        return -1;
-    sb_add_sv(&w->section, sb_sv(&w->cells));
-    if (end_section(w, PART_SECTION_CELLS, true) != 0)
+    if (write_optional(w) != 0)
         return -1;
     return writer_align(w, PART_SECTION_ALIGN);
 }
