@@ -10,6 +10,7 @@
 
 #include "core/base.h"
 #include "core/err.h"
+#include "core/json_out.h"
 #include "core/pool.h"
 #include "core/sb.h"
 #include "query/ast.h"
@@ -87,9 +88,18 @@ struct acc {
     const struct stats_fn *fn;
     struct hold *hold;
     const struct query_run *run;
+    double rate_step; /* seconds; 0: not known */
     uint32_t ngroups; /* set by acc_reserve() */
     bool is_all;      /* no arguments, or a star alone */
 };
+
+/* Columns of the arguments: those of fn->keys are in front of them. */
+static inline const struct column *
+acc_args(const struct acc *acc, const struct acc_rows *in, uint32_t *n)
+{
+    *n = in->ncolumns - acc->fn->nkeys;
+    return in->columns + acc->fn->nkeys;
+}
 
 /* Is its one argument the duration? */
 static inline bool
@@ -105,6 +115,38 @@ extern const struct acc_ops acc_minmax;
 extern const struct acc_ops acc_quantile;
 extern const struct acc_ops acc_count_uniq;
 extern const struct acc_ops acc_uniq_values;
+extern const struct acc_ops acc_count_empty;
+extern const struct acc_ops acc_rate;
+extern const struct acc_ops acc_rate_sum;
+extern const struct acc_ops acc_sum_len;
+extern const struct acc_ops acc_stddev;
+extern const struct acc_ops acc_histogram;
+extern const struct acc_ops acc_values;
+extern const struct acc_ops acc_json_values;
+extern const struct acc_ops acc_any;
+extern const struct acc_ops acc_row_any;
+extern const struct acc_ops acc_row_max;
+extern const struct acc_ops acc_row_min;
+extern const struct acc_ops acc_field_max;
+extern const struct acc_ops acc_field_min;
+
+/* --- what functions have in common (stats_row.c) --- */
+
+/* A text as JSON inside a value: "'" and "<" are escaped, too. */
+void acc_json_text(struct json_out *json, struct sv text);
+/* Which columns, in which order; in the chunk's pool. */
+struct acc_order {
+    const uint32_t *v;
+    uint32_t n;
+};
+/* Those of the arguments, sorted by their names. */
+int acc_order_names(const struct acc *acc, const struct acc_rows *in,
+    struct acc_order *out, struct err *err) WARN_UNUSED;
+/* A row as a JSON object of the texts that are not empty. */
+void acc_json_row(struct sb *out, const struct column *columns,
+    const struct acc_order *order, uint32_t row);
+/* Bytes of one row as JSON: many fields of 64 KiB. */
+#define ACC_ROW_MAX (16 * MIB)
 
 /*
  * count_uniq of ids of 16 bytes without groups: takes ids in, and a number of

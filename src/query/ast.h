@@ -173,6 +173,12 @@ struct stats_fn {
     const struct function_name *type; /* query/parser.h */
     struct field_pattern *args; /* none: all fields */
     uint32_t nargs;
+    /*
+     * Fields by which rows are chosen or sorted: the first argument of
+     * row_max() and its like, or those of "sort by".
+     */
+    struct sort_field *keys;
+    uint32_t nkeys;
     double phi;
     uint64_t limit;        /* 0: none */
     struct filter *filter; /* if (...); NULL: every row */

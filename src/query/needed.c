@@ -223,6 +223,10 @@ needed_before_stats(struct needed *needed, const struct pipe *pipe,
 
         if (needed_add_filter(needed, fn->filter, pool) != 0)
             return -1;
+        for (uint32_t k = 0; k < fn->nkeys; k++) {
+            if (needed_add_name(needed, fn->keys[k].name, pool) != 0)
+                return -1;
+        }
         /* count() needs no column at all. */
         for (uint32_t k = 0; k < fn->nargs; k++) {
             if (fn->kind == STATS_COUNT && fn->args[k].is_prefix &&

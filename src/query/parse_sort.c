@@ -17,29 +17,28 @@ take_field(struct parser *p, struct sort_field *field)
     return 0;
 }
 
-/* "(a desc, b)"; "()" means no field. */
-static int
-take_fields(struct parser *p, struct sort_spec *sort)
+int
+parse_sort_fields(struct parser *p, struct sort_field **out, uint32_t *n)
 {
     uint32_t cap = 0;
 
+    *out = NULL;
+    *n = 0;
     if (parse_want(p, "(", "before the names to sort by") == -1)
         return -1;
     while (!parse_take(p, ")")) {
-        sort->fields = parse_grow(p, sort->fields, sort->nfields, &cap,
-            sizeof(*sort->fields));
-        if (sort->fields == NULL ||
-            take_field(p, &sort->fields[sort->nfields]) == -1)
+        *out = parse_grow(p, *out, *n, &cap, sizeof(**out));
+        if (*out == NULL || take_field(p, &(*out)[*n]) == -1)
             return -1;
-        sort->nfields++;
+        ++*n;
         if (!parse_take(p, ",") && !parse_at(p, ")"))
             return parse_unexpected(p, "'asc', 'desc', ',' or ')'");
     }
     return 0;
 }
 
-static int
-take_partition(struct parser *p, struct sort_spec *sort)
+int
+parse_partition(struct parser *p, struct sort_spec *sort)
 {
     struct values names;
 
@@ -56,16 +55,17 @@ at_clause(const struct parser *p)
 {
     return parse_at_end(p) || parse_at(p, "asc") || parse_at(p, "desc") ||
         parse_at(p, "offset") || parse_at(p, "limit") ||
-        parse_at(p, "partition") || parse_at(p, "rank");
+        parse_at(p, "partition") || parse_at(p, "rank") ||
+        parse_at(p, "hits");
 }
 
-static int
-take_rank(struct parser *p, struct sort_spec *sort)
+int
+parse_rank(struct parser *p, struct sv *out)
 {
-    sort->rank = SV("rank");
+    *out = SV("rank");
     if (!parse_take(p, "as") && at_clause(p))
         return 0;
-    return parse_name(p, &sort->rank, STOP_NAME);
+    return parse_name(p, out, STOP_NAME);
 }
 
 static int
@@ -82,9 +82,9 @@ take_clause(struct parser *p, struct sort_spec *sort)
     if (parse_take(p, "limit"))
         return parse_uint(p, &sort->limit, true, "a number after 'limit'");
     if (parse_take(p, "partition"))
-        return take_partition(p, sort);
+        return parse_partition(p, sort);
     if (parse_take(p, "rank"))
-        return take_rank(p, sort);
+        return parse_rank(p, &sort->rank);
     return parse_unexpected(p,
         "'asc', 'desc', 'offset', 'limit', 'partition by', 'rank' or '|'");
 }
@@ -99,7 +99,8 @@ parse_sort(struct parser *p, struct pipe *pipe)
         return parse_no_memory(p);
     pipe->sort = sort;
     sort->rank = SV_EMPTY;
-    if ((has_by || parse_at(p, "(")) && take_fields(p, sort) == -1)
+    if ((has_by || parse_at(p, "(")) &&
+        parse_sort_fields(p, &sort->fields, &sort->nfields) == -1)
         return -1;
     while (!parse_at_end(p)) {
         if (take_clause(p, sort) == -1)

@@ -194,6 +194,48 @@ take_phi(struct parser *p, struct stats_fn *fn)
     return 0;
 }
 
+/* The field by which row_max() and its like choose a row. */
+static int
+take_key(struct parser *p, struct stats_fn *fn)
+{
+    uint32_t pos = lexer_pos(&p->lex);
+    struct field_pattern key;
+
+    if (parse_at(p, ")"))
+        return parse_unexpected(p, "the name of a field");
+    fn->keys = pool_zalloc(p->pool, sizeof(*fn->keys));
+    if (fn->keys == NULL)
+        return parse_no_memory(p);
+    if (parse_pattern(p, &key) == -1)
+        return -1;
+    if (key.is_prefix)
+        return parse_fail(p, pos, "the first name of %.*s() has no '*'",
+            SV_ARG(fn->name));
+    fn->keys[fn->nkeys++].name = key.name;
+    if (!parse_take(p, ",") && !parse_at(p, ")"))
+        return parse_unexpected(p, "',' or ')'");
+    return 0;
+}
+
+/* How many there may be. */
+static int
+check_args(struct parser *p, const struct stats_fn *fn, uint32_t pos)
+{
+    unsigned traits = fn->type->traits;
+
+    if (traits & FUNCTION_NONE && fn->nargs > 0)
+        return parse_fail(p, pos, "%s() takes no names", fn->type->name);
+    if (traits & FUNCTION_PLAIN && fn->nargs == 0)
+        return parse_fail(p, pos, traits & FUNCTION_KEY ?
+            "%s() needs the names of two fields" :
+            "%s() needs the name of a field", fn->type->name);
+    if (traits & FUNCTION_ONE && fn->nargs > 1)
+        return parse_fail(p, pos, traits & FUNCTION_KEY ?
+            "%s() takes the names of two fields" :
+            "%s() takes the name of one field", fn->type->name);
+    return 0;
+}
+
 /* A star alone stands for all fields: no arguments. */
 static int
 take_args(struct parser *p, struct stats_fn *fn,
@@ -205,6 +247,8 @@ take_args(struct parser *p, struct stats_fn *fn,
     if (parse_want(p, "(", "after the name of a function") == -1)
         return -1;
     if (name->traits & FUNCTION_PHI && take_phi(p, fn) == -1)
+        return -1;
+    if (name->traits & FUNCTION_KEY && take_key(p, fn) == -1)
         return -1;
     while (!parse_take(p, ")")) {
         struct field_pattern arg;
@@ -221,23 +265,45 @@ take_args(struct parser *p, struct stats_fn *fn,
         if (!parse_take(p, ",") && !parse_at(p, ")"))
             return parse_unexpected(p, "',' or ')'");
     }
-    if (fn->nargs == 0 && name->traits & FUNCTION_PLAIN)
-        return parse_fail(p, pos, "%s() needs the name of a field",
-            name->name);
+    if (check_args(p, fn, pos) == -1)
+        return -1;
     if (has_all)
         fn->nargs = 0;
     return 0;
 }
 
 static int
-take_condition(struct parser *p, struct stats_fn *fn)
+take_condition(struct parser *p, struct filter **filter, const char *word)
 {
-    if (parse_enter(p) == -1 || parse_want(p, "(", "after 'if'") == -1)
+    char where[40];
+
+    snprintf(where, sizeof(where), "after '%s'", word);
+    if (parse_enter(p) == -1 || parse_want(p, "(", where) == -1)
         return -1;
-    if (!parse_at(p, ")") && parse_first_filter(p, &fn->filter) == -1)
+    if (!parse_at(p, ")") && parse_first_filter(p, filter) == -1)
         return -1;
     parse_leave(p);
-    return parse_want(p, ")", "after the filter of 'if'");
+    snprintf(where, sizeof(where), "after the filter of '%s'", word);
+    return parse_want(p, ")", where);
+}
+
+/* "sort by (...)" and "limit N". */
+static int
+take_modifiers(struct parser *p, struct stats_fn *fn)
+{
+    unsigned traits = fn->type->traits;
+
+    if (parse_at(p, "sort") && traits & FUNCTION_SORT) {
+        lexer_next(&p->lex);
+        (void)parse_take(p, "by");
+        if (parse_sort_fields(p, &fn->keys, &fn->nkeys) == -1)
+            return -1;
+    }
+    if (parse_at(p, "limit") && !(traits & FUNCTION_LIMIT))
+        return parse_fail(p, lexer_pos(&p->lex), "%s() has no limit",
+            fn->type->name);
+    return !parse_take(p, "limit") ? 0 :
+        parse_uint(p, &fn->limit, true, "a number after 'limit'");
 }
 
 /* The name that was given, or the canonical text. */
@@ -276,8 +342,91 @@ check_result(struct parser *p, const struct stats_spec *stats,
     return 0;
 }
 
+/* Room for one more. */
+static struct stats_fn *
+add_function(struct parser *p, struct stats_spec *stats, uint32_t *cap)
+{
+    stats->fns = parse_grow(p, stats->fns, stats->nfns, cap,
+        sizeof(*stats->fns));
+    return stats->fns == NULL ? NULL : &stats->fns[stats->nfns];
+}
+
+/*
+ * The filter of a case: rows that pass it and none of the cases before.
+ * *others passes the rows of no case so far.
+ */
 static int
-take_function(struct parser *p, struct stats_spec *stats)
+take_case(struct parser *p, struct stats_fn *fn, struct filter **others)
+{
+    bool is_default = parse_take(p, "default");
+    struct filter *own = NULL, *not_own;
+
+    if (is_default) {
+        fn->filter = *others;
+        return 0;
+    }
+    if (!parse_take(p, "case") && !parse_take(p, "if"))
+        return parse_unexpected(p, "'case' or 'default'");
+    if (take_condition(p, &own, "case") == -1)
+        return -1;
+    if (own == NULL)
+        own = filter_new(p->pool, FILTER_ALL, SV("_msg"), 0);
+    not_own = own == NULL ? NULL : filter_new_not(p->pool, own, own->pos);
+    if (not_own == NULL)
+        return parse_no_memory(p);
+    if (*others == NULL) {
+        fn->filter = own;
+        *others = not_own;
+        return 0;
+    }
+    fn->filter = filter_new_list(p->pool, FILTER_AND,
+        (struct filter *[]){own, *others}, 2);
+    *others = filter_new_list(p->pool, FILTER_AND,
+        (struct filter *[]){*others, not_own}, 2);
+    return fn->filter == NULL || *others == NULL ? parse_no_memory(p) : 0;
+}
+
+/*
+ * Behind "switch": one function for each case, of which each row is in one.
+ * The canonical text has them as functions with "if (...)".
+ */
+static int
+take_switch(struct parser *p, struct stats_spec *stats, uint32_t *cap)
+{
+    struct stats_fn fn = stats->fns[stats->nfns], *next = NULL;
+    struct filter *others = NULL;
+
+    if (parse_want(p, "(", "after 'switch'") == -1)
+        return -1;
+    do {
+        uint32_t pos = lexer_pos(&p->lex);
+
+        if (next != NULL)
+            stats->nfns++;
+        next = add_function(p, stats, cap);
+        if (next == NULL)
+            return -1;
+        *next = fn;
+        if (take_case(p, next, &others) == -1 ||
+            take_result(p, next) == -1 ||
+            check_result(p, stats, next, pos) == -1)
+            return -1;
+    } while (parse_take(p, ","));
+    return parse_want(p, ")", "after the cases of 'switch'");
+}
+
+/* "switch" followed by a parenthesis: alone it is the result's name. */
+static bool
+at_switch(const struct parser *p)
+{
+    struct parser next = *p;
+
+    lexer_next(&next.lex);
+    return parse_at(p, "switch") && parse_at(&next, "(");
+}
+
+static int
+take_function(struct parser *p, struct stats_spec *stats, uint32_t *cap)
 {
     struct stats_fn *fn = &stats->fns[stats->nfns];
     uint32_t pos = lexer_pos(&p->lex);
@@ -291,13 +440,14 @@ take_function(struct parser *p, struct stats_spec *stats)
     fn->phi = 0.5;
     if (take_args(p, fn, name) == -1)
         return -1;
-    if (parse_at(p, "limit") && !(name->traits & FUNCTION_LIMIT))
-        return parse_fail(p, lexer_pos(&p->lex), "%s() has no limit",
-            name->name);
-    if (parse_take(p, "limit") && parse_uint(p, &fn->limit, true,
-        "a number after 'limit'") == -1)
+    if (take_modifiers(p, fn) == -1)
         return -1;
-    if (parse_take(p, "if") && take_condition(p, fn) == -1)
+    if (at_switch(p)) {
+        lexer_next(&p->lex);
+        return take_switch(p, stats, cap);
+    }
+    if (parse_take(p, "if") &&
+        take_condition(p, &fn->filter, "if") == -1)
         return -1;
     return take_result(p, fn) == -1 ? -1 : check_result(p, stats, fn, pos);
 }
@@ -314,9 +464,8 @@ parse_stats(struct parser *p, struct pipe *pipe)
     if (take_bys(p, stats) == -1)
         return -1;
     do {
-        stats->fns = parse_grow(p, stats->fns, stats->nfns, &cap,
-            sizeof(*stats->fns));
-        if (stats->fns == NULL || take_function(p, stats) == -1)
+        if (add_function(p, stats, &cap) == NULL ||
+            take_function(p, stats, &cap) == -1)
             return -1;
         stats->nfns++;
     } while (parse_take(p, ","));

@@ -116,6 +116,11 @@ enum function_trait {
     FUNCTION_LIMIT = 1,
     FUNCTION_PLAIN = 2,
     FUNCTION_PHI = 4,
+    FUNCTION_NONE = 8,
+    FUNCTION_ONE = 16,
+    FUNCTION_KEY = 32,
+    FUNCTION_SORT = 64,
+    FUNCTION_EMPTY = 128,
 };
 
 struct function_name {
@@ -189,6 +194,12 @@ int parse_stream_id(struct parser *p, struct filter **out) WARN_UNUSED;
 /* From the token behind '|'. */
 int parse_pipe(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_sort(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+/* "(a desc, b)"; "()" means no field. */
+int parse_sort_fields(struct parser *p, struct sort_field **out, uint32_t *n)
+    WARN_UNUSED;
+/* Behind "partition" and behind "rank". */
+int parse_partition(struct parser *p, struct sort_spec *sort) WARN_UNUSED;
+int parse_rank(struct parser *p, struct sv *out) WARN_UNUSED;
 /* From the functions or "by" on. */
 int parse_stats(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_patterns(struct parser *p, struct pipe *pipe) WARN_UNUSED;
@@ -238,6 +249,9 @@ void print_patterns(struct sb *out, const struct field_pattern *patterns,
     uint32_t n);
 /* "sum(a, b) limit 3 if (x)": without the result's name. */
 void print_function(struct sb *out, const struct stats_fn *fn);
+/* "a desc, b" */
+void print_sort_fields(struct sb *out, const struct sort_field *fields,
+    uint32_t n);
 void print_pipe(struct sb *out, const struct pipe *pipe);
 
 #endif

@@ -45,20 +45,26 @@ print_n(struct sb *out, const char *name, uint64_t n)
 }
 
 void
+print_sort_fields(struct sb *out, const struct sort_field *fields,
+    uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        print_comma(out, i);
+        print_word(out, fields[i].name);
+        if (fields[i].is_desc)
+            sb_add_str(out, " desc");
+    }
+}
+
+void
 pipe_print_sort(struct sb *out, const struct pipe *pipe)
 {
     const struct sort_spec *sort = pipe->sort;
 
-
     sb_add_str(out, "sort");
     if (sort->nfields > 0)
         sb_add_str(out, " by (");
-    for (uint32_t i = 0; i < sort->nfields; i++) {
-        print_comma(out, i);
-        print_word(out, sort->fields[i].name);
-        if (sort->fields[i].is_desc)
-            sb_add_str(out, " desc");
-    }
+    print_sort_fields(out, sort->fields, sort->nfields);
     if (sort->nfields > 0)
         sb_add_char(out, ')');
     else if (sort->is_desc)
@@ -84,17 +90,26 @@ pipe_print_sort(struct sb *out, const struct pipe *pipe)
 void
 print_function(struct sb *out, const struct stats_fn *fn)
 {
+    unsigned traits = fn->type->traits;
+    bool has_first = (traits & (FUNCTION_PHI | FUNCTION_KEY)) != 0;
+
     sb_add_sv(out, fn->name);
     sb_add_char(out, '(');
-    if (sv_eq(fn->name, SV("quantile"))) {
+    if (traits & FUNCTION_PHI)
         number_print(out, fn->phi);
-        if (fn->nargs > 0)
-            sb_add_str(out, ", ");
-    } else if (fn->nargs == 0) {
+    else if (traits & FUNCTION_KEY)
+        print_sort_fields(out, fn->keys, fn->nkeys);
+    else if (fn->nargs == 0 && !(traits & FUNCTION_NONE))
         sb_add_char(out, '*');
-    }
+    if (has_first && fn->nargs > 0)
+        sb_add_str(out, ", ");
     print_patterns(out, fn->args, fn->nargs);
     sb_add_char(out, ')');
+    if (traits & FUNCTION_SORT && fn->nkeys > 0) {
+        sb_add_str(out, " sort by (");
+        print_sort_fields(out, fn->keys, fn->nkeys);
+        sb_add_char(out, ')');
+    }
     if (fn->limit > 0)
         print_n(out, " limit ", fn->limit);
     if (fn->filter != NULL) {
@@ -122,7 +137,6 @@ void
 pipe_print_stats(struct sb *out, const struct pipe *pipe)
 {
     const struct stats_spec *stats = pipe->stats;
-
 
     sb_add_str(out, stats->nby > 0 ? "stats by (" : "stats ");
     for (uint32_t i = 0; i < stats->nby; i++) {

@@ -58,6 +58,7 @@ acc_new(struct stage_stats *mine, struct stats_lane *lane,
     acc->hold = &lane->hold;
     acc->run = mine->stage.run;
     acc->is_all = fn->nargs == 0;
+    acc->rate_step = mine->rate_step;
     for (uint32_t i = 0; i < fn->nargs; i++)
         acc->is_all |= fn->args[i].is_prefix && fn->args[i].name.len == 0;
     return acc;
@@ -115,6 +116,25 @@ load(struct rows *rows, const struct sv *names, uint32_t n,
     return 0;
 }
 
+/* The fields of keys in front of those of the arguments. */
+static int
+add_keys(struct rows *rows, const struct stats_fn *fn,
+    struct name_list *names, struct err *err)
+{
+    uint32_t n = fn->nkeys + names->n;
+    struct sv *v;
+
+    if (fn->nkeys == 0)
+        return 0;
+    v = pool_alloc(rows->pool, n * sizeof(*v));
+    if (v == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = i < fn->nkeys ? fn->keys[i].name : names->v[i - fn->nkeys];
+    *names = (struct name_list){v, n};
+    return 0;
+}
+
 static int
 load_function(struct stats_chunk *chunk, const struct acc *acc, uint32_t i,
     struct err *err)
@@ -137,7 +157,8 @@ load_function(struct stats_chunk *chunk, const struct acc *acc, uint32_t i,
             args[k] = fn->args[k].name;
         names = (struct name_list){args, fn->nargs};
     } else if (rows_match_names(chunk->rows, fn->nargs == 0 ? &all : fn->args,
-            MAX(fn->nargs, 1u), &names, err) != 0) {
+            MAX(fn->nargs, 1u), &names, err) != 0 ||
+        add_keys(chunk->rows, fn, &names, err) != 0) {
         return -1;
     }
     chunk->nargs[i] = names.n;
@@ -209,8 +230,8 @@ stats_pick(struct rows *rows, const struct filter *filter, struct picks *out,
 /* --- fields that a star stands for --- */
 
 /*
- * min, max and quantile count a missing value as "".  But a star stands for
- * the fields that a row has, whatever other rows of the block have.
+ * min, max, quantile and values count a missing value as "".  But a star
+ * stands for the fields that a row has, whatever other rows of the block have.
  */
 static bool
 has_stars(const struct stats_fn *fn)
@@ -219,8 +240,7 @@ has_stars(const struct stats_fn *fn)
 
     for (uint32_t i = 0; i < fn->nargs; i++)
         has_star |= fn->args[i].is_prefix;
-    return has_star && (fn->kind == STATS_MIN || fn->kind == STATS_MAX ||
-        fn->kind == STATS_QUANTILE);
+    return has_star && (fn->type->traits & FUNCTION_EMPTY) != 0;
 }
 
 static bool
@@ -551,15 +571,30 @@ const struct stage_ops stats_ops = {
     stats_write, stats_flush, stats_free
 };
 
+/* A bucket of time is the step of its rates; else the query tells it. */
+static double
+rate_step(const struct stats_spec *spec, const struct query_run *run)
+{
+    for (uint32_t i = 0; i < spec->nby; i++) {
+        const struct stats_by *by = &spec->by[i];
+
+        if (sv_eq(by->name, SV("_time")) && by->step_ns > 0 &&
+            (by->bucket == BUCKET_STEP || by->bucket == BUCKET_WEEK))
+            return (double)by->step_ns / 1e9;
+    }
+    return run->query == NULL ? 0 : run->query->rate_step;
+}
+
 int
 stage_new_stats(struct stage **out, const struct pipe *pipe,
-    UNUSED struct query_run *run, struct err *err)
+    struct query_run *run, struct err *err)
 {
     const struct stats_spec *spec = pipe->stats;
     struct stage_stats *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &stats_ops;
     mine->spec = spec;
+    mine->rate_step = rate_step(spec, run);
     mine->pool = pool_new(STATS_POOL_MAX);
     mine->filter_fields = pool_zalloc(mine->pool,
         (spec->nfns + 1) * sizeof(*mine->filter_fields));

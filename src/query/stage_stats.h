@@ -19,6 +19,7 @@ struct stats_lane {
 struct stage_stats {
     struct stage stage;
     const struct stats_spec *spec;
+    double rate_step; /* seconds; 0: not known */
     struct pool *pool;
     struct needed *filter_fields; /* per function */
     struct stats_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */

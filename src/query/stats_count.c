@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* count, sum, avg. */
+/* count, count_empty, rate, sum, avg, rate_sum. */
 
 #include "core/base.h"
 #include "query/acc.h"
@@ -124,6 +124,60 @@ const struct acc_ops acc_count = {
     .reserve = count_reserve,
     .add = count_add,
     .add_cells = count_add_cells,
+    .merge = count_merge,
+    .print = count_print,
+    .free = count_free,
+};
+
+/* --- rate: rows per second; without a known time it is count --- */
+
+static int
+rate_print(struct acc *acc, uint32_t group, struct sb *out,
+    struct err *err)
+{
+    uint64_t n = ((uint64_t *)((struct count *)acc)->counts.items)[group];
+
+    if (acc->rate_step == 0)
+        return count_print(acc, group, out, err);
+    number_print(out, (double)n / acc->rate_step);
+    return 0;
+}
+
+const struct acc_ops acc_rate = {
+    .size = sizeof(struct count),
+    .runs = ACC_RUNS_ALWAYS,
+    .reserve = count_reserve,
+    .add = count_add,
+    .add_cells = count_add_cells,
+    .merge = count_merge,
+    .print = rate_print,
+    .free = count_free,
+};
+
+/* --- count_empty: rows with none of the fields --- */
+
+static int
+count_empty_add(struct acc *acc, const struct acc_rows *in,
+    UNUSED struct err *err)
+{
+    uint64_t *counts = ((struct count *)acc)->counts.items;
+
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+        bool is_filled = false;
+
+        for (uint32_t k = 0; k < in->ncolumns && !is_filled; k++)
+            is_filled = column_is_filled(&in->columns[k], row);
+        counts[acc_group(in, row)] += !is_filled;
+    }
+    return 0;
+}
+
+const struct acc_ops acc_count_empty = {
+    .size = sizeof(struct count),
+    .runs = ACC_RUNS_ALWAYS,
+    .reserve = count_reserve,
+    .add = count_empty_add,
     .merge = count_merge,
     .print = count_print,
     .free = count_free,
@@ -331,19 +385,36 @@ sum_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     return 0;
 }
 
+/* NaN when there is none. */
+static double
+sum_get(const struct acc *acc, uint32_t group, uint64_t *n)
+{
+    const struct total *total =
+        &((struct total *)((struct sum *)acc)->totals.items)[group];
+
+    *n = total->n;
+    return total->n == 0 ? NAN : (double)total->whole + total->sum;
+}
+
 static int
 sum_print(struct acc *acc, uint32_t group, struct sb *out,
     UNUSED struct err *err)
 {
-    const struct total *total =
-        &((struct total *)((struct sum *)acc)->totals.items)[group];
-    double v = (double)total->whole + total->sum;
+    uint64_t n;
+    double v = sum_get(acc, group, &n);
 
-    if (total->n == 0)
-        v = NAN;
-    else if (acc->fn->kind == STATS_AVG)
-        v /= (double)total->n;
-    number_print(out, v);
+    number_print(out, acc->fn->kind == STATS_AVG ? v / (double)n : v);
+    return 0;
+}
+
+static int
+rate_sum_print(struct acc *acc, uint32_t group, struct sb *out,
+    UNUSED struct err *err)
+{
+    uint64_t n;
+    double v = sum_get(acc, group, &n);
+
+    number_print(out, acc->rate_step == 0 ? v : v / acc->rate_step);
     return 0;
 }
 
@@ -361,5 +432,16 @@ const struct acc_ops acc_sum = {
     .add_cells = sum_add_cells,
     .merge = sum_merge,
     .print = sum_print,
+    .free = sum_free,
+};
+
+const struct acc_ops acc_rate_sum = {
+    .size = sizeof(struct sum),
+    .runs = ACC_RUNS_PLAIN,
+    .reserve = sum_reserve,
+    .add = sum_add,
+    .add_cells = sum_add_cells,
+    .merge = sum_merge,
+    .print = rate_sum_print,
     .free = sum_free,
 };

@@ -468,35 +468,6 @@ compare_values(const void *a, const void *b, UNUSED const void *arg)
     return atom_order_total(a, b);
 }
 
-/* In values that are JSON, two more characters are escaped. */
-static void
-print_value(struct json_out *json, struct sv text)
-{
-    struct json_out quoted_out;
-    struct sb quoted, safe;
-
-    if (sv_find_byte(text, '\'') == text.len &&
-        sv_find_byte(text, '<') == text.len) {
-        json_string(json, text);
-        return;
-    }
-    sb_init(&quoted, 8 * text.len + 64);
-    sb_init(&safe, 8 * text.len + 64);
-    json_out_init(&quoted_out, &quoted);
-    json_string(&quoted_out, text);
-    for (size_t i = 0; i < quoted.len; i++) {
-        if (quoted.ptr[i] == '\'')
-            sb_add_str(&safe, "\\u0027");
-        else if (quoted.ptr[i] == '<')
-            sb_add_str(&safe, "\\u003c");
-        else
-            sb_add_char(&safe, quoted.ptr[i]);
-    }
-    json_raw(json, sb_sv(&safe));
-    sb_release(&quoted);
-    sb_release(&safe);
-}
-
 static void
 print_values(struct sb *out, const void **order, uint32_t n)
 {
@@ -506,7 +477,7 @@ print_values(struct sb *out, const void **order, uint32_t n)
     json_out_init(&json, out);
     json_array(&json);
     for (uint32_t i = 0; i < n; i++)
-        print_value(&json, atom_text(order[i], buf));
+        acc_json_text(&json, atom_text(order[i], buf));
     json_array_end(&json);
 }
 

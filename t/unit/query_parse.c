@@ -266,6 +266,26 @@ static const struct {
     {"* | stats by (_time:1h offset -30m, a:10M, b:/24, c:week, d:0) count()"
         " n", "* | stats by (_time:1h offset -30m, a:10M, b:/24, c:week, d:0)"
         " count(*) as n"},
+    {"* | rate()", "* | stats rate() as \"rate()\""},
+    {"* | stats rate() if (kind:=3), rate_sum(a, b*) x", "* | stats rate() "
+        "if (kind:=3) as \"rate() if (kind:=3)\", rate_sum(a, \"b*\") as "
+        "x"},
+    {"* | stats row_max(a) b, row_min(a, *) c, row_any() d, row_max(a, b*, "
+        "c:d) e", "* | stats row_max(a) as b, row_min(a) as c, row_any(*) "
+        "as d, row_max(a, \"b*\", \"c:d\") as e"},
+    {"* | stats json_values() limit 2 a, values(b) limit 0 c, "
+        "json_values(d) sort by (e desc, f) limit 3 g", "* | stats "
+        "json_values(*) limit 2 as a, values(b) as c, "
+        "json_values(d) sort by (e desc, f) limit 3 as g"},
+    {"* | stats any(a) b, field_max(c, d) e, stddev() f", "* | stats any(a) "
+        "as b, field_max(c, d) as e, stddev(*) as f"},
+    {"* | stats count_empty(), sum_len(a) b, histogram(a)", "* | stats "
+        "count_empty(*) as \"count_empty(*)\", sum_len(a) as b, "
+        "histogram(a) as \"histogram(a)\""},
+    {"* | stats count() switch(case (b:1) as x, if (c:1) y, default as z), "
+        "sum(d) e", "* | stats count(*) if (b:1) as x, count(*) if (c:1 !b:1) "
+        "as y, count(*) if (!b:1 !c:1) as z, sum(d) as e"},
+    {"* | stats sum(a) switch", "* | stats sum(a) as switch"},
     {"* | stats count() a | stats sum(a) b",
         "* | stats count(*) as a | stats sum(a) as b"},
 };
