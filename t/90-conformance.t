@@ -18,13 +18,8 @@ plan skip_all => "no conformance suite ($suite)" unless -f "$suite/run.py";
 plan skip_all => 'no python3'
     if run_command(['python3', '--version'])->{status} != 0;
 
-# Groups that must pass as a whole, but for the cases below.
+# Groups that must pass as a whole.
 my %must = map { $_ => 1 } qw(datamodel jaeger logsql/filters);
-# Cases that ask for a query inside a filter, which is not there yet.
-my %later = map { $_ => 1 } ((map { "in-contains-0$_" } 51, 52, 54, 55,
-    57 .. 63, 65, 67, 72, 73), qw(options-020 options-021 stream-060
-    stream-061));
-
 for my $ingest (qw(pb json pb-gzip)) {
     my $spoor = Test::Spoor->new(conf => { 'storage.retention' => '100y' });
 
@@ -50,7 +45,7 @@ sub run_suite {
             $line =~ m{^(not )?ok \d+ - ((logsql/\w+|\w+)/\S+)} or next;
         $all{$group}++;
         $passed{$group}++ unless $not;
-        push @wrong, $case if $not && $must{$group} && !is_later($case);
+        push @wrong, $case if $not && $must{$group};
     }
     diag(join ', ', $name, map { "$_: " . ($passed{$_} || 0) . "/$all{$_}" }
         sort keys %all);
@@ -58,9 +53,4 @@ sub run_suite {
         for sort keys %must;
     is_deeply \@wrong, [], "$name: what must pass"
         or diag substr $run->{out} . $run->{err}, 0, 100_000;
-}
-
-sub is_later {
-    my ($case) = @_;
-    return $later{$case =~ s{.*/}{}r} || $later{$case};
 }

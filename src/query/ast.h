@@ -95,6 +95,7 @@ struct filter {
     bool is_empty_matched;  /* TEXT_RANGE: a missing value counts as "" */
     struct sv *values;
     struct query *subquery; /* instead of values; field in subquery_field */
+    bool is_resolved;       /* values are those of the subquery now */
     struct sv subquery_field;
     struct regexp *regexp;
     struct stream_all *stream;
@@ -247,10 +248,12 @@ struct query {
     /* Fields that nothing of the query may see; see query_hide(). */
     struct field_pattern *hidden;
     uint32_t nhidden;
+    bool is_hiding;        /* query_hide() has been here */
     /* Intersection of the _time filters that every row has to pass. */
     int64_t min_time;      /* INT64_MIN: none */
     int64_t max_time;      /* INT64_MAX: none */
     double rate_step;      /* seconds; 0: not known */
+    const struct filter *added; /* what query_add_filter() added last */
 };
 
 #endif

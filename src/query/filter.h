@@ -25,7 +25,11 @@
  * and ORs by cost and the values of lists.  Fails for what cannot be run.
  */
 int filter_prepare(struct filter *filter, struct err *err) WARN_UNUSED;
-/* All filters of a query, those of pipes included. */
+/* All filters of a query, those of pipes included, not of queries inside. */
+typedef int (*filter_visit_fn)(struct filter *filter, void *arg,
+    struct err *err);
+int query_visit_filters(struct query *query, filter_visit_fn fn, void *arg,
+    struct err *err) WARN_UNUSED;
 int query_prepare(struct query *query, struct err *err) WARN_UNUSED;
 
 /*

@@ -71,9 +71,9 @@ value_cmp(const void *left, const void *right)
 int
 filter_prepare(struct filter *filter, struct err *err)
 {
-    if (filter->subquery != NULL)
-        return err_set(err, ERR_UNSUPPORTED, "position %u: a query inside "
-            "a filter is not supported yet", filter->pos + 1);
+    if (filter->subquery != NULL && !filter->is_resolved)
+        return err_set(err, ERR_UNSUPPORTED, "position %u: a query inside a "
+            "filter cannot be run here", filter->pos + 1);
     for (uint32_t i = 0; i < filter->nitems; i++) {
         if (filter_prepare(filter->items[i], err) != 0)
             return -1;
@@ -90,22 +90,35 @@ filter_prepare(struct filter *filter, struct err *err)
 }
 
 int
-query_prepare(struct query *query, struct err *err)
+query_visit_filters(struct query *query, filter_visit_fn fn, void *arg,
+    struct err *err)
 {
-    if (filter_prepare(query->filter, err) != 0)
+    if (fn(query->filter, arg, err) != 0)
         return -1;
     for (struct pipe *pipe = query->pipes; pipe != NULL; pipe = pipe->next) {
-        if (pipe->filter != NULL && filter_prepare(pipe->filter, err) != 0)
+        if (pipe->filter != NULL && fn(pipe->filter, arg, err) != 0)
             return -1;
         for (uint32_t i = 0; pipe->stats != NULL && i < pipe->stats->nfns;
             i++) {
             struct filter *filter = pipe->stats->fns[i].filter;
 
-            if (filter != NULL && filter_prepare(filter, err) != 0)
+            if (filter != NULL && fn(filter, arg, err) != 0)
                 return -1;
         }
     }
     return 0;
+}
+
+static int
+prepare(struct filter *filter, UNUSED void *arg, struct err *err)
+{
+    return filter_prepare(filter, err);
+}
+
+int
+query_prepare(struct query *query, struct err *err)
+{
+    return query_visit_filters(query, prepare, NULL, err);
 }
 
 /* --- blocks that need not be read --- */

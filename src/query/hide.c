@@ -50,6 +50,8 @@ enum reads {
 static enum reads
 filter_reads(const struct filter *filter)
 {
+    if (filter->is_field_prefix)
+        return READS_OTHER;
     switch (filter->kind) {
     case FILTER_ALL:
     case FILTER_NONE:
@@ -175,8 +177,13 @@ static int
 hide_query(const struct hide *hide, struct query *query)
 {
     struct pipe *pipe;
-    int rc = hide_in_filter(hide, query->filter);
+    int rc;
 
+    /* An extra filter, and so its query, is part of several queries. */
+    if (query->is_hiding)
+        return 0;
+    query->is_hiding = true;
+    rc = hide_in_filter(hide, query->filter);
     for (pipe = query->pipes; rc == 0 && pipe != NULL; pipe = pipe->next)
         rc = hide_in_pipe(hide, pipe);
     if (rc != 0)

@@ -2,6 +2,7 @@
 
 #include "core/base.h"
 
+#include "query/inside.h"
 #include "query/parse.h"
 #include "query/parser.h"
 #include "query/text.h"
@@ -114,6 +115,26 @@ parse_query(struct parser *p, struct query **out)
     query_set_times(query);
     *out = query;
     return 0;
+}
+
+int
+parse_inside(struct parser *p, struct query **out)
+{
+    uint32_t pos = lexer_pos(&p->lex);
+
+    if (parse_want(p, "(", "before a query") == -1)
+        return -1;
+    if (++p->inside > INSIDE_DEPTH_MAX)
+        return parse_too_many(p, pos, INSIDE_DEPTH_MAX,
+            "queries in each other");
+    if (++p->queries > INSIDE_QUERIES_MAX)
+        return parse_too_many(p, pos, INSIDE_QUERIES_MAX,
+            "queries inside the query");
+    if (parse_enter(p) == -1 || parse_query(p, out) == -1)
+        return -1;
+    parse_leave(p);
+    p->inside--;
+    return parse_want(p, ")", "after a query");
 }
 
 static int

@@ -44,6 +44,12 @@ call_take_args(struct parser *p, struct call *call, uint32_t least, uint32_t mos
 
 /* --- lists and subqueries --- */
 
+static bool
+has_options(const struct query *query)
+{
+    return query->concurrency > 0 || query->ignore_global_time_filter;
+}
+
 static int
 take_subquery(struct parser *p, struct filter *filter, const char *name)
 {
@@ -51,10 +57,8 @@ take_subquery(struct parser *p, struct filter *filter, const char *name)
     const struct pipe *last;
     bool is_one = false;
 
-    if (parse_enter(p) == -1 || parse_want(p, "(", "before a list") == -1 ||
-        parse_query(p, &filter->subquery) == -1)
+    if (parse_inside(p, &filter->subquery) == -1)
         return -1;
-    parse_leave(p);
     last = filter->subquery->pipes;
     while (last != NULL && last->next != NULL)
         last = last->next;
@@ -66,7 +70,15 @@ take_subquery(struct parser *p, struct filter *filter, const char *name)
             "%s() takes values with commas between them, or a query that "
             "ends with '| fields' and one name", name);
     filter->subquery_field = last->names[0].name;
-    return parse_want(p, ")", "after a subquery");
+    /* Every value of the field itself (reference 3.8). */
+    if (filter->kind == FILTER_IN && filter->subquery->npipes == 1 &&
+        last->kind == PIPE_FIELDS && !has_options(filter->subquery) &&
+        filter->subquery->filter->kind == FILTER_ALL &&
+        sv_eq(filter->subquery_field, filter->field)) {
+        filter->kind = FILTER_ALL;
+        filter->subquery = NULL;
+    }
+    return 0;
 }
 
 int

@@ -32,6 +32,15 @@ parse_fail(struct parser *p, uint32_t pos, const char *fmt, ...)
 }
 
 int
+parse_too_many(struct parser *p, uint32_t pos, unsigned max, const char *what)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "more than %u %s", max, what);
+    return fail_at(p, ERR_LIMIT, pos, text);
+}
+
+int
 parse_unsupported(struct parser *p, uint32_t pos, const char *what,
     struct sv name)
 {

@@ -26,6 +26,8 @@ struct parser {
     unsigned depth;
     uint32_t nodes;
     const struct query *query; /* the one being parsed; NULL: none */
+    unsigned inside;  /* queries around it */
+    unsigned queries; /* inside the whole */
 };
 
 /* --- parse_word.c: errors, words, lists --- */
@@ -33,6 +35,9 @@ struct parser {
 /* "position N: ..." with N counted in characters from 1.  Returns -1. */
 int parse_fail(struct parser *p, uint32_t pos, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+/* The same with ERR_LIMIT: "more than <max> <what>". */
+int parse_too_many(struct parser *p, uint32_t pos, unsigned max,
+    const char *what);
 /* The same with ERR_UNSUPPORTED. */
 int parse_unsupported(struct parser *p, uint32_t pos, const char *what,
     struct sv name);
@@ -216,6 +221,8 @@ int parse_plain_names(struct parser *p, struct values *out) WARN_UNUSED;
 
 /* Options, filter and pipes up to the end or a ')'. */
 int parse_query(struct parser *p, struct query **out) WARN_UNUSED;
+/* "(QUERY)" inside the one that is being parsed. */
+int parse_inside(struct parser *p, struct query **out) WARN_UNUSED;
 
 /* --- parse_json.c: the whole text of p is a JSON object --- */
 

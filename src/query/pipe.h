@@ -21,7 +21,11 @@
 
 #define QUERY_LANES_MAX 64u
 
+struct inside;
+struct query_env;
+struct query_run;
 struct stage;
+struct store_answer;
 struct task_pool;
 
 struct stage_ops {
@@ -41,6 +45,8 @@ struct query_budget {
     _Atomic size_t used;
     size_t max;
     struct mem_share *share; /* of all queries; regions count, too */
+    /* Of the query around this one: what is taken here is taken there. */
+    struct query_budget *outer;
 };
 /* ERR_LIMIT "query needs more than N MiB of memory" */
 int budget_take(struct query_budget *budget, size_t bytes, struct err *err)
@@ -60,6 +66,17 @@ struct query_run {
      * before this cannot matter any more.  It only rises.
      */
     _Atomic int64_t time_bound;
+    /* --- queries inside this one (query/inside.h) --- */
+    struct inside *inside; /* of the outermost; NULL: there can be none */
+    unsigned depth;        /* of this one in others */
+    const struct query_env *env;
+    struct store_answer *answer;
+    /*
+     * Runs a query inside this one, on the calling thread; its rows go to
+     * the sink, which is freed in any case.  NULL: nothing can be asked.
+     */
+    int (*run_inside)(struct query_run *outer, struct query *query,
+        struct stage *sink, struct err *err);
 };
 /* ERR_CANCELLED or ERR_TIMEOUT; cheap enough for every few thousand rows. */
 int run_poll(const struct query_run *run, struct err *err) WARN_UNUSED;

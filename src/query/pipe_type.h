@@ -91,5 +91,7 @@ extern const struct pipe_ops pipe_unpack_json;
 extern const struct pipe_ops pipe_unpack_logfmt;
 extern const struct pipe_ops pipe_unpack_syslog;
 extern const struct pipe_ops pipe_unroll;
+extern const struct pipe_ops pipe_join;
+extern const struct pipe_ops pipe_union;
 
 #endif

@@ -4,6 +4,7 @@
 #include "query/query.h"
 
 #include "query/filter.h"
+#include "query/inside.h"
 #include "query/parse.h"
 #include "query/source.h"
 
@@ -31,34 +32,75 @@ stages_make(const struct pipe *pipe, struct query_run *run,
     return 0;
 }
 
-int
-query_execute(struct query *query, const struct query_env *env,
-    struct stage *sink, struct store_answer *answer, struct err *err)
+/* run has all but what follows from the query; the sink is freed. */
+static int
+execute(struct query *query, struct query_run *run, struct stage *sink,
+    struct err *err)
 {
-    struct query_run run = {.query = query,
-        .budget = {0, env->memory_max, env->share},
-        .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
-        .tasks = env->tasks,
-        .cancel = env->cancel, .deadline_ns = env->deadline_ns,
-        .time_bound = INT64_MIN};
+    const struct query_env *env = run->env;
     struct source_plan plan = {.tenant = env->tenant,
-        .filter = query->filter, .min_time = query->min_time,
-        .max_time = query->max_time, .run = &run, .tasks = env->tasks,
-        .answer = answer, .seconds = env->seconds};
+        .min_time = query->min_time, .max_time = query->max_time,
+        .run = run, .tasks = env->tasks, .answer = run->answer,
+        .seconds = env->seconds};
     struct stage *first = sink;
 
-    memset(answer, 0, sizeof(*answer));
-    sink->run = &run;
+    run->query = query;
+    run->time_bound = INT64_MIN;
+    sink->run = run;
     if (query->concurrency > 0)
-        run.nlanes = MIN(run.nlanes, query->concurrency);
-    if (query_hide(query, err) != 0 || query_prepare(query, err) != 0 ||
-        stages_make(query->pipes, &run, &first, err) != 0)
+        run->nlanes = MIN(run->nlanes, query->concurrency);
+    if (inside_resolve(run, query, err) != 0 ||
+        query_prepare(query, err) != 0 ||
+        stages_make(query->pipes, run, &first, err) != 0)
         goto out;
     plan.first = first;
+    plan.filter = query->filter;
     if (source_local(&plan, err) != 0)
         goto out;
     return stages_flush(first, err);
 out:
     stages_free(first);
     return -1;
+}
+
+static int
+execute_inside(struct query_run *outer, struct query *query,
+    struct stage *sink, struct err *err)
+{
+    struct query_run run = {
+        .budget = {0, outer->budget.max, outer->budget.share,
+            &outer->budget},
+        .nlanes = outer->nlanes, .tasks = outer->tasks,
+        .cancel = outer->cancel, .deadline_ns = outer->deadline_ns,
+        .inside = outer->inside, .depth = outer->depth + 1,
+        .env = outer->env, .answer = outer->answer,
+        .run_inside = execute_inside};
+
+    return execute(query, &run, sink, err);
+}
+
+int
+query_execute(struct query *query, const struct query_env *env,
+    struct stage *sink, struct store_answer *answer, struct err *err)
+{
+    struct inside inside;
+    struct query_run run = {
+        .budget = {0, env->memory_max, env->share, NULL},
+        .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
+        .tasks = env->tasks,
+        .cancel = env->cancel, .deadline_ns = env->deadline_ns,
+        .inside = &inside, .env = env, .answer = answer,
+        .run_inside = execute_inside};
+    int rc;
+
+    memset(answer, 0, sizeof(*answer));
+    inside_init(&inside, &run.budget);
+    if (query_hide(query, err) == 0) {
+        rc = execute(query, &run, sink, err);
+    } else {
+        stages_free(sink);
+        rc = -1;
+    }
+    inside_free(&inside);
+    return rc;
 }

@@ -232,6 +232,10 @@ add_to_pipe(struct pipe *pipe, struct filter *added, bool is_time)
 static int
 add_to_query(struct query *query, struct filter *added, bool is_time)
 {
+    /* Filters that were added before are in several queries. */
+    if (query->added == added)
+        return 0;
+    query->added = added;
     if (add_below(query->filter, added, is_time) == -1)
         return -1;
     for (struct pipe *pipe = query->pipes; pipe != NULL; pipe = pipe->next) {

@@ -96,6 +96,7 @@ struct emit {
     uint32_t n;
     struct sv **texts; /* per column */
     bool is_done;      /* the next stage needs no more */
+    unsigned lane;     /* 0 after emit_begin(), as it is in a flush */
 };
 void emit_begin(struct emit *emit, struct stage *next,
     const struct sv *names, uint32_t ncolumns);

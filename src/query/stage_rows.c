@@ -186,7 +186,7 @@ emit_end(struct emit *emit, struct err *err)
         if (rows_set_column(&rows, &column, err) != 0)
             return -1;
     }
-    result = stage_write(emit->next, 0, &rows, err);
+    result = stage_write(emit->next, emit->lane, &rows, err);
     emit->is_done = result != 0;
     emit->n = 0;
     pool_reset(emit->pool);

@@ -22,16 +22,25 @@ budget_take(struct query_budget *budget, size_t bytes, struct err *err)
         }
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used,
         used + bytes, memory_order_relaxed, memory_order_relaxed));
-    if (mem_share_take(budget->share, bytes))
+    if (budget->outer != NULL) {
+        if (budget_take(budget->outer, bytes, err) == 0)
+            return 0;
+    } else if (mem_share_take(budget->share, bytes)) {
         return 0;
+    } else {
+        err_set(err, ERR_LIMIT, "query needs too much memory");
+    }
     atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
-    return err_set(err, ERR_LIMIT, "query needs too much memory");
+    return -1;
 }
 
 void
 budget_give(struct query_budget *budget, size_t bytes)
 {
-    mem_share_give(budget->share, bytes);
+    if (budget->outer != NULL)
+        budget_give(budget->outer, bytes);
+    else
+        mem_share_give(budget->share, bytes);
     atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 

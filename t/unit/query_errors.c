@@ -4,6 +4,7 @@
 
 #include "core/base.h"
 
+#include "query/inside.h"
 #include "query/parse.h"
 
 #include "tap.h"
@@ -138,6 +139,24 @@ static const struct {
     {"* | stats by (a) count() a", "position 18: the result is named 'a', "
         "as a field of 'by' is"},
     {"a:~\"(\"", ""}, {"{a=~\"(\"}", ""},
+    {"* | join (a)", "position 13: expected '(' and a query, or rows(...), "
+        "for 'join', found the end"},
+    {"* | join by () (b)", "position 13: join needs the name of a field"},
+    {"* | join by (a) ()", "position 18: expected a filter, found ')'"},
+    {"* | join by (a) (b) prefix", "position 27: expected a prefix, found "
+        "the end"},
+    {"* | join by (a) (b) innr", "position 21: expected 'inner', 'prefix' "
+        "or '|', found 'innr'"},
+    {"* | union ()", "position 12: expected a filter, found ')'"},
+    {"* | union", "position 10: expected '(' and a query, or rows(...), for "
+        "'union', found the end"},
+    {"* | union (a) b", "position 15: expected '|' or the end of the query, "
+        "found 'b'"},
+    {"* | union rows({a})", "position 18: expected '=' after a field name, "
+        "found '}'"},
+    {"* | union rows(a)", "position 16: expected '{' or ')', found 'a'"},
+    {"* | union rows({a=b c=d})", "position 21: expected ',' or '}', found "
+        "'c'"},
 };
 
 static void
@@ -182,8 +201,12 @@ test_limits(void)
     } cases[] = {
         {"(", "a", ")", QUERY_DEPTH_MAX, QUERY_DEPTH_MAX + 1, "parens"},
         {"!", "a", "", QUERY_DEPTH_MAX, QUERY_DEPTH_MAX + 1, "NOTs"},
-        {"a:in(", "b", " | fields c)", QUERY_DEPTH_MAX, QUERY_DEPTH_MAX + 1,
+        {"a:in(", "b", " | fields c)", INSIDE_DEPTH_MAX, INSIDE_DEPTH_MAX + 1,
             "subqueries"},
+        {"a | union (", "b", ")", INSIDE_DEPTH_MAX, INSIDE_DEPTH_MAX + 1,
+            "unions"},
+        {"a:in(b | fields c) ", "b", "", INSIDE_QUERIES_MAX,
+            INSIDE_QUERIES_MAX + 1, "many subqueries"},
         {"a ", "b", "", 9000, 20000, "words"},
         {"a:in(b) or ", "b", "", 3000, 20000, "lists"},
         {"", "*", " | limit 1", 9000, 20001, "pipes"},
