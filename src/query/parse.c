@@ -2,8 +2,8 @@
 
 #include "core/base.h"
 
-#include "query/inside.h"
 #include "query/parse.h"
+#include "query/inside.h"
 #include "query/parser.h"
 #include "query/text.h"
 
