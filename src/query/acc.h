@@ -62,6 +62,7 @@ enum acc_runs {
 struct acc_ops {
     size_t size; /* of the accumulator's struct, which begins with acc */
     enum acc_runs runs;
+    bool keeps_hold; /* merge() may use what is in the hold of `from` */
     int (*init)(struct acc *acc, struct err *err); /* NULL: nothing to do */
     /* Before any other call: makes room for so many groups. */
     int (*reserve)(struct acc *acc, uint32_t ngroups, struct err *err);
@@ -74,9 +75,9 @@ struct acc_ops {
         struct err *err);
     /*
      * Before a group's print(), by any thread: what takes long.  NULL:
-     * nothing does.
+     * nothing does.  The pool is emptied after some groups.
      */
-    void (*finish)(struct acc *acc, uint32_t group);
+    void (*finish)(struct acc *acc, uint32_t group, struct pool *pool);
     /* Appends the result; once per group, it may spoil the state. */
     int (*print)(struct acc *acc, uint32_t group, struct sb *out,
         struct err *err);

@@ -40,6 +40,24 @@ hold_free(struct hold *hold)
     memset(hold, 0, sizeof(*hold));
 }
 
+void
+hold_adopt(struct hold *to, struct hold *from)
+{
+    struct hold_chunk **end = &to->chunks;
+
+    check(to->budget == from->budget);
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = from->chunks;
+    for (const struct hold_chunk *chunk = from->chunks; chunk != NULL;
+        chunk = chunk->next) {
+        to->taken += chunk->size;
+        from->taken -= chunk->size;
+    }
+    from->chunks = NULL;
+    from->ptr = from->end = NULL;
+}
+
 static int
 charge(struct hold *hold, size_t size, struct err *err)
 {

@@ -28,6 +28,11 @@ struct hold {
 void hold_init(struct hold *hold, struct query_budget *budget);
 /* Frees chunks and gives the budget back; arrays must be dropped before. */
 void hold_free(struct hold *hold);
+/*
+ * What hold_alloc() and hold_text() gave from `from` lives as long as `to`.
+ * Both are of one budget.
+ */
+void hold_adopt(struct hold *to, struct hold *from);
 
 /* 8-byte aligned, not zeroed.  NULL: ERR_LIMIT. */
 void *hold_alloc(struct hold *hold, size_t size, struct err *err) WARN_UNUSED;

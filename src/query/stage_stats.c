@@ -395,6 +395,7 @@ merge_lane(struct stage_stats *mine, struct stats_lane *to,
     struct stats_lane *from, struct err *err)
 {
     struct hold_array map = {NULL, 0};
+    bool keeps_hold = false;
     int result = keys_merge(&to->keys, &from->keys, &map, mine->stage.run,
         err);
 
@@ -406,7 +407,10 @@ merge_lane(struct stage_stats *mine, struct stats_lane *to,
             result = stats_reserve(acc, to->keys.count, err);
         if (result == 0)
             result = acc->ops->merge(acc, from->accs[i], map.items, err);
+        keeps_hold |= acc->ops->keeps_hold;
     }
+    if (keeps_hold)
+        hold_adopt(&to->hold, &from->hold);
     hold_drop(&to->hold, &map, sizeof(uint32_t));
     return result;
 }
@@ -444,7 +448,7 @@ print_group(struct stats_lane *lane, uint32_t group, struct sv *texts,
 
 static int IMPL(lane_fn)
 finish_piece(void *arg, UNUSED unsigned lane, uint32_t piece,
-    UNUSED struct pool *pool, UNUSED struct err *err)
+    struct pool *pool, UNUSED struct err *err)
 {
     struct stats_lane *all = arg;
     uint32_t end = MIN((piece + 1) * FINISH_GROUPS, all->keys.count);
@@ -454,7 +458,7 @@ finish_piece(void *arg, UNUSED unsigned lane, uint32_t piece,
 
         for (uint32_t group = piece * FINISH_GROUPS;
             ops->finish != NULL && group < end; group++)
-            ops->finish(all->accs[i], group);
+            ops->finish(all->accs[i], group, pool);
     }
     return 0;
 }

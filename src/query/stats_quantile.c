@@ -22,56 +22,27 @@
 #include "query/atom.h"
 #include "query/keys.h"
 #include "query/msort.h"
+#include "query/quantile_samples.h"
 
 #define SAMPLES_MAX 20000u
 /* Of each lane, if there are several: together they have as many. */
 #define LANE_SAMPLES_MAX 12000u
-#define SAMPLES_MIN 16u /* hold_grow()'s least number of bytes */
-
-struct samples {
-    int64_t *v;    /* INT, TIME: the value; TEXT: its number in texts */
-    uint8_t *tags; /* enum atom_tag; NULL: all are INT */
-    uint32_t n;
-    uint32_t cap;
-    uint32_t shift;
-    uint32_t place; /* of this window's value in it */
-    bool is_done;   /* v[0] is the answer */
-};
 
 struct quantile {
     struct acc acc;
     struct hold_array left;   /* uint32_t: values until the next sample */
     struct hold_array groups; /* struct samples */
     struct keys texts;
-    uint64_t random;
-    uint32_t max; /* samples of a group */
+    struct sampler sampler;
 };
-
-/* The same rows in the same order give the same answer. */
-#define RANDOM_SEED 0x9e3779b97f4a7c15u
-
-static inline uint64_t
-next_random64(struct quantile *q)
-{
-    q->random ^= q->random >> 12;
-    q->random ^= q->random << 25;
-    q->random ^= q->random >> 27;
-    return q->random * 0x2545f4914f6cdd1du;
-}
-
-static inline uint32_t
-next_random(struct quantile *q)
-{
-    return (uint32_t)(next_random64(q) >> 32);
-}
 
 static int
 quantile_init(struct acc *acc, struct err *err)
 {
     struct quantile *q = (struct quantile *)acc;
 
-    q->random = RANDOM_SEED;
-    q->max = acc->run->nlanes > 1 ? LANE_SAMPLES_MAX : SAMPLES_MAX;
+    sampler_init(&q->sampler, acc->hold,
+        acc->run->nlanes > 1 ? LANE_SAMPLES_MAX : SAMPLES_MAX);
     return keys_init(&q->texts, acc->hold, 1, NULL, err);
 }
 
@@ -92,83 +63,6 @@ quantile_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
     return 0;
 }
 
-/* --- growing and thinning --- */
-
-static int
-samples_grow(struct acc *acc, struct samples *samples, uint32_t need,
-    struct err *err)
-{
-    struct hold_array v = {samples->v, samples->cap};
-    struct hold_array tags = {samples->tags,
-        samples->tags == NULL ? 0 : samples->cap};
-    uint32_t cap = MAX(samples->cap, SAMPLES_MIN);
-
-    while (cap < need)
-        cap *= 2;
-    /* In bytes, so that small groups take no more than they need. */
-    v.cap *= sizeof(*samples->v);
-    if (hold_grow_raw(acc->hold, &v, cap * sizeof(*samples->v), 1, err) != 0)
-        return -1;
-    samples->v = v.items;
-    if (samples->tags != NULL) {
-        if (hold_grow(acc->hold, &tags, v.cap / sizeof(*samples->v), 1,
-                err) != 0) {
-            samples->cap = (uint32_t)tags.cap;
-            return -1;
-        }
-        samples->tags = tags.items;
-    }
-    samples->cap = (uint32_t)(v.cap / sizeof(*samples->v));
-    return 0;
-}
-
-/* The first value that is no INT: from now on each has a tag. */
-static int
-samples_tag(struct acc *acc, struct samples *samples, struct err *err)
-{
-    struct hold_array tags = {NULL, 0};
-
-    if (samples->tags != NULL)
-        return 0;
-    if (hold_grow(acc->hold, &tags, samples->cap, 1, err) != 0)
-        return -1;
-    samples->tags = tags.items;
-    memset(samples->tags, ATOM_INT, samples->n);
-    return 0;
-}
-
-static void
-samples_drop(struct acc *acc, struct samples *samples)
-{
-    struct hold_array v = {samples->v, samples->cap * sizeof(*samples->v)};
-    struct hold_array tags = {samples->tags, samples->cap};
-
-    hold_drop(acc->hold, &v, 1);
-    hold_drop(acc->hold, &tags, 1);
-    memset(samples, 0, sizeof(*samples));
-}
-
-/* Of each two samples one stays. */
-static void
-samples_halve(struct quantile *q, struct samples *samples)
-{
-    uint32_t n = samples->n / 2;
-
-    for (uint32_t i = 0; i < n; i += 32) {
-        uint64_t bits = next_random64(q) >> 32;
-
-        for (uint32_t k = i; k < MIN(n, i + 32); k++, bits >>= 1) {
-            uint32_t from = 2 * k + (uint32_t)(bits & 1);
-
-            samples->v[k] = samples->v[from];
-            if (UNLIKELY(samples->tags != NULL))
-                samples->tags[k] = samples->tags[from];
-        }
-    }
-    samples->n = n;
-    samples->shift++;
-}
-
 /* --- taking samples --- */
 
 static int
@@ -177,7 +71,9 @@ atom_to_sample(struct quantile *q, struct samples *samples,
 {
     int64_t v = atom->v;
 
-    if (atom->tag != ATOM_INT && samples_tag(&q->acc, samples, err) != 0)
+    if (samples_reserve(&q->sampler, samples, samples->n + 1, err) != 0 ||
+        (atom->tag != ATOM_INT && samples_tag(&q->sampler, samples,
+            err) != 0))
         return -1;
     if (atom->tag == ATOM_TEXT) {
         uint32_t id;
@@ -192,20 +88,11 @@ atom_to_sample(struct quantile *q, struct samples *samples,
     return 0;
 }
 
-/* Behind a sample: in how many values the next one comes. */
-static inline uint32_t
-next_left(struct quantile *q, struct samples *samples)
+/* Is there room in pieces for the next one?  The last of all goes behind. */
+static inline bool
+is_first(const struct quantile *q, const struct samples *samples)
 {
-    uint32_t rest;
-
-    if (samples->shift == 0 && samples->n < q->max)
-        return 1;
-    rest = (1u << samples->shift) - 1 - samples->place;
-    /* 2^30 rows in a window would be 10^13 rows. */
-    if (samples->n >= q->max && samples->shift < 30)
-        samples_halve(q, samples);
-    samples->place = next_random(q) & ((1u << samples->shift) - 1);
-    return rest + samples->place + 1;
+    return samples_in_pieces(samples) && samples->n < q->sampler.max - 1;
 }
 
 static int
@@ -216,18 +103,19 @@ take(struct quantile *q, const struct column *column, uint32_t row,
     struct atom atom;
     char buf[ATOM_TEXT_MAX];
 
-    if (samples->n == samples->cap &&
-        samples_grow(&q->acc, samples, samples->n + 1, err) != 0)
-        return -1;
     if (column->kind == COLUMN_INTS && samples->tags == NULL &&
         column->present == NULL) {
-        samples->v[samples->n++] = column->ints[row];
+        atom = (struct atom){ATOM_INT, column->ints[row], {NULL, 0}};
     } else {
         atom = atom_of_row(column, row, buf);
-        if (atom_to_sample(q, samples, &atom, err) != 0)
-            return -1;
     }
-    ((uint32_t *)q->left.items)[group] = next_left(q, samples);
+    if (atom.tag == ATOM_INT && is_first(q, samples)) {
+        ((uint32_t *)q->left.items)[group] = 1;
+        return samples_put_int(&q->sampler, samples, atom.v, err);
+    }
+    if (atom_to_sample(q, samples, &atom, err) != 0)
+        return -1;
+    ((uint32_t *)q->left.items)[group] = samples_next(&q->sampler, samples);
     return 0;
 }
 
@@ -237,14 +125,27 @@ add_first(struct quantile *q, struct samples *samples,
     const int64_t *ints, const struct picks *picks, struct err *err)
 {
     /* The last one that has room begins the sampling. */
-    uint32_t n = MIN(picks->n, q->max - 1 - samples->n);
+    uint32_t n = MIN(picks->n, q->sampler.max - 1 - samples->n);
 
-    if (samples->n + n > samples->cap &&
-        samples_grow(&q->acc, samples, samples->n + n, err) != 0)
-        return -1;
-    for (uint32_t i = 0; i < n; i++)
-        samples->v[samples->n + i] = ints[picks_row(picks, i)];
-    samples->n += n;
+    if (!samples_in_pieces(samples)) {
+        if (samples_reserve(&q->sampler, samples, samples->n + n, err) != 0)
+            return -1;
+        for (uint32_t i = 0; i < n; i++)
+            samples->v[samples->n + i] = ints[picks_row(picks, i)];
+        samples->n += n;
+        return (int)n;
+    }
+    if (picks->index == NULL) {
+        if (samples_put_ints(&q->sampler, samples, ints + picks->first, n,
+                err) != 0)
+            return -1;
+        return (int)n;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (samples_put_int(&q->sampler, samples, ints[picks->index[i]],
+                err) != 0)
+            return -1;
+    }
     return (int)n;
 }
 
@@ -259,7 +160,7 @@ add_sampled(struct quantile *q, struct samples *samples,
     while (left <= picks->n - at) {
         at += left;
         samples->v[samples->n++] = ints[picks_row(picks, at - 1)];
-        left = next_left(q, samples);
+        left = samples_next(&q->sampler, samples);
     }
     return left - (picks->n - at);
 }
@@ -279,8 +180,7 @@ add_ints_of_one(struct quantile *q, const struct acc_rows *in,
             return -1;
         if ((uint32_t)at == in->picks.n)
             return 0;
-        if (samples->n == samples->cap &&
-            samples_grow(&q->acc, samples, samples->n + 1, err) != 0)
+        if (samples_reserve(&q->sampler, samples, samples->n + 1, err) != 0)
             return -1;
     }
     *left = add_sampled(q, samples, ints, &in->picks, (uint32_t)at);
@@ -322,13 +222,20 @@ add_ints(struct quantile *q, const struct acc_rows *in,
 
         if (--left[group] != 0)
             continue;
-        if (UNLIKELY(samples->tags != NULL || samples->n == samples->cap)) {
+        if (LIKELY(is_first(q, samples))) {
+            left[group] = 1;
+            if (samples_put_int(&q->sampler, samples, column->ints[row],
+                    err) != 0)
+                return -1;
+            continue;
+        }
+        if (UNLIKELY(samples->tags != NULL || samples->n >= samples->cap)) {
             if (take(q, column, row, group, err) != 0)
                 return -1;
             continue;
         }
         samples->v[samples->n++] = column->ints[row];
-        left[group] = next_left(q, samples);
+        left[group] = samples_next(&q->sampler, samples);
     }
     return 0;
 }
@@ -370,12 +277,12 @@ static int
 samples_append(struct quantile *q, struct samples *to,
     const struct quantile *from, const struct samples *add, struct err *err)
 {
-    if (to->n + add->n > to->cap &&
-        samples_grow(&q->acc, to, to->n + add->n, err) != 0)
+    if (add->n == 0)
+        return 0;
+    if (samples_reserve(&q->sampler, to, to->n + add->n, err) != 0)
         return -1;
     if (to->tags == NULL && add->tags == NULL) {
-        if (add->n > 0)
-            memcpy(to->v + to->n, add->v, add->n * sizeof(*to->v));
+        samples_copy(add, to->v + to->n);
         to->n += add->n;
         return 0;
     }
@@ -393,6 +300,31 @@ samples_append(struct quantile *q, struct samples *to,
 }
 
 static int
+merge_group(struct quantile *q, struct samples *to, struct quantile *from,
+    struct samples *add, struct err *err)
+{
+    if (samples_in_pieces(to) && samples_in_pieces(add) &&
+        to->n + add->n <= SAMPLES_MAX) {
+        samples_link(to, add);
+        return 0;
+    }
+    if (samples_reserve(&from->sampler, add, add->n, err) != 0 ||
+        samples_reserve(&q->sampler, to, to->n, err) != 0)
+        return -1;
+    /* Samples of equal weight can be put together. */
+    while (to->shift < add->shift)
+        samples_halve(&q->sampler, to);
+    while (add->shift < to->shift)
+        samples_halve(&q->sampler, add);
+    if (samples_append(q, to, from, add, err) != 0)
+        return -1;
+    while (to->n > SAMPLES_MAX)
+        samples_halve(&q->sampler, to);
+    samples_drop(&from->sampler, add);
+    return 0;
+}
+
+static int
 quantile_merge(struct acc *acc, struct acc *from_acc, const uint32_t *map,
     struct err *err)
 {
@@ -401,64 +333,14 @@ quantile_merge(struct acc *acc, struct acc *from_acc, const uint32_t *map,
     struct samples *groups = q->groups.items, *add = from->groups.items;
 
     for (uint32_t i = 0; i < from_acc->ngroups; i++) {
-        struct samples *to = &groups[map[i]];
-
-        if (i % 64 == 0 && run_poll(acc->run, err) != 0)
+        if ((i % 64 == 0 && run_poll(acc->run, err) != 0) ||
+            merge_group(q, &groups[map[i]], from, &add[i], err) != 0)
             return -1;
-        /* Samples of equal weight can be put together. */
-        while (to->shift < add[i].shift)
-            samples_halve(q, to);
-        while (add[i].shift < to->shift)
-            samples_halve(q, &add[i]);
-        if (samples_append(q, to, from, &add[i], err) != 0)
-            return -1;
-        while (to->n > SAMPLES_MAX)
-            samples_halve(q, to);
-        samples_drop(from_acc, &add[i]);
     }
     return 0;
 }
 
 /* --- the answer --- */
-
-#define DIGIT_BITS 11u
-
-/* The k-th of n numbers from 0; spoils their order. */
-static int64_t
-select_int(int64_t *v, uint32_t n, uint32_t k)
-{
-    uint32_t counts[1u << DIGIT_BITS];
-
-    for (;;) {
-        int64_t min = v[0], max = v[0];
-        uint32_t shift = 0, digit = 0, kept = 0;
-        uint64_t range;
-
-        for (uint32_t i = 1; i < n; i++) {
-            min = MIN(min, v[i]);
-            max = MAX(max, v[i]);
-        }
-        range = (uint64_t)max - (uint64_t)min;
-        if (range == 0)
-            return min;
-        while (range >> shift >= ARRAY_LEN(counts))
-            shift++;
-        memset(counts, 0, sizeof(counts));
-        for (uint32_t i = 0; i < n; i++)
-            counts[((uint64_t)v[i] - (uint64_t)min) >> shift]++;
-        for (; k >= counts[digit]; digit++)
-            k -= counts[digit];
-        for (uint32_t i = 0; i < n; i++) {
-            int64_t value = v[i];
-
-            if (((uint64_t)value - (uint64_t)min) >> shift == digit)
-                v[kept++] = value;
-        }
-        n = kept;
-        if (shift == 0)
-            return v[0];
-    }
-}
 
 static int
 compare_atoms(const void *a, const void *b, UNUSED const void *arg)
@@ -535,17 +417,22 @@ place_of(double phi, uint32_t n)
     return phi <= 0 ? 0 : phi >= 1 ? n - 1 : MIN((uint32_t)(phi * n), n - 1);
 }
 
-/* Of whole numbers: the answer becomes the first sample. */
+/* Of whole numbers. */
 static void
-quantile_finish(struct acc *acc, uint32_t group)
+quantile_finish(struct acc *acc, uint32_t group, struct pool *pool)
 {
     struct quantile *q = (struct quantile *)acc;
     struct samples *samples = &((struct samples *)q->groups.items)[group];
+    int64_t *scratch;
 
     if (samples->n == 0 || samples->tags != NULL)
         return;
-    samples->v[0] = select_int(samples->v, samples->n,
-        place_of(acc->fn->phi, samples->n));
+    /* Without memory there, quantile_print() does it. */
+    scratch = pool_alloc(pool, samples->n * sizeof(*scratch));
+    if (scratch == NULL)
+        return;
+    samples->answer = samples_select(samples,
+        place_of(acc->fn->phi, samples->n), scratch);
     samples->is_done = true;
 }
 
@@ -563,11 +450,13 @@ quantile_print(struct acc *acc, uint32_t group, struct sb *out,
     if (samples->n == 0)
         return 0;
     if (samples->is_done) {
-        atom = (struct atom){ATOM_INT, samples->v[0], {NULL, 0}};
+        atom = (struct atom){ATOM_INT, samples->answer, {NULL, 0}};
         sb_add_sv(out, atom_text(&atom, buf));
         return 0;
     }
     k = place_of(acc->fn->phi, samples->n);
+    if (samples_reserve(&q->sampler, samples, samples->n, err) != 0)
+        return -1;
     if (!is_one_kind(samples, &nempty, &tag))
         return select_mixed(q, samples, k, out, err);
     if (k < nempty)
@@ -585,7 +474,7 @@ quantile_free(struct acc *acc)
     struct samples *groups = q->groups.items;
 
     for (size_t i = 0; i < q->groups.cap; i++)
-        samples_drop(acc, &groups[i]);
+        samples_drop(&q->sampler, &groups[i]);
     hold_drop(acc->hold, &q->groups, sizeof(struct samples));
     hold_drop(acc->hold, &q->left, sizeof(uint32_t));
     keys_drop(&q->texts);
@@ -594,6 +483,7 @@ quantile_free(struct acc *acc)
 const struct acc_ops acc_quantile = {
     .size = sizeof(struct quantile),
     .runs = ACC_RUNS_ALWAYS,
+    .keeps_hold = true,
     .init = quantile_init,
     .reserve = quantile_reserve,
     .add = quantile_add,
