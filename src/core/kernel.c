@@ -76,7 +76,58 @@ within_plain(const uint64_t *v, uint32_t n, uint64_t low, uint64_t width)
     return bits;
 }
 
-static const struct kernels plain = {"plain", unpack_plain, within_plain};
+/* --- times --- */
+
+static bool
+add_from_plain(uint64_t *v, const uint64_t *at, uint32_t n,
+    const uint64_t *table, uint32_t limit)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (UNLIKELY(at[i] >= limit))
+            return false;
+        v[i] += table[at[i]];
+    }
+    return true;
+}
+
+static void
+add_plain(int64_t *v, const int64_t *d, uint32_t n,
+    struct kernel_range *range)
+{
+    int64_t min = range->min, max = range->max;
+
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = (int64_t)((uint64_t)v[i] + (uint64_t)d[i]);
+        min = MIN(min, v[i]);
+        max = MAX(max, v[i]);
+    }
+    *range = (struct kernel_range){min, max};
+}
+
+static void
+unzigzag_plain(uint64_t *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (uint64_t)enc_unzigzag(v[i]);
+}
+
+static void
+steps_plain(const int64_t *v, uint32_t n, const int64_t *bounds,
+    uint32_t nbounds, uint32_t *codes)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t code = 0;
+
+        for (uint32_t k = 0; k < nbounds; k++)
+            code += v[i] >= bounds[k];
+        codes[i] = code;
+    }
+}
+
+static const struct kernels plain = {
+    "plain", unpack_plain, within_plain, add_from_plain, add_plain,
+    unzigzag_plain, steps_plain
+};
 
 /* --- the choice --- */
 

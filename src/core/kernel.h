@@ -20,7 +20,14 @@ struct kernel_linear {
 /* Wider fields may be in nine bytes. */
 #define KERNEL_WIDTH_MAX 56u
 /* Bytes behind the last field that are read (not used). */
-#define KERNEL_PAD 8u
+#define KERNEL_PAD 16u
+/* Bounds of steps() that are compared with each number. */
+#define KERNEL_STEPS_MAX 7u
+
+struct kernel_range {
+    int64_t min;
+    int64_t max;
+};
 
 struct kernels {
     const char *name;
@@ -37,6 +44,23 @@ struct kernels {
      */
     uint64_t (*within)(const uint64_t *v, uint32_t n, uint64_t low,
         uint64_t width);
+    /*
+     * v[i] += table[at[i]] modulo 2^64.  False: an at[i] is not below
+     * `limit`, and v is anything; limit is at most 2^31.
+     */
+    bool (*add_from)(uint64_t *v, const uint64_t *at, uint32_t n,
+        const uint64_t *table, uint32_t limit);
+    /*
+     * v[i] += d[i] modulo 2^64, and the range, which holds something
+     * before, takes them in as numbers with a sign.
+     */
+    void (*add)(int64_t *v, const int64_t *d, uint32_t n,
+        struct kernel_range *range);
+    /* In place: zigzag (core/enc.h) to numbers with a sign. */
+    void (*unzigzag)(uint64_t *v, uint32_t n);
+    /* codes[i]: how many of nbounds <= KERNEL_STEPS_MAX are <= v[i]. */
+    void (*steps)(const int64_t *v, uint32_t n, const int64_t *bounds,
+        uint32_t nbounds, uint32_t *codes);
 };
 
 /* The best set for this CPU. */

@@ -7,13 +7,16 @@
 #define RUN_ROWS_MIN 8u
 /* Rows that are looked at to find out, in two places. */
 #define SAMPLE_ROWS 256u
+/* Combinations of columns that have a place each, used or not. */
+#define MAP_CODES_MAX 4096u
 
 /* Columns whose codes differ, and the table of their combinations. */
 struct run_finder {
     struct keys *keys;
     const struct keys_input *input;
     const struct codes *columns;
-    uint32_t *map;      /* by code, if only one column differs */
+    uint32_t *map;      /* by code, if there are few codes */
+    uint64_t ncodes;    /* of all columns together */
     uint32_t varying;   /* how many columns differ */
 };
 
@@ -60,6 +63,7 @@ prepare(struct run_finder *finder)
             return false;
         finder->varying++;
     }
+    finder->ncodes = product;
     return finder->varying > 0;
 }
 
@@ -179,16 +183,12 @@ keys_find_runs(struct keys *keys, const struct keys_input *input,
     if (!prepare(&finder))
         return 0;
     dict_clear(&keys->pairs);
-    for (uint32_t k = 0; k < keys->ncolumns && finder.varying == 1; k++) {
-        uint32_t n = columns[k].n;
-
-        if (columns[k].codes == NULL)
-            continue;
-        if (hold_grow(keys->hold, &keys->map, n, sizeof(*finder.map),
-                err) != 0)
+    if (finder.varying == 1 || finder.ncodes <= MAP_CODES_MAX) {
+        if (hold_grow(keys->hold, &keys->map, finder.ncodes,
+                sizeof(*finder.map), err) != 0)
             return -1;
         finder.map = keys->map.items;
-        memset(finder.map, 0xff, n * sizeof(*finder.map));
+        memset(finder.map, 0xff, finder.ncodes * sizeof(*finder.map));
     }
     if (find_all(&finder, &out->nruns, err) != 0)
         return -1;

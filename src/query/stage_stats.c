@@ -195,12 +195,13 @@ stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
         return no_memory(err);
     for (uint32_t i = 0; i < spec->nby; i++)
         names[i] = spec->by[i].name;
-    if (load(chunk->rows, names, spec->nby, &chunk->by, err) != 0)
-        return -1;
+    /* Times are cheaper once durations are there, which are arguments. */
     for (uint32_t i = 0; i < spec->nfns; i++) {
         if (load_function(chunk, lane->accs[i], i, err) != 0)
             return -1;
     }
+    if (load(chunk->rows, names, spec->nby, &chunk->by, err) != 0)
+        return -1;
     return load_filters(mine, chunk->rows, err);
 }
 

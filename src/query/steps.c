@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "query/steps.h"
 
+#include "core/kernel.h"
 #include "query/bucket.h"
 
 /* Far from where a sum of two values could overflow. */
@@ -19,6 +20,8 @@ range_of(const struct column *column, const struct picks *picks)
     struct range range = {INT64_MAX, INT64_MIN};
     const int64_t *ints = column->ints;
 
+    if (picks->index == NULL && column->has_range)
+        return (struct range){column->min, column->max};
     if (picks->index == NULL && column->present == NULL) {
         ints += picks->first;
         for (uint32_t i = 0; i < picks->n; i++) {
@@ -117,6 +120,18 @@ codes_that_stay(const struct steps *steps, const int64_t *ints,
     }
 }
 
+/* So few steps that each start is compared with each number. */
+static void
+few_codes(const struct steps *steps, const int64_t *ints, uint32_t n,
+    uint32_t *codes)
+{
+    int64_t bounds[KERNEL_STEPS_MAX];
+
+    for (uint32_t i = 1; i < steps->n; i++)
+        bounds[i - 1] = steps_start(steps, i);
+    kernels()->steps(ints, n, bounds, steps->n - 1, codes);
+}
+
 void
 steps_codes(const struct steps *steps, const struct column *column,
     const struct picks *picks, uint32_t *codes)
@@ -124,6 +139,12 @@ steps_codes(const struct steps *steps, const struct column *column,
     double inverse = 1.0 / (double)steps->width;
     const int64_t *ints = column->ints;
 
+    if (!steps->has_gaps && picks->index == NULL &&
+        steps->n <= KERNEL_STEPS_MAX + 1) {
+        few_codes(steps, ints + picks->first, picks->n,
+            codes + picks->first);
+        return;
+    }
     if (!steps->has_gaps && steps->width > 1 && stays(steps, ints, picks)) {
         codes_that_stay(steps, ints, picks, codes);
         return;

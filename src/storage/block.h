@@ -49,6 +49,9 @@ struct column {
     /* IDS: width bytes a row; with codes nvalues of them, which rows share. */
     const uint8_t *ids;
     const struct sv *texts;
+    /* TIMES: of all rows, wanted or not, when it is known. */
+    bool has_range;
+    int64_t min, max;
 };
 
 /* The width bytes of a row of IDS. */

@@ -9,6 +9,7 @@
 #include "storage/block_read.h"
 
 #include "core/enc.h"
+#include "core/kernel.h"
 
 /* --- decoding --- */
 
@@ -84,9 +85,11 @@ struct times {
     enum block_what what;
     const uint64_t *traces;   /* start of each trace */
     const uint32_t *ordinals; /* trace of each row, when already known */
+    const int64_t *durations; /* of each row, the same */
     const struct part_vector *ordinal;
     const struct part_vector *start;
     const struct part_vector *duration;
+    struct kernel_range range; /* of ends */
 };
 
 static int
@@ -96,6 +99,8 @@ times_init(struct times *times, struct block *block, enum block_what what)
     uint64_t *traces;
 
     times->what = what;
+    times->range = (struct kernel_range){INT64_MAX, INT64_MIN};
+    times->durations = block->durations;
     if (what != BLOCK_START && vector_need(r, PART_ROW_DURATION,
             PART_ROLE_VALUES, block->info.rows, &times->duration) != 0)
         return -1;
@@ -118,7 +123,6 @@ static int
 add_traces(const struct times *times, uint32_t from, uint32_t n,
     uint64_t *starts)
 {
-    uint32_t ntraces = times->r->block->traces;
     uint64_t ordinals[COL_MINI];
 
     if (times->ordinals != NULL) {
@@ -128,56 +132,48 @@ add_traces(const struct times *times, uint32_t from, uint32_t n,
     }
     if (vector_decode(times->r, times->ordinal, from, n, ordinals) != 0)
         return -1;
-    for (uint32_t i = 0; i < n; i++) {
-        if (UNLIKELY(ordinals[i] >= ntraces))
-            return reading_corrupt(times->r, "row %u: trace %llu", from + i,
-                (unsigned long long)ordinals[i]);
-        starts[i] += times->traces[ordinals[i]];
-    }
+    if (!kernels()->add_from(starts, ordinals, n, times->traces,
+            times->r->block->traces))
+        return reading_corrupt(times->r, "rows from %u on: a trace that the "
+            "block has not", from);
     return 0;
 }
 
-/* In place.  Compilers make two or more at a time of the constant number. */
-static void
-unzigzag(uint64_t *v, uint32_t n)
+static int
+durations_decode(const struct times *times, uint32_t from, uint32_t n,
+    uint64_t *out)
 {
-    if (n == COL_MINI) {
-        for (uint32_t i = 0; i < COL_MINI; i++)
-            v[i] = (uint64_t)enc_unzigzag(v[i]);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        v[i] = (uint64_t)enc_unzigzag(v[i]);
+    if (vector_decode(times->r, times->duration, from, n, out) != 0)
+        return -1;
+    kernels()->unzigzag(out, n);
+    return 0;
 }
 
 static int
-times_decode(const struct times *times, uint32_t from, uint32_t n,
-    uint64_t *out)
+times_decode(struct times *times, uint32_t from, uint32_t n, uint64_t *out)
 {
     uint64_t buf[COL_MINI];
-    uint64_t *durations = times->what == BLOCK_DURATION ? out : buf;
+    const int64_t *durations = (const int64_t *)buf;
 
-    if (times->what != BLOCK_START) {
-        if (vector_decode(times->r, times->duration, from, n,
-                durations) != 0)
-            return -1;
-        unzigzag(durations, n);
-    }
     if (times->what == BLOCK_DURATION)
-        return 0;
+        return durations_decode(times, from, n, out);
     if (vector_decode(times->r, times->start, from, n, out) != 0 ||
         add_traces(times, from, n, out) != 0)
         return -1;
     if (times->what == BLOCK_START)
         return 0;
-    for (uint32_t i = 0; i < n; i++)
-        out[i] += durations[i];
+    if (times->durations != NULL)
+        durations = times->durations + from;
+    else if (durations_decode(times, from, n, buf) != 0)
+        return -1;
+    kernels()->add((int64_t *)out, durations, n, &times->range);
     return 0;
 }
 
 /* In pieces that stay in the nearest cache. */
 static int
-all_times(struct block *block, enum block_what what, const int64_t **out)
+all_times(struct block *block, enum block_what what, const int64_t **out,
+    struct kernel_range *range)
 {
     uint32_t rows = block->info.rows;
     uint64_t *ints = block_alloc(block, rows, sizeof(*ints));
@@ -191,17 +187,27 @@ all_times(struct block *block, enum block_what what, const int64_t **out)
             return -1;
     }
     *out = (int64_t *)ints;
+    *range = times.range;
+    return 0;
+}
+
+/* Starts or durations, which are kept. */
+static int
+kept_times(struct block *block, enum block_what what, const int64_t **kept,
+    const int64_t **out)
+{
+    struct kernel_range ignored;
+
+    if (*kept == NULL && all_times(block, what, kept, &ignored) != 0)
+        return -1;
+    *out = *kept;
     return 0;
 }
 
 int
 part_starts(struct block *block, const int64_t **out)
 {
-    if (block->starts == NULL &&
-        all_times(block, BLOCK_START, &block->starts) != 0)
-        return -1;
-    *out = block->starts;
-    return 0;
+    return kept_times(block, BLOCK_START, &block->starts, out);
 }
 
 int
@@ -263,18 +269,25 @@ time_column(struct block *block, enum block_what what,
     const struct block_rows *few, struct column *column)
 {
     const int64_t *ints = NULL;
+    struct kernel_range range = {0, 0};
     int rc;
 
     if (few->v != NULL)
         rc = few_times(block, few, what, &ints);
     else if (what == BLOCK_START)
         rc = part_starts(block, &ints);
+    else if (what == BLOCK_DURATION)
+        rc = kept_times(block, what, &block->durations, &ints);
     else
-        rc = all_times(block, what, &ints);
-    if (rc == 0)
-        column_set_ints(column, what == BLOCK_TIME ? COLUMN_TIMES :
-            COLUMN_INTS, ints, NULL);
-    return rc;
+        rc = all_times(block, what, &ints, &range);
+    if (rc != 0)
+        return -1;
+    column_set_ints(column, what == BLOCK_TIME ? COLUMN_TIMES :
+        COLUMN_INTS, ints, NULL);
+    column->has_range = few->v == NULL && what == BLOCK_TIME;
+    column->min = range.min;
+    column->max = range.max;
+    return 0;
 }
 
 /* --- streams and resources --- */

@@ -117,6 +117,7 @@ struct block {
     struct reading reading;
     uint32_t *ordinals;        /* trace of each row, once decoded */
     const int64_t *starts;     /* of each row, once computed */
+    const int64_t *durations;  /* the same */
     struct part_uses *uses[PART_TABLES]; /* block_part_lists.c */
     uint64_t *few_bits;        /* the last few rows that were wanted */
     struct block_rows few;

@@ -277,7 +277,8 @@ unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
     unpack(mini, from, count, to, out);
     if (mini->count2 == 0)
         return;
-    uint32_t exc = lower_bound(mini->bits2, mini->count2, from);
+    uint32_t exc = from == 0 ? 0 :
+        lower_bound(mini->bits2, mini->count2, from);
     for (; exc < mini->count2; exc++) {
         uint32_t position = (uint32_t)field(mini->bits2, exc, 10);
         if (position >= from + count)
@@ -287,16 +288,11 @@ unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,
     }
 }
 
-/* Values [from, from + count) between two marks. */
+/* Differences in out[1..] become the sums behind v, up to the next mark. */
 static void
-decode_delta_part(const struct col_mini *mini, uint32_t from, uint32_t count,
-    uint64_t *out)
+add_up(uint64_t *out, uint32_t count, uint64_t v, uint64_t mask)
 {
-    uint64_t mask = mask_of(mini->k);
-    uint64_t v = get_delta(mini, from);
-    out[0] = v;
-    unpack_packing(mini, from, count - 1, (struct kernel_linear){mini->base, 1},
-        out + 1);
+    out[0] = v & mask;
     for (uint32_t i = 1; i < count; i++) {
         v += out[i];
         out[i] = v & mask;
@@ -307,16 +303,17 @@ static void
 decode_delta(const struct col_mini *mini, uint32_t from, uint32_t count,
     uint64_t *out)
 {
-    while (count > 0) {
-        uint32_t part = MIN(count, COL_MARK - from % COL_MARK);
-        decode_delta_part(mini, from, part, out);
-        if (mini->scale != 1)
-            for (uint32_t i = 0; i < part; i++)
-                out[i] *= mini->scale;
-        from += part;
-        count -= part;
-        out += part;
+    uint64_t mask = mask_of(mini->k);
+    unpack_packing(mini, from, count - 1, (struct kernel_linear){mini->base, 1},
+        out + 1);
+    for (uint32_t i = 0, part; i < count; i += part) {
+        uint32_t at = from + i;
+        part = MIN(count - i, COL_MARK - at % COL_MARK);
+        add_up(out + i, part, i == 0 ? get_delta(mini, at) :
+            delta_mark(mini, at), mask);
     }
+    for (uint32_t i = 0; i < count && mini->scale != 1; i++)
+        out[i] *= mini->scale;
 }
 
 static void

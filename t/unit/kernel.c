@@ -4,6 +4,7 @@
 
 #include "core/base.h"
 
+#include "core/enc.h"
 #include "core/kernel.h"
 #include "core/mem.h"
 #include "tap.h"
@@ -100,6 +101,108 @@ test_within(const struct kernels *set)
     is_int(wrong, 0, "%s: within", set->name);
 }
 
+/* --- times --- */
+
+#define TIMES_MAX 70u
+
+static void
+test_add_from(const struct kernels *set)
+{
+    uint64_t table[50], at[TIMES_MAX], v[TIMES_MAX], want[TIMES_MAX];
+    uint32_t wrong = 0;
+
+    for (uint32_t i = 0; i < ARRAY_LEN(table); i++)
+        table[i] = next_random();
+    for (uint32_t n = 0; n <= TIMES_MAX; n++) {
+        for (uint32_t i = 0; i < n; i++) {
+            at[i] = next_random() % ARRAY_LEN(table);
+            v[i] = next_random();
+            want[i] = v[i] + table[at[i]];
+        }
+        wrong += !set->add_from(v, at, n, table, ARRAY_LEN(table));
+        wrong += memcmp(v, want, n * sizeof(*v)) != 0;
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t kept = at[i];
+
+            at[i] = i % 3 == 0 ? ARRAY_LEN(table) : i % 3 == 1 ? UINT64_MAX :
+                (uint64_t)INT64_MAX + 1 + i;
+            wrong += set->add_from(v, at, n, table, ARRAY_LEN(table));
+            at[i] = kept;
+        }
+    }
+    is_int(wrong, 0, "%s: add_from", set->name);
+}
+
+static void
+test_add(const struct kernels *set)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t n = 0; n <= TIMES_MAX; n++) {
+        int64_t v[TIMES_MAX], d[TIMES_MAX], want[TIMES_MAX];
+        struct kernel_range range = {(int64_t)next_random(), INT64_MIN};
+        struct kernel_range expected = range;
+
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] = (int64_t)next_random() >> next_random() % 64;
+            d[i] = (int64_t)next_random() >> next_random() % 64;
+            want[i] = (int64_t)((uint64_t)v[i] + (uint64_t)d[i]);
+            expected.min = MIN(expected.min, want[i]);
+            expected.max = MAX(expected.max, want[i]);
+        }
+        set->add(v, d, n, &range);
+        wrong += memcmp(v, want, n * sizeof(*v)) != 0 ||
+            range.min != expected.min || range.max != expected.max;
+    }
+    is_int(wrong, 0, "%s: add", set->name);
+}
+
+static void
+test_unzigzag(const struct kernels *set)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t n = 0; n <= TIMES_MAX; n++) {
+        uint64_t v[TIMES_MAX], want[TIMES_MAX];
+
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] = i == 0 ? UINT64_MAX : next_random() >> next_random() % 64;
+            want[i] = (uint64_t)enc_unzigzag(v[i]);
+        }
+        set->unzigzag(v, n);
+        wrong += memcmp(v, want, n * sizeof(*v)) != 0;
+    }
+    is_int(wrong, 0, "%s: unzigzag", set->name);
+}
+
+static void
+test_steps(const struct kernels *set)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t n = 0; n <= TIMES_MAX; n++) {
+        int64_t v[TIMES_MAX], bounds[KERNEL_STEPS_MAX];
+        uint32_t codes[TIMES_MAX + 1], nbounds = n % (KERNEL_STEPS_MAX + 1);
+
+        for (uint32_t k = 0; k < nbounds; k++)
+            bounds[k] = (int64_t)next_random() >> 20;
+        for (uint32_t i = 0; i < n; i++)
+            v[i] = i % 4 == 0 && nbounds > 0 ? bounds[i % nbounds] - i % 3 + 1
+                : (int64_t)next_random() >> 20;
+        codes[n] = 4711;
+        set->steps(v, n, bounds, nbounds, codes);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t want = 0;
+
+            for (uint32_t k = 0; k < nbounds; k++)
+                want += bounds[k] <= v[i];
+            wrong += codes[i] != want;
+        }
+        wrong += codes[n] != 4711;
+    }
+    is_int(wrong, 0, "%s: steps", set->name);
+}
+
 int
 main(void)
 {
@@ -107,6 +210,10 @@ main(void)
         diag("%s", kernels_at(i)->name);
         test_unpack(kernels_at(i));
         test_within(kernels_at(i));
+        test_add_from(kernels_at(i));
+        test_add(kernels_at(i));
+        test_unzigzag(kernels_at(i));
+        test_steps(kernels_at(i));
         ok(kernels_at(i + 1) != NULL || kernels() == kernels_at(i),
             "%s: the last one is used", kernels_at(i)->name);
     }
