@@ -99,29 +99,37 @@ take_between(struct bracket *bracket, const int64_t *v, uint32_t n,
     bracket->n += kept;
 }
 
-static uint32_t
-probe(const int64_t *v, uint32_t n, uint32_t step, uint32_t skip,
-    int64_t *probes, uint32_t *nprobes)
-{
-    uint32_t i = skip;
+/* Every step-th of the values. */
+struct probes {
+    int64_t v[PROBES];
+    uint32_t n;
+    uint32_t step;
+    uint32_t skip; /* values before the next one */
+};
 
-    for (; i < n && *nprobes < PROBES; i += step)
-        probes[(*nprobes)++] = v[i];
-    return i - n;
+static void
+probe(struct probes *probes, const int64_t *v, uint32_t n)
+{
+    uint32_t i = probes->skip;
+
+    for (; i < n && probes->n < PROBES; i += probes->step)
+        probes->v[probes->n++] = v[i];
+    probes->skip = i - MIN(i, n);
 }
 
 /* Three deviations on either side of where the k-th is to be. */
 static void
-find_bracket(struct bracket *bracket, const int64_t *probes, uint32_t n,
+find_bracket(struct bracket *bracket, const struct probes *probes,
     double share)
 {
+    uint32_t n = probes->n;
     double middle = share * n, variance = share * (1 - share) * n;
     uint32_t at = (uint32_t)middle, off = 1;
 
     while (off * off < 9 * variance)
         off++;
-    bracket->low = at >= off ? probes[at - off] : INT64_MIN;
-    bracket->high = at + off < n ? probes[at + off] : INT64_MAX;
+    bracket->low = at >= off ? probes->v[at - off] : INT64_MIN;
+    bracket->high = at + off < n ? probes->v[at + off] : INT64_MAX;
 }
 
 static uint32_t
@@ -135,18 +143,17 @@ int64_t
 samples_select(const struct samples *samples, uint32_t k, int64_t *scratch)
 {
     struct bracket bracket = {0, 0, 0, 0};
-    int64_t probes[PROBES];
-    uint32_t n = samples->n, nprobes = 0, skip = 0, step = n / PROBES + 1;
+    uint32_t n = samples->n;
+    struct probes probes = {.step = n / PROBES + 1};
 
     if (n >= BRACKET_MIN) {
         if (samples->v != NULL)
-            (void)probe(samples->v, n, step, 0, probes, &nprobes);
+            probe(&probes, samples->v, n);
         for (const struct piece *piece = samples->first; piece != NULL;
             piece = piece->next)
-            skip = probe(piece->v, count_of(samples, piece), step, skip,
-                probes, &nprobes);
-        insertion_sort(probes, nprobes);
-        find_bracket(&bracket, probes, nprobes, (double)k / n);
+            probe(&probes, piece->v, count_of(samples, piece));
+        insertion_sort(probes.v, probes.n);
+        find_bracket(&bracket, &probes, (double)k / n);
         if (samples->v != NULL)
             take_between(&bracket, samples->v, n, scratch);
         for (const struct piece *piece = samples->first; piece != NULL;
