@@ -209,6 +209,18 @@ map_alloc(struct map_out *out, size_t len, struct err *err)
     return ptr;
 }
 
+int
+map_poll(const struct map_out *out, struct err *err)
+{
+    return run_poll(out->run, err);
+}
+
+struct pool *
+map_pool(struct map_out *out)
+{
+    return out->rows->pool;
+}
+
 struct sb *
 map_text(struct map_out *out)
 {

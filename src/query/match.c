@@ -247,6 +247,34 @@ text_lower(struct sb *out, struct sv text)
     }
 }
 
+#define RUNE_SHARP_S 0xdfu
+
+void
+text_upper(struct sb *out, struct sv text)
+{
+    const char *end = text.ptr + text.len;
+
+    for (const char *ptr = text.ptr; ptr < end;) {
+        utf8proc_uint8_t upper[4];
+        uint32_t rune = 0;
+        unsigned len = sv_utf8_rune(ptr, end, &rune);
+
+        if (len <= 1) {
+            bool is_lower = *ptr >= 'a' && *ptr <= 'z';
+
+            sb_add_char(out, (char)(is_lower ? *ptr - 0x20 : *ptr));
+            ptr++;
+            continue;
+        }
+        /* The library has a capital one, which Unicode's simple map has not. */
+        if (rune != RUNE_SHARP_S)
+            rune = (uint32_t)utf8proc_toupper((utf8proc_int32_t)rune);
+        sb_add(out, upper, (size_t)utf8proc_encode_char(
+            (utf8proc_int32_t)rune, upper));
+        ptr += len;
+    }
+}
+
 /* Text of a value that is lowered at a time; longer phrases need more. */
 #define LOWER_WINDOW 4096u
 

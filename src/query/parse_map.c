@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "query/parser.h"
+#include "query/regexp.h"
 #include "query/stage_map.h"
 
 int
@@ -63,6 +64,18 @@ parse_text(struct parser *p, struct sv *out, const char *what)
         return -1;
     *out = word.text;
     return 0;
+}
+
+int
+parse_regexp(struct parser *p, struct regexp **out, struct sv source,
+    uint32_t pos)
+{
+    struct err err = ERR_INIT;
+
+    if (regexp_compile(out, source, REGEXP_CAPTURES | REGEXP_DOT_NEWLINE,
+            p->pool, &err) == 0)
+        return 0;
+    return parse_fail(p, pos, "%s", err.text);
 }
 
 int

@@ -78,6 +78,19 @@ extern const struct pipe_ops pipe_field_names;
 extern const struct pipe_ops pipe_stats;
 
 /* pipe_NAME.c; those of one line are in one file */
+extern const struct pipe_ops pipe_coalesce;
+extern const struct pipe_ops pipe_collapse_nums;
+extern const struct pipe_ops pipe_decolorize;
+extern const struct pipe_ops pipe_drop_empty_fields;
+extern const struct pipe_ops pipe_extract;
+extern const struct pipe_ops pipe_extract_regexp;
+extern const struct pipe_ops pipe_format;
+extern const struct pipe_ops pipe_generate_sequence;
+extern const struct pipe_ops pipe_replace;
+extern const struct pipe_ops pipe_replace_regexp; /* pipe_replace.c */
+extern const struct pipe_ops pipe_sample;
+extern const struct pipe_ops pipe_set_stream_fields;
+extern const struct pipe_ops pipe_time_add;
 extern const struct pipe_ops pipe_hash; /* pipe_len.c */
 extern const struct pipe_ops pipe_len;
 extern const struct pipe_ops pipe_json_array_concat; /* pipe_arrays.c */

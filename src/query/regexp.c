@@ -3,27 +3,16 @@
 #include "core/base.h"
 #include "query/regexp.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <pthread.h>
 
 #include "core/assert.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
+#include "query/regexp_run.h"
 #include "query/regexp_syntax.h"
-
-#define REGEXP_MAGIC UINT32_C(0x52455850)
 
 /* A character of the source becomes at most "\x{10ffff}". */
 #define PATTERN_MAX (16 * REGEXP_SOURCE_MAX)
-
-struct regexp {
-    uint32_t magic;
-    pcre2_code *code;
-    struct sv literal;
-    bool is_literal;  /* the literal is all there is */
-    bool is_anchored;
-};
 
 /*
  * Steps (PCRE2's count of returns to an earlier choice) that one call of
@@ -43,6 +32,7 @@ struct regexp {
 /* What a thread needs to match. */
 struct scratch {
     pcre2_match_data *data;
+    uint32_t npairs; /* of the data */
     pcre2_match_context *ctx;
     pcre2_jit_stack *stack;
 };
@@ -79,6 +69,7 @@ scratch_get(void)
     check(pthread_once(&scratch_once, scratch_make_key) == 0);
     s = xcalloc(1, sizeof(*s));
     s->data = pcre2_match_data_create(1, NULL);
+    s->npairs = 1;
     s->ctx = pcre2_match_context_create(NULL);
     s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
     /* Without a stack, JIT uses 32 KiB of the thread's. */
@@ -94,6 +85,24 @@ scratch_get(void)
         return NULL;
     }
     scratch = s;
+    return s;
+}
+
+/* The thread's, with room for so many groups. */
+static struct scratch *
+scratch_of(uint32_t npairs)
+{
+    struct scratch *s = scratch_get();
+    pcre2_match_data *data;
+
+    if (s == NULL || s->npairs >= npairs)
+        return s;
+    data = pcre2_match_data_create(npairs, NULL);
+    if (data == NULL)
+        return NULL;
+    pcre2_match_data_free(s->data);
+    s->data = data;
+    s->npairs = npairs;
     return s;
 }
 
@@ -126,8 +135,7 @@ compile_code(pcre2_code **out, struct sv pattern, unsigned flags,
      * very end, and (?m)^ also stands behind a newline at the end.
      */
     uint32_t options = PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_UCP
-        | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE
-        | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX
+        | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX
         | PCRE2_USE_OFFSET_LIMIT;
     pcre2_compile_context *ctx = pcre2_compile_context_create(NULL);
     int number;
@@ -139,6 +147,8 @@ compile_code(pcre2_code **out, struct sv pattern, unsigned flags,
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     if ((flags & REGEXP_DOT_NEWLINE) != 0)
         options |= PCRE2_DOTALL;
+    if ((flags & REGEXP_CAPTURES) == 0)
+        options |= PCRE2_NO_AUTO_CAPTURE;
     pcre2_set_newline(ctx, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(ctx, REGEXP_DEPTH_MAX + 2);
     *out = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, options,
@@ -151,11 +161,36 @@ compile_code(pcre2_code **out, struct sv pattern, unsigned flags,
     return 0;
 }
 
+/* The groups' names, which are views of the source. */
+static int
+keep_names(struct regexp *regexp, const struct regexp_syntax *syntax,
+    struct pool *pool)
+{
+    regexp->ngroups = syntax->ngroups + 1;
+    if (!syntax->has_captures)
+        return 0;
+    regexp->names = pool_alloc(pool,
+        regexp->ngroups * sizeof(*regexp->names));
+    if (regexp->names == NULL)
+        return -1;
+    regexp->names[0] = SV_EMPTY;
+    for (uint32_t i = 0; i < syntax->ngroups; i++) {
+        struct sv name = syntax->names[i];
+
+        name.ptr = pool_dup(pool, name.ptr, name.len);
+        if (name.ptr == NULL)
+            return -1;
+        regexp->names[i + 1] = name;
+    }
+    return 0;
+}
+
 int
 regexp_compile(struct regexp **out, struct sv source, unsigned flags,
     struct pool *pool, struct err *err)
 {
-    struct regexp_syntax syntax = {.is_literal = false};
+    struct regexp_syntax syntax = {
+        .has_captures = (flags & REGEXP_CAPTURES) != 0};
     struct regexp *regexp;
     int rc = -1;
 
@@ -178,6 +213,7 @@ regexp_compile(struct regexp **out, struct sv source, unsigned flags,
     regexp->literal.ptr = pool_dup(pool, syntax.literal.ptr,
         syntax.literal.len);
     if (regexp->literal.ptr == NULL
+        || keep_names(regexp, &syntax, pool) != 0
         || pool_on_free(pool, regexp_free, regexp) != 0) {
         regexp_free(regexp);
         err_set(err, ERR_LIMIT, "regular expression: no memory");
@@ -224,12 +260,13 @@ match_range(const struct regexp *regexp, struct scratch *s, struct sv value,
  * its share of the steps, which nearly all values do with; where one needs
  * more, fewer starts are tried at a time, with a larger share.
  */
-static int
-match_utf8(const struct regexp *regexp, struct sv value, struct err *err)
+int
+regexp_run(const struct regexp *regexp, struct sv value, size_t start,
+    struct regexp_found *out, struct err *err)
 {
-    struct scratch *s = scratch_get();
-    size_t start = 0, all = regexp->is_anchored ? 1 : value.len + 1;
-    size_t nstarts = all;
+    struct scratch *s = scratch_of(regexp->ngroups);
+    size_t all = regexp->is_anchored ? 1 : value.len + 1;
+    size_t nstarts = all - MIN(start, all);
     int64_t began = 0;
 
     if (s == NULL)
@@ -237,8 +274,11 @@ match_utf8(const struct regexp *regexp, struct sv value, struct err *err)
     while (start < all) {
         int rc = match_range(regexp, s, value, start, nstarts);
 
-        if (rc >= 0)
+        if (rc >= 0) {
+            out->ovector = pcre2_get_ovector_pointer(s->data);
+            out->npairs = (uint32_t)rc;
             return 1;
+        }
         if (rc == PCRE2_ERROR_NOMATCH) {
             start += nstarts;
             while (start < value.len
@@ -266,6 +306,7 @@ match_bytes(const struct regexp *regexp, struct sv value, struct err *err)
 {
     const char *ptr = value.ptr, *end = ptr + value.len;
     char *copy = mem_try_alloc(3 * value.len);
+    struct regexp_found found;
     size_t len = 0;
     int rc;
 
@@ -278,7 +319,7 @@ match_bytes(const struct regexp *regexp, struct sv value, struct err *err)
         len += n > 0 ? n : 3;
         ptr += n > 0 ? n : 1;
     }
-    rc = match_utf8(regexp, sv_make(copy, len), err);
+    rc = regexp_run(regexp, sv_make(copy, len), 0, &found, err);
     xfree(copy);
     return rc;
 }
@@ -286,6 +327,8 @@ match_bytes(const struct regexp *regexp, struct sv value, struct err *err)
 int
 regexp_match(const struct regexp *regexp, struct sv value, struct err *err)
 {
+    struct regexp_found found;
+
     OBJ_CHECK(regexp, REGEXP_MAGIC);
     if (value.len == 0)
         value = SV_EMPTY;
@@ -297,7 +340,7 @@ regexp_match(const struct regexp *regexp, struct sv value, struct err *err)
         return 1;
     if (UNLIKELY(!sv_is_utf8(value)))
         return match_bytes(regexp, value, err);
-    return match_utf8(regexp, value, err);
+    return regexp_run(regexp, value, 0, &found, err);
 }
 
 struct sv

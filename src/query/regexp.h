@@ -16,6 +16,10 @@
  * or many-fold repetitions over long values need; then it is an error.
  *
  * A compiled expression may be used by several threads.
+ *
+ *   regexp.c          compiling, and whether a value matches
+ *   regexp_groups.c   matches and groups
+ *   regexp_syntax.c   RE2's syntax to PCRE2's
  */
 
 #ifndef SPOOR_QUERY_REGEXP_H
@@ -33,6 +37,7 @@ struct regexp;
 enum regexp_flag {
     REGEXP_ANCHORED = 1,    /* must match the whole value */
     REGEXP_DOT_NEWLINE = 2, /* (?s) from the start, as the filter has it */
+    REGEXP_CAPTURES = 4,    /* regexp_next() will be used */
 };
 
 /*
@@ -54,5 +59,32 @@ int regexp_match(const struct regexp *regexp, struct sv value,
  * bytes, or an empty view.  Lives as long as the pool.
  */
 struct sv regexp_literal(const struct regexp *regexp);
+
+/* --- matches one after the other, with their groups (REGEXP_CAPTURES) --- */
+
+/* The whole match is group 0. */
+uint32_t regexp_ngroups(const struct regexp *regexp);
+/* Empty: it has none.  Lives as long as the pool. */
+struct sv regexp_group_name(const struct regexp *regexp, uint32_t group);
+
+/* A value in which matches are looked for, from its begin to its end. */
+struct regexp_subject {
+    struct sv value;
+    struct sv text;      /* as RE2 sees it; the value if that is UTF-8 */
+    uint32_t *offsets;   /* of bytes of the text in the value; NULL: same */
+    size_t at;           /* in the text: where to look next */
+    size_t last;         /* end of the match before; SIZE_MAX: none */
+};
+/* The value is borrowed.  Values of 1 GiB and more are refused. */
+int regexp_subject_open(struct regexp_subject *subject, struct sv value,
+    struct err *err) WARN_UNUSED;
+void regexp_subject_close(struct regexp_subject *subject);
+/*
+ * 1: the next match, with pieces of the value in groups[regexp_ngroups()],
+ * ptr NULL for a group that took no part; 0: no more; -1 as regexp_match().
+ * Matches do not overlap, and an empty one does not touch the one before.
+ */
+int regexp_next(const struct regexp *regexp, struct regexp_subject *subject,
+    struct sv *groups, struct err *err) WARN_UNUSED;
 
 #endif

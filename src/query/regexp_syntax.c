@@ -110,6 +110,23 @@ push(struct scan *scan, size_t pos)
     return 0;
 }
 
+/* A group that captures, if anybody wants to know. */
+static int
+open_group(struct scan *scan, size_t pos, struct sv name)
+{
+    struct regexp_syntax *out = scan->out;
+
+    if (!out->has_captures) {
+        sb_add_str(&out->pattern, "(?:");
+        return push(scan, pos);
+    }
+    if (out->ngroups == REGEXP_GROUPS_MAX)
+        return scan_refuse(scan, pos, "too many groups");
+    out->names[out->ngroups++] = name;
+    sb_add_char(&out->pattern, '(');
+    return push(scan, pos);
+}
+
 /* "(?P<name>" and "(?<name>": at is at the name. */
 static int
 take_name(struct scan *scan, size_t pos)
@@ -122,8 +139,8 @@ take_name(struct scan *scan, size_t pos)
     if (scan->at == start || scan_peek(scan, 0) != '>')
         return scan_refuse(scan, pos, "bad name of a group");
     scan->at++;
-    sb_add_str(&scan->out->pattern, "(?:");
-    return push(scan, pos);
+    return open_group(scan, pos,
+        sv_sub(scan->source, start, scan->at - 1 - start));
 }
 
 /* "(?i)", "(?i-s:": at is at the flags. */
@@ -200,8 +217,7 @@ group_open(struct scan *scan)
         return take_flags(scan, pos);
     }
     scan->at++;
-    sb_add_str(&scan->out->pattern, "(?:");
-    return push(scan, pos);
+    return open_group(scan, pos, SV_EMPTY);
 }
 
 static int

@@ -17,7 +17,13 @@
 /* Of {n,m}, and of the product of nested ones: that of RE2. */
 #define REGEXP_REPEAT_MAX 1000u
 
+/* Groups of an expression whose captures are asked for. */
+#define REGEXP_GROUPS_MAX 250u
+
 struct regexp_syntax {
+    bool has_captures; /* given: groups capture, and names are told */
+    uint32_t ngroups;  /* found; the whole match is not counted */
+    struct sv names[REGEXP_GROUPS_MAX]; /* in the source; empty: none */
     struct sb pattern; /* for PCRE2 */
     struct sb literal; /* the longest text that each match contains */
     bool is_literal;   /* the expression is nothing but that text */

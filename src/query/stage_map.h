@@ -45,6 +45,10 @@ int map_set(struct map_out *out, struct sv name, struct sv text,
     struct err *err) WARN_UNUSED;
 /* Memory of the chunk; NULL with err set when there is none. */
 char *map_alloc(struct map_out *out, size_t len, struct err *err);
+/* run_poll(), for mappers that need long for one text. */
+int map_poll(const struct map_out *out, struct err *err) WARN_UNUSED;
+/* The chunk's; what lies in it is copied by map_set(). */
+struct pool *map_pool(struct map_out *out);
 /*
  * A builder that is empty now and that the next map_text() empties; and its
  * text as that of a target, an error if it got too long.
@@ -118,6 +122,13 @@ int parse_as_name(struct parser *p, struct sv *out) WARN_UNUSED;
 /* A text as an operand, quoted or not; what: for "expected ...". */
 int parse_text(struct parser *p, struct sv *out, const char *what)
     WARN_UNUSED;
+struct regexp;
+/*
+ * The source that stands at pos, compiled with captures; a dot matches
+ * newlines, too.
+ */
+int parse_regexp(struct parser *p, struct regexp **out, struct sv source,
+    uint32_t pos) WARN_UNUSED;
 /* Nothing but the end may follow; wanted: what might have stood here. */
 int parse_pipe_end(struct parser *p, const char *wanted) WARN_UNUSED;
 /* " if (FILTER)", or nothing. */

@@ -39,6 +39,7 @@ bool match_phrase_nocase(struct sv value, struct sv lower);
 bool match_prefix_nocase(struct sv value, struct sv lower);
 /* Unicode simple mapping; invalid bytes stay. */
 void text_lower(struct sb *out, struct sv text);
+void text_upper(struct sb *out, struct sv text);
 /* Code points; an invalid byte counts as one. */
 uint64_t text_length(struct sv text);
 
