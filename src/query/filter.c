@@ -193,8 +193,8 @@ run_runs(const struct predicate *predicate, const struct block_runs *runs,
     return 0;
 }
 
-static int
-run_column(struct rows *rows, const struct predicate *predicate,
+int
+filter_run_field(struct rows *rows, const struct predicate *predicate,
     const uint64_t *in, uint64_t *out, struct err *err)
 {
     struct column_rows column_rows = {NULL, in, rows->n, rows->pool,
@@ -225,7 +225,7 @@ run_label(struct rows *rows, const struct stream_tag *tag,
 
     if (sv_eq(tag->label, FLAT_LABEL_NAME) ||
         sv_eq(tag->label, FLAT_LABEL_SERVICE))
-        return run_column(rows, &predicate, in, out, err);
+        return filter_run_field(rows, &predicate, in, out, err);
     if (block_label(rows->block, tag->label,
             rows->nselected == rows->n ? NULL : rows->selected,
             &column_rows.column, err) != 0)
@@ -291,6 +291,8 @@ run_leaf(struct rows *rows, const struct filter *filter, const uint64_t *in,
 {
     struct predicate predicate = {filter, NULL, filter->field};
 
+    if (filter->is_field_prefix)
+        return filter_run_any(rows, filter, in, out, err);
     switch (filter->kind) {
     case FILTER_TIME:
     case FILTER_DAY_RANGE:
@@ -313,7 +315,7 @@ run_leaf(struct rows *rows, const struct filter *filter, const uint64_t *in,
     default:
         break;
     }
-    return run_column(rows, &predicate, in, out, err);
+    return filter_run_field(rows, &predicate, in, out, err);
 }
 
 static int

@@ -4,6 +4,7 @@
  * Evaluating filters.
  *
  *   filter.c          the tree: AND, OR, NOT over bitmaps of rows
+ *   filter_any.c      one predicate over all fields of a prefix
  *   filter_column.c   one predicate over a column, by its form
  *   filter_match.c    one predicate over the text of a value
  *   filter_stream.c   {...} over the text of a stream
@@ -65,6 +66,17 @@ int filter_match_stream(const struct filter *filter, struct sv stream,
 /* One label's condition and its value ("": the label is missing). */
 int stream_tag_matches(const struct stream_tag *tag, struct sv value,
     struct err *err) WARN_UNUSED;
+
+/*
+ * A predicate of all fields of a prefix: out = rows of `in` with a field that
+ * passes.  filter_run_field() is the same of the field that the predicate
+ * names (filter.c).
+ */
+int filter_run_any(struct rows *rows, const struct filter *filter,
+    const uint64_t *in, uint64_t *out, struct err *err) WARN_UNUSED;
+struct predicate;
+int filter_run_field(struct rows *rows, const struct predicate *predicate,
+    const uint64_t *in, uint64_t *out, struct err *err) WARN_UNUSED;
 
 /* What one predicate does to rows. */
 struct predicate {

@@ -20,6 +20,10 @@ int
 predicate_ask(const struct predicate *predicate, struct sv text,
     struct err *err)
 {
+    /* Of many fields only those count that a row has. */
+    if (predicate->tag == NULL && predicate->filter->is_field_prefix &&
+        text.len == 0)
+        return 0;
     return predicate->tag != NULL
         ? stream_tag_matches(predicate->tag, text, err)
         : filter_match_text(predicate->filter, text, err);

@@ -18,6 +18,8 @@ filter_cost(const struct filter *filter)
 {
     unsigned cost = 0;
 
+    if (filter->is_field_prefix)
+        return 500;
     switch (filter->kind) {
     case FILTER_ALL:
     case FILTER_NONE:
@@ -74,6 +76,10 @@ filter_prepare(struct filter *filter, struct err *err)
     if (filter->subquery != NULL && !filter->is_resolved)
         return err_set(err, ERR_UNSUPPORTED, "position %u: a query inside a "
             "filter cannot be run here", filter->pos + 1);
+    if (filter->is_field_prefix && (filter->kind == FILTER_EQ_FIELD ||
+        filter->kind == FILTER_LE_FIELD || filter->kind == FILTER_LT_FIELD))
+        return err_set(err, ERR_UNSUPPORTED, "position %u: this filter is "
+            "of one field, not of all with a prefix", filter->pos + 1);
     for (uint32_t i = 0; i < filter->nitems; i++) {
         if (filter_prepare(filter->items[i], err) != 0)
             return -1;
@@ -176,6 +182,9 @@ filter_may_match(const struct filter *filter, struct block *block)
 {
     const struct block_info *info = block_get_info(block);
 
+    /* Which fields may have the text is asked when rows are. */
+    if (filter->is_field_prefix)
+        return true;
     switch (filter->kind) {
     case FILTER_NONE:
         return false;

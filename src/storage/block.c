@@ -94,6 +94,16 @@ block_open_part(struct block **out, struct part *part, uint32_t index,
     return 0;
 }
 
+int
+block_open_again(struct block **out, const struct block *block,
+    struct pool *pool, struct err *err)
+{
+    return block->mt != NULL ?
+        block_open_memtable(out, block->mt, block->info.rows, pool, err) :
+        block_open_part(out, block->reading.part, block->reading.block_idx,
+            pool, err);
+}
+
 void
 block_close(struct block *block)
 {
@@ -315,7 +325,15 @@ block_fields(struct block *block, const struct sv **out, uint32_t *n,
     struct err *err)
 {
     use_err(block, err);
-    return block_names(block, out, n);
+    return block_names(block, NULL, out, n);
+}
+
+int
+block_fields_asked(struct block *block, const struct block_ask *ask,
+    const struct sv **out, uint32_t *n, struct err *err)
+{
+    use_err(block, err);
+    return block_names(block, ask, out, n);
 }
 
 int
@@ -325,7 +343,7 @@ block_fields_of(struct block *block, const uint64_t *wanted,
     use_err(block, err);
     if (block_few_names(block, wanted, out, n) != 0)
         return -1;
-    return *n > 0 ? 0 : block_names(block, out, n);
+    return *n > 0 ? 0 : block_names(block, NULL, out, n);
 }
 
 /* --- what cannot be --- */

@@ -177,6 +177,36 @@ int block_fields(struct block *block, const struct sv **out, uint32_t *n,
 int block_fields_of(struct block *block, const uint64_t *wanted,
     const struct sv **out, uint32_t *n, struct err *err) WARN_UNUSED;
 
+/* Texts that are not kept as such: those of integers, ids ... */
+enum block_form {
+    BLOCK_FORM_INT = 1,    /* "-12" */
+    BLOCK_FORM_DOUBLE = 2,
+    BLOCK_FORM_ID = 4,     /* lower-case hex */
+    BLOCK_FORM_TIME = 8,   /* RFC3339 */
+};
+
+/* A text that is looked for in all fields whose names begin with prefix. */
+struct block_ask {
+    struct sv prefix;
+    unsigned forms;         /* one of such a text may pass */
+    const struct sv *exact; /* the only text that passes; or NULL: */
+    /* 1: passes; 0: does not; -1 with err. */
+    int (*text)(void *arg, struct sv text, struct err *err);
+    void *arg;
+};
+/*
+ * Names of the fields in which a row may have such a text, as far as
+ * dictionaries and indexes tell without reading columns.
+ */
+int block_fields_asked(struct block *block, const struct block_ask *ask,
+    const struct sv **out, uint32_t *n, struct err *err) WARN_UNUSED;
+/*
+ * The same rows once more, so that columns can be loaded and forgotten: it
+ * borrows what the block borrows, and has its own pool.
+ */
+int block_open_again(struct block **out, const struct block *block,
+    struct pool *pool, struct err *err) WARN_UNUSED;
+
 /*
  * Adds n rows of the block, whatever their tenant, as spans to the batch:
  * deep copies, so that the batch outlives the block.

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Names of all fields of a block.  What the keys say is enough but for
- * nested lists, whose values are looked into.
+ * Names of all fields of a block, or of those that may have a text.  What the
+ * keys say is enough but for nested lists, whose values are looked into, and
+ * for the texts.
  */
 
 #include "core/base.h"
@@ -15,6 +16,10 @@ struct names {
     struct block *block;
     struct block_values values;
     uint32_t items[2]; /* events and links of one row at most */
+    const struct block_ask *ask; /* or NULL */
+    uint8_t *memo; /* by string of a memtable: 1 + whether it passes */
+    uint64_t *added; /* keys of a memtable whose names are there */
+    bool has_failed; /* asking has; err says why */
 };
 
 static int
@@ -22,7 +27,26 @@ add(struct names *names, struct sv name)
 {
     uint32_t code;
 
+    if (names->ask != NULL && !sv_starts_with(name, names->ask->prefix))
+        return 0;
     return block_values_add(&names->values, name, &code);
+}
+
+/* Of an attribute that is the same for many rows. */
+static int
+ask_value(struct names *names, const struct value *value, bool *may)
+{
+    struct sv text;
+
+    *may = true;
+    if (names->ask == NULL)
+        return 0;
+    if (!flat_text(value, names->block->pool, &text))
+        return block_no_memory(names->block);
+    if (block_ask_text(names->block, names->ask, text, may) == 0)
+        return 0;
+    names->has_failed = true;
+    return -1;
 }
 
 /* "event:3:event_attr:" and the like, and the key. */
@@ -81,9 +105,10 @@ static bool IMPL(flat_attr_fn)
 add_visited(void *arg, struct sv key, const struct value *value)
 {
     struct add_attr *add_attr = arg;
+    bool may;
 
-    (void)value;
-    return add_key(add_attr->names, add_attr->scope, key) == 0;
+    return ask_value(add_attr->names, value, &may) == 0 && (!may ||
+        add_key(add_attr->names, add_attr->scope, key) == 0);
 }
 
 static int
@@ -91,8 +116,9 @@ add_attr(struct names *names, enum key_scope scope, const struct attr *attr)
 {
     struct add_attr arg = {names, scope};
 
-    return flat_visit(attr, add_visited, &arg) ? 0 :
-        block_no_memory(names->block);
+    if (flat_visit(attr, add_visited, &arg))
+        return 0;
+    return names->has_failed ? -1 : block_no_memory(names->block);
 }
 
 static int
@@ -125,18 +151,39 @@ static int
 add_core(struct names *names)
 {
     for (unsigned i = 0; block_core_name(i).ptr != NULL; i++) {
-        if (add(names, block_core_name(i)) != 0)
+        bool may = true;
+
+        if ((names->ask != NULL && block_ask_core(names->block, names->ask,
+                block_core_name(i), &may) != 0) ||
+            (may && add(names, block_core_name(i)) != 0))
             return -1;
     }
     return 0;
+}
+
+/* Of all events, or links: those of the first say it for the others. */
+static int
+ask_part(struct names *names, bool is_link, struct sv part, bool *may)
+{
+    char buf[80];
+    int n = snprintf(buf, sizeof(buf), "%s:0:%.*s",
+        is_link ? "link" : "event", SV_ARG(part));
+
+    *may = true;
+    return names->ask == NULL || names->items[is_link] == 0 ? 0 :
+        block_ask_core(names->block, names->ask, sv_make(buf, (size_t)n),
+            may);
 }
 
 static int
 add_parts(struct names *names, bool is_link)
 {
     for (unsigned i = 0; block_part_name(is_link, i).ptr != NULL; i++) {
-        if (add_item(names, is_link, block_part_name(is_link, i),
-                SV_EMPTY) != 0)
+        bool may;
+
+        if (ask_part(names, is_link, block_part_name(is_link, i),
+                &may) != 0 || (may && add_item(names, is_link,
+                block_part_name(is_link, i), SV_EMPTY) != 0))
             return -1;
     }
     return 0;
@@ -164,6 +211,34 @@ add_nested(struct shapes *s, enum key_scope scope, struct sv key,
     return add_attr(s->names, scope, &attr);
 }
 
+/* May a value of this type, whose words end before `end`, pass? */
+static int
+ask_elem(struct names *names, uint32_t type, uint32_t end, bool *may)
+{
+    const struct memtable *mt = names->block->mt;
+    uint32_t code = mt->heap[end - 1];
+    struct sv text;
+
+    *may = true;
+    if (type == VALUE_INT)
+        *may = (names->ask->forms & BLOCK_FORM_INT) != 0;
+    else if (type == VALUE_DOUBLE)
+        *may = (names->ask->forms & BLOCK_FORM_DOUBLE) != 0;
+    if (type != VALUE_STRING)
+        return 0;
+    text = memtable_string(mt, code);
+    if (text.ptr == NULL)
+        return memtable_damage(names->block, "string", code);
+    if (names->memo[code] == 0) {
+        if (block_ask_text(names->block, names->ask,
+                text.len == 0 ? SV("-") : text, may) != 0)
+            return -1;
+        names->memo[code] = (uint8_t)(1 + *may);
+    }
+    *may = names->memo[code] > 1;
+    return 0;
+}
+
 /* One element; its value ends before word `end`. */
 static int
 add_elem(struct shapes *s, enum key_scope scope, uint32_t elem, uint32_t end)
@@ -171,10 +246,20 @@ add_elem(struct shapes *s, enum key_scope scope, uint32_t elem, uint32_t end)
     const struct memtable *mt = s->lists.block->mt;
     uint32_t type = memtable_elem_type(elem);
     uint32_t key = memtable_elem_key(elem);
+    bool may = true;
     struct sv name;
 
     if (key < FIELD_KEYS || type == VALUE_EMPTY)
         return 0;
+    if (s->names->ask != NULL && type != VALUE_KVLIST) {
+        if (bitmap_has(s->names->added, key))
+            return 0;
+        if (ask_elem(s->names, type, end, &may) != 0)
+            return -1;
+        if (!may)
+            return 0;
+        bitmap_set(s->names->added, key);
+    }
     name = memtable_string(mt, mt->keys[key].text);
     if (name.ptr == NULL)
         return memtable_damage(s->lists.block, "key", key);
@@ -195,7 +280,8 @@ add_list(struct shapes *s, enum key_scope scope, uint32_t code, uint32_t at)
 
     if (memtable_lists_plan(&s->lists, code, &plan) != 0)
         return -1;
-    if (bitmap_has(s->seen, code) && !bitmap_has(s->nested, code))
+    if (s->names->ask == NULL && bitmap_has(s->seen, code) &&
+        !bitmap_has(s->nested, code))
         return 0;
     if (plan->words > 0 && !memtable_has_words(at, plan->words))
         return memtable_damage(s->lists.block, "values of shape", code);
@@ -271,6 +357,12 @@ add_memtable(struct names *names)
     if (s == NULL || memtable_lists_init(&s->lists, names->block, NULL) != 0)
         return -1;
     s->names = names;
+    if (names->ask != NULL) {
+        names->memo = block_zalloc(names->block, MEMTABLE_STRINGS_MAX, 1);
+        names->added = block_zalloc(names->block, 1, MEMTABLE_KEYS_MAX / 8);
+        if (names->memo == NULL || names->added == NULL)
+            return -1;
+    }
     return count_items(names) != 0 ? -1 : add_rows(s);
 }
 
@@ -301,9 +393,15 @@ add_keys(struct names *names)
     for (uint32_t i = 0; i < r->part->nkeys; i++) {
         const struct part_key *key = &r->part->keys[i];
         uint32_t column = PART_COLUMNS_CORE + i;
+        bool may = true;
 
         if (key->is_field || key->name.len == 0 || directory_find(r->dir,
             column, PART_ROLE_VALUES) == NULL)
+            continue;
+        if (names->ask != NULL &&
+            block_ask_key(names->block, names->ask, i, &may) != 0)
+            return -1;
+        if (!may)
             continue;
         if (key->type == VALUE_KVLIST ?
             add_dictionary(names, key, column) != 0 :
@@ -357,9 +455,10 @@ add_part(struct names *names)
 }
 
 int
-block_names(struct block *block, const struct sv **out, uint32_t *n)
+block_names(struct block *block, const struct block_ask *ask,
+    const struct sv **out, uint32_t *n)
 {
-    struct names names = {.block = block};
+    struct names names = {.block = block, .ask = ask};
 
     *out = NULL;
     *n = 0;

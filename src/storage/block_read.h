@@ -23,6 +23,7 @@
  *   block_labels.c         labels that requests declare, _stream with them
  *   block_few.c            all fields of few rows of a memtable
  *   block_names.c          names of all fields
+ *   block_ask.c            ... that may have a text
  *   block_spans.c          rows as spans
  */
 
@@ -292,7 +293,25 @@ int block_few_column(struct block *block, struct sv field,
 
 /* --- names (block_names.c) --- */
 
-int block_names(struct block *block, const struct sv **out, uint32_t *n)
-    WARN_UNUSED;
+/* ask: NULL, or only those that may have its text. */
+int block_names(struct block *block, const struct block_ask *ask,
+    const struct sv **out, uint32_t *n) WARN_UNUSED;
+
+/* --- may a field have a text? (block_ask.c) --- */
+
+int block_ask_text(struct block *block, const struct block_ask *ask,
+    struct sv text, bool *may) WARN_UNUSED;
+/* The attributes of an entry of KEYS. */
+int block_ask_key(struct block *block, const struct block_ask *ask,
+    uint32_t key, bool *may) WARN_UNUSED;
+/* A field that is no attribute, by its name. */
+int block_ask_core(struct block *block, const struct block_ask *ask,
+    struct sv name, bool *may) WARN_UNUSED;
+/*
+ * What VALUES says of an entry of KEYS (KEY_SPAN, strings).  1: it does not
+ * tell; -1 with an error (part_read_values.c).
+ */
+int part_values_ask(struct block *block, uint32_t key,
+    const struct block_ask *ask, bool *may) WARN_UNUSED;
 
 #endif

@@ -418,6 +418,49 @@ part_values_may_have(const struct part *part, uint32_t key, struct sv text,
     return false;
 }
 
+/* Does a value of the list that is in the block pass? */
+static int
+ask_list(struct block *block, const struct part_value_list *list,
+    const struct block_ask *ask, bool *may)
+{
+    *may = false;
+    for (uint32_t i = 0; i < list->n && !*may; i++) {
+        struct sv text = list->v[i].text;
+
+        if (part_value_is_in(&list->v[i], block->reading.block_idx) &&
+            block_ask_text(block, ask, text.len == 0 ? SV("-") : text,
+                may) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+part_values_ask(struct block *block, uint32_t key,
+    const struct block_ask *ask, bool *may)
+{
+    const struct part *part = block->reading.part;
+
+    *may = false;
+    if (part->values == NULL || part->ntenants > PART_VALUES_TENANTS)
+        return 1;
+    for (uint32_t tenant = 0; tenant < part->ntenants; tenant++) {
+        const struct part_value_list *list = part_find_values(part, tenant,
+            key);
+
+        if (list != NULL && list->n == 0)
+            return 1;
+    }
+    for (uint32_t tenant = 0; tenant < part->ntenants && !*may; tenant++) {
+        const struct part_value_list *list = part_find_values(part, tenant,
+            key);
+
+        if (list != NULL && ask_list(block, list, ask, may) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 bool
 part_resource_may_be(const struct part *part, uint32_t resource,
     uint32_t block)

@@ -180,6 +180,20 @@ struct answer {
     int rc;
 };
 
+/* A field "any*P" stands for all whose names begin with P. */
+static inline void
+store_any(struct filter *filter)
+{
+    struct sv mark = SV("any*");
+
+    for (uint32_t i = 0; filter != NULL && i < filter->nitems; i++)
+        store_any(filter->items[i]);
+    if (filter != NULL && sv_starts_with(filter->field, mark)) {
+        filter->field = sv_sub(filter->field, mark.len, SIZE_MAX);
+        filter->is_field_prefix = true;
+    }
+}
+
 /*
  * The lines of the answer, sorted.  Rows that end before min_ns or behind
  * max_ns are left out.
@@ -200,6 +214,12 @@ store_ask(struct answer *answer, const char *text, struct tenant tenant,
     pthread_mutex_init(&answer->sink.lock, NULL);
     answer->sink.stage.ops = &sink_ops;
     answer->rc = query_parse(&query, sv_from(text), 0, pool, &answer->err);
+    if (answer->rc == 0) {
+        store_any(query->filter);
+        for (struct pipe *pipe = query->pipes; pipe != NULL;
+            pipe = pipe->next)
+            store_any(pipe->filter);
+    }
     if (answer->rc == 0 && (min_ns != INT64_MIN || max_ns != INT64_MAX))
         answer->rc = query_add_filter(query, filter_new_time(pool, min_ns,
             max_ns), true, &answer->err);

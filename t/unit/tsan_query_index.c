@@ -234,6 +234,108 @@ test_values(void)
         xfree(names[--nnames]);
 }
 
+/* --- all fields of a prefix --- */
+
+/* A text that some field has, or part of it. */
+static void
+make_operand(char *dst, size_t size)
+{
+    static const char *const some[] = {"GET", "500", "a", "true", "7",
+        "-", "checkout", "timeout", "deadbeef", "2026", "4.5"};
+    const char *name = nnames == 0 || gen_one_in(&spans, 3) ? NULL :
+        names[gen_below(&spans, nnames)];
+    struct answer answer;
+    char text[1000];
+    size_t len;
+
+    snprintf(dst, size, "%s", some[gen_below(&spans, ARRAY_LEN(some))]);
+    if (name == NULL)
+        return;
+    snprintf(text, sizeof(text), "\"%s\":* | limit 20 | fields \"%s\"",
+        name, name);
+    store_ask(&answer, text, (struct tenant){0, 0}, INT64_MIN, INT64_MAX);
+    if (answer.rc == 0 && answer.sink.n > 0) {
+        const char *line = answer.sink.lines[gen_below(&spans,
+            answer.sink.n)];
+
+        len = strlen(name) + 1;
+        if (strlen(line) > len && strlen(line) < size &&
+            is_plain(line + len))
+            snprintf(dst, size, "%s", line + len);
+    }
+    sink_reset(&answer.sink);
+    if (gen_one_in(&spans, 2) && strlen(dst) > 3)
+        dst[1 + gen_below(&spans, (uint32_t)strlen(dst) - 1)] = 0;
+}
+
+/* A row passes when one of its columns does, which are all looked at. */
+static bool
+any_agrees(uint64_t *hits)
+{
+    static const char *const prefixes[] = {"", "", "span_attr:",
+        "resource_attr:", "event:", "s", "link:0", "scope", "nosuch"};
+    static const char *const operators[] = {"\"%s\"", "\"%s\"*",
+        "=\"%s\"", "=\"%s\"*", "i(\"%s\")", "in(\"%s\", x7)",
+        "contains_all(\"%s\")", "~\"%s\"", ">\"%s\"", "seq(\"%s\")",
+        "len_range(9, 11)"};
+    const char *prefix = prefixes[gen_below(&spans, ARRAY_LEN(prefixes))];
+    char operand[200], filter[400], text[1000];
+    struct answer fast, slow;
+    struct tenant tenant = {0, gen_one_in(&spans, 8) ? 1 : 0};
+    bool same;
+
+    make_operand(operand, sizeof(operand));
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+#pragma GCC diagnostic ignored "-Wformat-extra-args"
+    snprintf(filter, sizeof(filter), operators[gen_below(&spans,
+        ARRAY_LEN(operators))], operand);
+#pragma GCC diagnostic pop
+    snprintf(text, sizeof(text), "\"any*%s\":%s | fields span_id, _time",
+        prefix, filter);
+    store_ask(&fast, text, tenant, INT64_MIN, INT64_MAX);
+    snprintf(text, sizeof(text), "* | rename nosuch as nosuch2 | "
+        "filter \"any*%s\":%s | fields span_id, _time", prefix, filter);
+    store_ask(&slow, text, tenant, INT64_MIN, INT64_MAX);
+    same = answers_equal(&fast, &slow);
+    if (fast.rc != 0 && slow.rc != 0)
+        same = true;
+    *hits += fast.sink.n;
+    if (!same)
+        diag("%s: %u rows, not %u; %s %s", text, fast.sink.n, slow.sink.n,
+            fast.err.text, slow.err.text);
+    sink_reset(&fast.sink);
+    sink_reset(&slow.sink);
+    return same;
+}
+
+static void
+test_any(void)
+{
+    static const struct store_mix mixes[] = {
+        {6, 800, false, false, true}, {8, 300, true, true, false},
+        {20, 60, true, false, false}, {4, 6000, true, false, true},
+    };
+    uint64_t hits = 0;
+
+    for (size_t m = 0; m < ARRAY_LEN(mixes); m++) {
+        unsigned wrong = 0;
+
+        for (unsigned i = 0; i < 3; i++) {
+            store_random(&spans, &mixes[m]);
+            if (store_nparts > 1)
+                (void)store_merge(MIN(store_nparts, 3u));
+            find_names();
+            for (unsigned k = 0; k < 25; k++)
+                wrong += !any_agrees(&hits);
+        }
+        is_int(wrong, 0, "any field: all equal");
+    }
+    ok(hits > 0, "any field: %llu rows", (unsigned long long)hits);
+    while (nnames > 0)
+        xfree(names[--nnames]);
+}
+
 /* --- sums by stream --- */
 
 static void
@@ -400,6 +502,7 @@ main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_any();
     test_names();
     test_edges();
     test_cells();
