@@ -160,7 +160,7 @@ my @wrong = (
     [qr/position \d+/, query => '('],
     [qr/position \d+.*'stats'/, query => '* | stast by (x) count()'],
     [qr/position \d+.*count/, query => '* | stats by (x) cuont()'],
-    [qr/not supported yet/, query => '* | unroll by (a)'],
+    [qr/not supported yet/, query => '* | stats_remote a'],
     [qr/start/, query => '*', start => 'foo'],
     [qr/limit/, query => '*', limit => 'x'],
     [qr/extra_filters/, query => '*', extra_filters => '(']);

@@ -175,8 +175,12 @@ entry_add(struct map_out *out, struct map_target *target, struct sv text,
 int
 map_set(struct map_out *out, struct sv name, struct sv text, struct err *err)
 {
-    struct map_target *target = target_of(out, name, err);
+    struct map_target *target;
 
+    /* Too many names are no fault if nobody wants them. */
+    if (out->ntargets == MAP_TARGETS_MAX && !needed_has(out->needed, name))
+        return 0;
+    target = target_of(out, name, err);
     if (target == NULL)
         return -1;
     if (!target->is_wanted)

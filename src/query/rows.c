@@ -227,6 +227,12 @@ matched_before(const struct field_pattern *patterns, uint32_t n,
     return false;
 }
 
+static int
+compare_names(const void *a, const void *b)
+{
+    return sv_cmp(*(const struct sv *)a, *(const struct sv *)b);
+}
+
 int
 rows_match_names(struct rows *rows, const struct field_pattern *patterns,
     uint32_t npatterns, struct name_list *out, struct err *err)
@@ -245,6 +251,8 @@ rows_match_names(struct rows *rows, const struct field_pattern *patterns,
     if (matched == NULL)
         return no_memory(err);
     for (uint32_t p = 0; p < npatterns; p++) {
+        uint32_t first = used;
+
         if (!patterns[p].is_prefix) {
             if (!matched_before(patterns, p, patterns[p].name))
                 matched[used++] = patterns[p].name;
@@ -255,6 +263,10 @@ rows_match_names(struct rows *rows, const struct field_pattern *patterns,
                 !matched_before(patterns, p, names[i]))
                 matched[used++] = names[i];
         }
+        /* A memtable and a part do not list them in the same order. */
+        if (rows->block != NULL)
+            qsort(matched + first, used - first, sizeof(*matched),
+                compare_names);
     }
     *out = (struct name_list){matched, used};
     return 0;

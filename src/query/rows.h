@@ -71,7 +71,10 @@ struct block *rows_block_of(const struct rows *rows, struct sv name);
 /* Names of all columns, in output order. */
 int rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     struct err *err) WARN_UNUSED;
-/* Names that match any of the patterns, in the patterns' order, each once. */
+/*
+ * Names that match any of the patterns, in the patterns' order, each once;
+ * those of a star from a block ascend.
+ */
 struct name_list {
     const struct sv *v;
     uint32_t n;
