@@ -14,6 +14,9 @@
 #include "query/parse.h"
 #include "query/pipe_type.h"
 
+/* Of what a worker keeps of parts, so much goes to results of queries. */
+#define RESULTS_SHARE 8u
+
 /* --- shared --- */
 
 static int
@@ -113,6 +116,8 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .seconds = METRIC_QUERY_SECONDS_LOGSQL,
         .lanes_max = conf_budget(conf)->lanes,
         .memory_max = job->bytes_max, .share = &job->memory,
+        .results_max = conf->query_no_cache ? 0 :
+            conf_budget(conf)->cache / RESULTS_SHARE,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns};
     struct err err = ERR_INIT;
     int rc;

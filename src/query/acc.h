@@ -9,6 +9,7 @@
 #define SPOOR_QUERY_ACC_H
 
 #include "core/base.h"
+#include "core/enc.h"
 #include "core/err.h"
 #include "core/json_out.h"
 #include "core/pool.h"
@@ -82,6 +83,14 @@ struct acc_ops {
     int (*print)(struct acc *acc, uint32_t group, struct sb *out,
         struct err *err);
     void (*free)(struct acc *acc);
+    /*
+     * The states of all groups as bytes, and those bytes back into an
+     * accumulator that has room for as many groups and no rows (query/state.h).
+     * Bytes may be anything: the reader has failed, or state_bad().  NULL:
+     * this function cannot.
+     */
+    int (*save)(struct acc *acc, struct sb *out, struct err *err);
+    int (*load)(struct acc *acc, struct enc_reader *in, struct err *err);
 };
 
 struct acc {

@@ -108,6 +108,36 @@ int source_values(const struct source_plan *plan, struct scan *scan,
 int source_names(const struct source_plan *plan, struct scan *scan,
     struct err *err) WARN_UNUSED;
 
+/* --- parts whose share of stats is known or kept (source_cached.c) --- */
+
+struct source_cached;
+
+/*
+ * Gives the first stage what is known; those blocks leave the scan.  *out is
+ * NULL when nothing can be kept of this query.  Free in any case.
+ */
+int source_cached_take(struct source_cached **out,
+    const struct source_plan *plan, struct scan *scan, struct err *err)
+    WARN_UNUSED;
+/*
+ * Behind the other indexes: the blocks that are left are put in an order in
+ * which few parts are under way at a time.
+ */
+int source_cached_sort(struct source_cached *cached, struct err *err)
+    WARN_UNUSED;
+/* The stage that takes the rows of a block of the item. */
+int source_cached_stage(struct source_cached *cached, uint32_t item,
+    struct stage **out, struct err *err) WARN_UNUSED;
+/*
+ * One block of the item is done.  Behind the last one its share is kept and
+ * goes to the lane of the first stage.
+ */
+int source_cached_done(struct source_cached *cached, uint32_t item,
+    unsigned lane, struct err *err) WARN_UNUSED;
+/* Some of the item could not be read: nothing of it is kept. */
+void source_cached_failed(struct source_cached *cached, uint32_t item);
+void source_cached_free(struct source_cached *cached); /* accepts NULL */
+
 /* --- traces (source_traces.c) --- */
 
 struct source_traces;

@@ -107,18 +107,20 @@ piece_count(const struct samples *samples, const struct piece *piece)
 }
 
 void
-samples_copy(const struct samples *samples, int64_t *dst)
+samples_copy(const struct samples *samples, void *dst)
 {
+    char *at = dst;
+
     if (samples->v != NULL) {
-        memcpy(dst, samples->v, samples->n * sizeof(*dst));
+        memcpy(at, samples->v, samples->n * sizeof(int64_t));
         return;
     }
     for (const struct piece *piece = samples->first; piece != NULL;
         piece = piece->next) {
-        uint32_t n = piece_count(samples, piece);
+        size_t size = piece_count(samples, piece) * sizeof(int64_t);
 
-        memcpy(dst, piece->v, n * sizeof(*dst));
-        dst += n;
+        memcpy(at, piece->v, size);
+        at += size;
     }
 }
 

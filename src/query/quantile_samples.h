@@ -94,8 +94,8 @@ uint32_t samples_next(struct sampler *sampler, struct samples *samples);
 
 /* Both in pieces: `add` is empty then, its memory is used by `to`. */
 void samples_link(struct samples *to, struct samples *add);
-/* Values of pieces or array, one behind the other. */
-void samples_copy(const struct samples *samples, int64_t *dst);
+/* Values of pieces or array, one behind the other, aligned or not. */
+void samples_copy(const struct samples *samples, void *dst);
 void samples_drop(struct sampler *sampler, struct samples *samples);
 
 /*

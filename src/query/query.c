@@ -41,7 +41,8 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
     struct source_plan plan = {.tenant = env->tenant,
         .min_time = query->min_time, .max_time = query->max_time,
         .run = run, .tasks = env->tasks, .answer = run->answer,
-        .seconds = env->seconds};
+        .seconds = env->seconds, .results_max = env->results_max,
+        .results_rows_min = env->results_rows_min};
     struct stage *first = sink;
 
     run->query = query;

@@ -24,6 +24,8 @@ struct query_env {
     unsigned lanes_max;         /* threads at a time, 1 .. QUERY_LANES_MAX */
     size_t memory_max;          /* over all stages */
     struct mem_share *share;    /* of all queries together; may be NULL */
+    size_t results_max;         /* kept for later queries; 0: not used */
+    uint32_t results_rows_min;  /* of parts (tests); 0: as it should be */
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
 };

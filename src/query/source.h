@@ -30,6 +30,8 @@ struct source_plan {
     struct task_pool *tasks;     /* helpers; NULL: the caller works alone */
     struct store_answer *answer;
     enum metric_id seconds;      /* the histogram of such queries */
+    size_t results_max;          /* of result_cache.h; 0: it is not used */
+    uint32_t results_rows_min;   /* 0: that of source_cached.c */
 };
 
 /* Returns when all rows were given, or the stage had enough. */

@@ -20,6 +20,7 @@
 struct work {
     const struct source_plan *plan;
     struct scan scan;
+    struct source_cached *cached; /* NULL: nothing is kept */
 };
 
 /* --- one block --- */
@@ -49,13 +50,19 @@ select_rows(const struct source_plan *plan, struct block *block,
  */
 #define FAILED_IN_STAGE (-2)
 
+/* Who reads a block, and where its rows go. */
+struct reading {
+    struct stage *stage;
+    unsigned lane;
+    struct pool *pool;
+};
+
 /* 1: the stage has enough.  -1, or FAILED_IN_STAGE. */
 static int
-block_read(struct work *work, unsigned lane, struct block *block,
-    struct pool *pool, struct err *err)
+block_read(const struct source_plan *plan, const struct reading *reading,
+    struct block *block, struct err *err)
 {
     const struct block_info *info = block_get_info(block);
-    const struct source_plan *plan = work->plan;
     struct rows rows;
     int got;
 
@@ -64,7 +71,7 @@ block_read(struct work *work, unsigned lane, struct block *block,
         info->max_end_ns < atomic_load(&plan->run->time_bound) ||
         !filter_may_match(plan->filter, block))
         return 0;
-    rows_init_block(&rows, block, info->rows, pool);
+    rows_init_block(&rows, block, info->rows, reading->pool);
     rows.run = plan->run;
     if (select_rows(plan, block, &rows, err) != 0)
         return -1;
@@ -72,8 +79,52 @@ block_read(struct work *work, unsigned lane, struct block *block,
     metric_add(METRIC_QUERY_ROWS, info->rows);
     if (rows.nselected == 0)
         return 0;
-    got = stage_write(plan->first, lane, &rows, err);
+    got = stage_write(reading->stage, reading->lane, &rows, err);
     return got < 0 ? FAILED_IN_STAGE : got;
+}
+
+/* The item is left out from here on, unless the query has to fail. */
+static int
+block_failed(struct work *work, const struct reading *reading, uint32_t item,
+    bool in_stage, struct err *err)
+{
+    struct err why = *err;
+
+    err_reset(err);
+    if (scan_item_failed(&work->scan, item, &why, err) != 0)
+        return -1;
+    if (reading->stage != work->plan->first) {
+        /* None of its rows are in the answer yet. */
+        source_cached_failed(work->cached, item);
+        return 0;
+    }
+    if (!in_stage)
+        return 0;
+    *err = why;
+    return err_wrap(err, "damaged data, which the next query leaves out");
+}
+
+static int
+block_take(struct work *work, const struct reading *reading, uint32_t i,
+    struct err *err)
+{
+    uint32_t item = work->scan.blocks[i].item;
+    struct open_block open;
+    int got;
+
+    if (work->scan.blocks[i].max_end_ns <
+        atomic_load(&work->plan->run->time_bound))
+        return 0;
+    got = scan_open_block(&work->scan, i, reading->pool, &open, err);
+    if (got != 0) {
+        if (got > 0 && reading->stage != work->plan->first)
+            source_cached_failed(work->cached, item);
+        return got < 0 ? -1 : 0;
+    }
+    got = block_read(work->plan, reading, open.block, err);
+    scan_close_block(&open);
+    return got >= 0 ? got : block_failed(work, reading, item,
+        got == FAILED_IN_STAGE, err);
 }
 
 static int IMPL(lane_fn)
@@ -81,27 +132,17 @@ block_next(void *arg, unsigned lane, uint32_t i, struct pool *pool,
     struct err *err)
 {
     struct work *work = arg;
-    struct err read_err = ERR_INIT;
-    struct open_block open;
-    int got, rc;
+    struct reading reading = {work->plan->first, lane, pool};
+    uint32_t item = work->scan.blocks[i].item;
+    int got;
 
-    if (work->scan.blocks[i].max_end_ns <
-        atomic_load(&work->plan->run->time_bound))
-        return 0;
-    got = scan_open_block(&work->scan, i, pool, &open, err);
-    if (got != 0)
-        return got < 0 ? -1 : 0;
-    got = block_read(work, lane, open.block, pool, &read_err);
-    scan_close_block(&open);
-    if (got >= 0)
+    if (work->cached != NULL &&
+        source_cached_stage(work->cached, item, &reading.stage, err) != 0)
+        return -1;
+    got = block_take(work, &reading, i, err);
+    if (got < 0 || reading.stage == work->plan->first)
         return got;
-    rc = scan_item_failed(&work->scan, work->scan.blocks[i].item, &read_err,
-        err);
-    if (rc == 0 && got == FAILED_IN_STAGE) {
-        *err = read_err;
-        return err_wrap(err, "damaged data, which the next query leaves out");
-    }
-    return rc;
+    return source_cached_done(work->cached, item, lane, err);
 }
 
 /* --- all --- */
@@ -115,7 +156,8 @@ read_all(struct work *work, struct err *err)
     struct sv field;
     int rc = 0;
 
-    if (scan_blocks(&work->scan, err) != 0)
+    if (scan_blocks(&work->scan, err) != 0 ||
+        source_cached_take(&work->cached, plan, &work->scan, err) != 0)
         return -1;
     if (stats_counts_traces(plan->first))
         rc = source_traces_take(&traces, plan, &work->scan, err);
@@ -126,6 +168,8 @@ read_all(struct work *work, struct err *err)
         rc = source_values(plan, &work->scan, field, err);
     if (rc == 0)
         rc = source_names(plan, &work->scan, err);
+    if (rc == 0 && work->cached != NULL)
+        rc = source_cached_sort(work->cached, err);
     /* Damage that is known already: before the answer begins. */
     if (atomic_load(&work->scan.is_partial))
         plan->answer->is_partial = true;
@@ -147,6 +191,7 @@ source_local(const struct source_plan *plan, struct err *err)
     if (scan_begin(&work.scan, plan->min_time, plan->max_time, err) != 0)
         return -1;
     rc = read_all(&work, err);
+    source_cached_free(work.cached);
     scan_end(&work.scan, plan->answer, plan->seconds);
     return rc;
 }

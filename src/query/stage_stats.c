@@ -29,8 +29,8 @@ stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
 
 /* --- lanes --- */
 
-static void
-lane_free(struct stage_stats *mine, struct stats_lane *lane)
+void
+stats_lane_free(struct stage_stats *mine, struct stats_lane *lane)
 {
     if (lane == NULL)
         return;
@@ -391,8 +391,8 @@ stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
 
 /* --- results --- */
 
-static int
-merge_lane(struct stage_stats *mine, struct stats_lane *to,
+int
+stats_lane_merge(struct stage_stats *mine, struct stats_lane *to,
     struct stats_lane *from, struct err *err)
 {
     struct hold_array map = {NULL, 0};
@@ -546,9 +546,9 @@ stats_flush(struct stage *stage, struct err *err)
             all = lane;
             continue;
         }
-        if (merge_lane(mine, all, lane, err) != 0)
+        if (stats_lane_merge(mine, all, lane, err) != 0)
             return -1;
-        lane_free(mine, lane);
+        stats_lane_free(mine, lane);
         mine->lanes[i] = NULL;
     }
     if (mine->spec->nby == 0) {
@@ -567,7 +567,7 @@ stats_free(struct stage *stage)
     struct stage_stats *mine = (struct stage_stats *)stage;
 
     for (unsigned i = 0; i < QUERY_LANES_MAX; i++)
-        lane_free(mine, mine->lanes[i]);
+        stats_lane_free(mine, mine->lanes[i]);
     pool_free(mine->pool);
     xfree(mine);
 }
@@ -600,6 +600,7 @@ stage_new_stats(struct stage **out, const struct pipe *pipe,
     mine->stage.ops = &stats_ops;
     mine->spec = spec;
     mine->rate_step = rate_step(spec, run);
+    mine->pipe = pipe;
     mine->pool = pool_new(STATS_POOL_MAX);
     mine->filter_fields = pool_zalloc(mine->pool,
         (spec->nfns + 1) * sizeof(*mine->filter_fields));

@@ -20,6 +20,7 @@ struct stage_stats {
     struct stage stage;
     const struct stats_spec *spec;
     double rate_step; /* seconds; 0: not known */
+    const struct pipe *pipe;
     struct pool *pool;
     struct needed *filter_fields; /* per function */
     struct stats_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
@@ -41,6 +42,10 @@ int stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
 /* The lane's state, made when it is not there yet. */
 int stats_lane_get(struct stage_stats *mine, unsigned i,
     struct stats_lane **out, struct err *err) WARN_UNUSED;
+void stats_lane_free(struct stage_stats *mine, struct stats_lane *lane);
+/* Adds all groups of `from`, whose states may be spoilt. */
+int stats_lane_merge(struct stage_stats *mine, struct stats_lane *to,
+    struct stats_lane *from, struct err *err) WARN_UNUSED;
 int stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
     struct stats_chunk *chunk, struct err *err) WARN_UNUSED;
 /* The rows that pass a function's filter; the selection stays as it was. */

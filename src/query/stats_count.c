@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "query/state.h"
 #include "query/text.h"
 
 /* --- count: rows with at least one of the fields --- */
@@ -118,6 +119,26 @@ count_free(struct acc *acc)
     hold_drop(acc->hold, &((struct count *)acc)->counts, sizeof(uint64_t));
 }
 
+static int
+count_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    const uint64_t *counts = ((struct count *)acc)->counts.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++)
+        state_put_varint(out, counts[i]);
+    return 0;
+}
+
+static int
+count_load(struct acc *acc, struct enc_reader *in, UNUSED struct err *err)
+{
+    uint64_t *counts = ((struct count *)acc)->counts.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++)
+        counts[i] = enc_read_varint(in);
+    return 0;
+}
+
 const struct acc_ops acc_count = {
     .size = sizeof(struct count),
     .runs = ACC_RUNS_ALWAYS,
@@ -127,6 +148,8 @@ const struct acc_ops acc_count = {
     .merge = count_merge,
     .print = count_print,
     .free = count_free,
+    .save = count_save,
+    .load = count_load,
 };
 
 /* --- rate: rows per second; without a known time it is count --- */
@@ -424,6 +447,37 @@ sum_free(struct acc *acc)
     hold_drop(acc->hold, &((struct sum *)acc)->totals, sizeof(struct total));
 }
 
+static int
+sum_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    const struct total *totals = ((struct sum *)acc)->totals.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        state_put64(out, (uint64_t)totals[i].whole);
+        state_put64(out, (uint64_t)(totals[i].whole >> 64));
+        sb_add(out, &totals[i].sum, sizeof(totals[i].sum));
+        state_put_varint(out, totals[i].n);
+    }
+    return 0;
+}
+
+static int
+sum_load(struct acc *acc, struct enc_reader *in, UNUSED struct err *err)
+{
+    struct total *totals = ((struct sum *)acc)->totals.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        uint64_t low = enc_read64(in), high = enc_read64(in);
+        uint64_t sum = enc_read64(in);
+
+        __extension__ totals[i].whole =
+            (__int128)((unsigned __int128)high << 64 | low);
+        memcpy(&totals[i].sum, &sum, sizeof(sum));
+        totals[i].n = enc_read_varint(in);
+    }
+    return 0;
+}
+
 const struct acc_ops acc_sum = {
     .size = sizeof(struct sum),
     .runs = ACC_RUNS_PLAIN,
@@ -433,6 +487,8 @@ const struct acc_ops acc_sum = {
     .merge = sum_merge,
     .print = sum_print,
     .free = sum_free,
+    .save = sum_save,
+    .load = sum_load,
 };
 
 const struct acc_ops acc_rate_sum = {

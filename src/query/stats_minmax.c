@@ -6,6 +6,7 @@
 #include "query/acc.h"
 
 #include "query/atom.h"
+#include "query/state.h"
 
 struct extreme {
     struct atom atom; /* its text is in the hold */
@@ -260,6 +261,50 @@ minmax_free(struct acc *acc)
         sizeof(struct extreme));
 }
 
+/* Of each group: 0, or the tag + 1 and the number or text. */
+static int
+minmax_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    const struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct atom *atom = &extremes[i].atom;
+
+        sb_add_char(out, extremes[i].is_set ? (char)(atom->tag + 1) : 0);
+        if (!extremes[i].is_set)
+            continue;
+        if (atom->tag == ATOM_TEXT)
+            state_put_text(out, atom->text);
+        else
+            state_put64(out, (uint64_t)atom->v);
+    }
+    return 0;
+}
+
+static int
+minmax_load(struct acc *acc, struct enc_reader *in, struct err *err)
+{
+    struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        unsigned tag = enc_read8(in);
+        struct atom atom = {ATOM_EMPTY, 0, {NULL, 0}};
+
+        if (tag == 0)
+            continue;
+        if (tag > ATOM_TEXT + 1)
+            return state_bad(err);
+        atom.tag = (enum atom_tag)(tag - 1);
+        if (atom.tag == ATOM_TEXT)
+            atom.text = enc_read_sv(in);
+        else
+            atom.v = (int64_t)enc_read64(in);
+        if (replace(acc, &extremes[i], &atom, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 const struct acc_ops acc_minmax = {
     .size = sizeof(struct minmax),
     .runs = ACC_RUNS_PLAIN,
@@ -269,4 +314,6 @@ const struct acc_ops acc_minmax = {
     .merge = minmax_merge,
     .print = minmax_print,
     .free = minmax_free,
+    .save = minmax_save,
+    .load = minmax_load,
 };

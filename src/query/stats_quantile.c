@@ -17,24 +17,13 @@
  */
 
 #include "core/base.h"
-#include "query/acc.h"
+#include "query/stats_quantile.h"
 
 #include "query/atom.h"
-#include "query/keys.h"
 #include "query/msort.h"
-#include "query/quantile_samples.h"
 
-#define SAMPLES_MAX 20000u
 /* Of each lane, if there are several: together they have as many. */
 #define LANE_SAMPLES_MAX 12000u
-
-struct quantile {
-    struct acc acc;
-    struct hold_array left;   /* uint32_t: values until the next sample */
-    struct hold_array groups; /* struct samples */
-    struct keys texts;
-    struct sampler sampler;
-};
 
 static int
 quantile_init(struct acc *acc, struct err *err)
@@ -491,4 +480,6 @@ const struct acc_ops acc_quantile = {
     .finish = quantile_finish,
     .print = quantile_print,
     .free = quantile_free,
+    .save = quantile_save,
+    .load = quantile_load,
 };

@@ -9,22 +9,16 @@
  */
 
 #include "core/base.h"
-#include "query/acc.h"
+#include "query/stats_uniq.h"
 
 #include "core/json_out.h"
 #include "core/num.h"
 #include "query/atom.h"
-#include "query/keys.h"
 #include "query/msort.h"
 
-enum {
-    VALUE_TEXT = 16, /* beyond enum number_tag */
-};
-
-struct value_sets {
-    struct id_set ids;    /* 16 bytes */
-    struct id_set others;
-    uint64_t unique;      /* ids that were counted elsewhere, of no set */
+struct text_value {
+    struct key128 key;
+    bool is_id16;
 };
 
 static uint64_t
@@ -33,27 +27,8 @@ sets_count(const struct value_sets *sets)
     return (uint64_t)sets->ids.n + sets->others.n + sets->unique;
 }
 
-struct uniq {
-    struct acc acc;
-    struct hold_array groups;   /* struct value_sets */
-    struct keys texts;          /* or tuples; number 0 is the empty one */
-    struct hold_array as_value; /* struct text_value of the texts */
-    uint32_t ntexts;            /* of them known in as_value */
-};
-
-struct text_value {
-    struct key128 key;
-    bool is_id16;
-};
-
 /* Keys that are put into a set at a time. */
 #define BATCH 1024u
-
-static struct value_sets *
-sets_of(struct acc *acc)
-{
-    return ((struct uniq *)acc)->groups.items;
-}
 
 static int
 uniq_init(struct acc *acc, struct err *err)
@@ -538,6 +513,8 @@ const struct acc_ops acc_count_uniq = {
     .merge = uniq_merge,
     .print = count_uniq_print,
     .free = uniq_free,
+    .save = uniq_save,
+    .load = uniq_load,
 };
 
 const struct acc_ops acc_uniq_values = {
@@ -548,4 +525,6 @@ const struct acc_ops acc_uniq_values = {
     .merge = uniq_merge,
     .print = uniq_values_print,
     .free = uniq_free,
+    .save = uniq_save,
+    .load = uniq_load,
 };

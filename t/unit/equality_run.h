@@ -17,6 +17,7 @@
 #include "equality_query.h"
 #include "query/parse.h"
 #include "query/query.h"
+#include "query/result_cache.h"
 #include "query/text.h"
 
 #define EQUALITY_NOW (SPAN_GEN_BASE_NS + 86400 * NS_PER_SEC)
@@ -177,13 +178,14 @@ answer_free(struct answer *answer)
 }
 
 static void
-answer_run(struct answer *answer, struct sv text,
-    const struct tenant *tenant, unsigned lanes, bool is_verbose)
+answer_run_once(struct answer *answer, struct sv text,
+    const struct tenant *tenant, bool keeps_results, bool is_verbose)
 {
     struct pool *pool = pool_new(64 * MIB);
     struct query_env env = {.tenant = *tenant,
-        .seconds = METRIC_QUERY_SECONDS_LOGSQL, .lanes_max = lanes,
-        .memory_max = GIB};
+        .seconds = METRIC_QUERY_SECONDS_LOGSQL, .lanes_max = 1,
+        .memory_max = GIB, .results_max = keeps_results ? 16 * MIB : 0,
+        .results_rows_min = 1};
     struct answer_sink sink = {.stage = {.ops = &answer_ops},
         .answer = answer};
     struct store_answer about = {.is_partial = false};
@@ -204,6 +206,20 @@ answer_run(struct answer *answer, struct sv text,
     sb_release(&sink.loose);
     sb_release(&sink.text);
     pool_free(pool);
+}
+
+/* A third of all queries is asked twice and finds what the first time kept. */
+static void
+answer_run(struct answer *answer, struct sv text,
+    const struct tenant *tenant, bool is_verbose)
+{
+    uint64_t how = XXH3_64bits(text.ptr, text.len) % 3;
+
+    answer_run_once(answer, text, tenant, how > 0, is_verbose);
+    if (how < 2)
+        return;
+    answer_free(answer);
+    answer_run_once(answer, text, tenant, true, is_verbose);
 }
 
 /* --- comparing --- */

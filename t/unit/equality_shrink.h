@@ -36,8 +36,7 @@ failure_run(const struct failure *failure, const struct world *world,
 
     for (unsigned i = 0; i < 2; i++) {
         world_show(world, i == 0 ? FORM_MEMORY : failure->form);
-        answer_run(&answers[i], text, &world_tenants[q->tenant], 1,
-            is_verbose);
+        answer_run(&answers[i], text, &world_tenants[q->tenant], is_verbose);
         if (q->compare[q->npipes] != COMPARE_LIST || is_verbose)
             answer_sort(&answers[i]);
     }
