@@ -228,6 +228,7 @@ struct pipe {
     uint64_t n;
     struct sv result;     /* FIELD_NAMES: field of the name */
     struct sv hits;       /* UNIQ with hits: name of the counter, else "" */
+    struct sv substring;  /* FIELD_NAMES and its like: of what is given */
     struct sort_spec *sort;
     struct filter *filter;   /* FILTER; the "if (...)" of others, or NULL */
     struct query *subquery;  /* of join, union ...; or NULL */

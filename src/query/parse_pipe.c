@@ -78,25 +78,25 @@ parse_plain_names(struct parser *p, struct values *out)
     return 0;
 }
 
-/* "hits", or with as many s behind as no field of the list has. */
-static int
-name_hits(struct parser *p, struct pipe *pipe)
+int
+parse_new_name(struct parser *p, const struct pipe *pipe, struct sv wanted,
+    struct sv *out)
 {
     struct sb sb;
 
     sb_init(&sb, PARSE_TEXT_MAX);
-    sb_add_str(&sb, "hits");
+    sb_add_sv(&sb, wanted);
     for (uint32_t i = 0; i < pipe->nnames; i++) {
         if (!sv_eq(pipe->names[i].name, sb_sv(&sb)))
             continue;
         sb_add_char(&sb, 's');
         i = UINT32_MAX; /* from the first again */
     }
-    return parse_keep(p, &sb, &pipe->hits);
+    return parse_keep(p, &sb, out);
 }
 
-static int
-take_uniq_names(struct parser *p, struct pipe *pipe)
+int
+parse_by_names(struct parser *p, struct pipe *pipe)
 {
     struct values names = {NULL, 0, 0, false};
     uint32_t pos;
@@ -117,7 +117,8 @@ take_uniq_names(struct parser *p, struct pipe *pipe)
         } while (parse_take(p, ","));
     }
     if (names.n == 0)
-        return parse_fail(p, pos, "uniq needs the name of a field");
+        return parse_fail(p, pos, "%s needs the name of a field",
+            pipe->type->name);
     pipe->names = pool_zalloc(p->pool, names.n * sizeof(*pipe->names));
     if (pipe->names == NULL)
         return parse_no_memory(p);
@@ -130,7 +131,7 @@ take_uniq_names(struct parser *p, struct pipe *pipe)
 int
 parse_uniq(struct parser *p, struct pipe *pipe)
 {
-    if (take_uniq_names(p, pipe) == -1)
+    if (parse_by_names(p, pipe) == -1)
         return -1;
     while (!parse_at_end(p)) {
         if (parse_take(p, "limit")) {
@@ -142,9 +143,20 @@ parse_uniq(struct parser *p, struct pipe *pipe)
             return parse_unexpected(p, "'hits' after 'with'");
         if (!parse_take(p, "hits"))
             return parse_unexpected(p, "'with hits', 'limit' or '|'");
-        if (name_hits(p, pipe) == -1)
+        if (parse_new_name(p, pipe, SV("hits"), &pipe->hits) == -1)
             return -1;
     }
+    return 0;
+}
+
+int
+parse_substring(struct parser *p, struct pipe *pipe)
+{
+    struct word word;
+
+    if (parse_word(p, &word, STOP_NAME, "a text after 'filter'") == -1)
+        return -1;
+    pipe->substring = word.text;
     return 0;
 }
 
@@ -152,9 +164,13 @@ int
 parse_field_names(struct parser *p, struct pipe *pipe)
 {
     pipe->result = SV("name");
+    if (parse_take(p, "filter"))
+        return parse_substring(p, pipe);
     if (!parse_take(p, "as") && parse_at_end(p))
         return 0;
-    return parse_name(p, &pipe->result, STOP_NAME);
+    if (parse_name(p, &pipe->result, STOP_NAME) == -1)
+        return -1;
+    return parse_take(p, "filter") ? parse_substring(p, pipe) : 0;
 }
 
 int
@@ -252,7 +268,7 @@ parse_pipe(struct parser *p, struct pipe *pipe)
     const struct pipe_type *type;
 
     pipe->pos = lexer_pos(&p->lex);
-    pipe->result = pipe->hits = SV_EMPTY;
+    pipe->result = pipe->hits = pipe->substring = SV_EMPTY;
     if (parse_at_end(p))
         return parse_unexpected(p, "a pipe");
     type = token->kind == TOKEN_WORD ? pipe_type_find(token->raw) : NULL;

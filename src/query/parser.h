@@ -212,6 +212,13 @@ int parse_pairs(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_limit(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_offset(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_filter_pipe(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+/* "[by] (a, b)" or "a, b", one at least: the names of the pipe. */
+int parse_by_names(struct parser *p, struct pipe *pipe) WARN_UNUSED;
+/* With as many s behind as no name of the pipe has. */
+int parse_new_name(struct parser *p, const struct pipe *pipe,
+    struct sv wanted, struct sv *out) WARN_UNUSED;
+/* Behind "filter": to pipe->substring. */
+int parse_substring(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_uniq(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_field_names(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 /* "(a, b)" without stars, from the parenthesis on. */
@@ -260,5 +267,7 @@ void print_function(struct sb *out, const struct stats_fn *fn);
 void print_sort_fields(struct sb *out, const struct sort_field *fields,
     uint32_t n);
 void print_pipe(struct sb *out, const struct pipe *pipe);
+/* " filter "x"" */
+void print_substring(struct sb *out, const struct pipe *pipe);
 
 #endif

@@ -106,5 +106,15 @@ extern const struct pipe_ops pipe_unpack_syslog;
 extern const struct pipe_ops pipe_unroll;
 extern const struct pipe_ops pipe_join;
 extern const struct pipe_ops pipe_union;
+extern const struct pipe_ops pipe_first; /* pipe_first.c */
+extern const struct pipe_ops pipe_last;
+extern const struct pipe_ops pipe_top;
+extern const struct pipe_ops pipe_field_values;
+extern const struct pipe_ops pipe_facets;
+extern const struct pipe_ops pipe_block_stats; /* pipe_blocks.c */
+extern const struct pipe_ops pipe_blocks_count;
+extern const struct pipe_ops pipe_query_stats;
+extern const struct pipe_ops pipe_running_stats; /* pipe_running.c */
+extern const struct pipe_ops pipe_total_stats;
 
 #endif

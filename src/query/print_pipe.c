@@ -188,10 +188,20 @@ pipe_print_filter(struct sb *out, const struct pipe *pipe)
 }
 
 void
+print_substring(struct sb *out, const struct pipe *pipe)
+{
+    if (pipe->substring.len == 0)
+        return;
+    sb_add_str(out, " filter ");
+    print_quoted(out, pipe->substring);
+}
+
+void
 pipe_print_field_names(struct sb *out, const struct pipe *pipe)
 {
     sb_add_str(out, "field_names as ");
     print_word(out, pipe->result);
+    print_substring(out, pipe);
 }
 
 void

@@ -169,7 +169,7 @@ query_add_pipe(struct query *query, enum pipe_kind kind)
     pipe->kind = kind;
     pipe->type = pipe_type_of_kind(kind);
     pipe->pos = (uint32_t)query->text.len;
-    pipe->result = pipe->hits = SV_EMPTY;
+    pipe->result = pipe->hits = pipe->substring = SV_EMPTY;
     while (*end != NULL)
         end = &(*end)->next;
     *end = pipe;

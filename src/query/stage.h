@@ -41,6 +41,14 @@ int stage_new_stats(struct stage **out, const struct pipe *pipe,
 /* A flush of a stage that keeps nothing. */
 int stage_flush_nothing(struct stage *stage, struct err *err);
 
+/* An empty part is in every text. */
+static inline bool
+text_has(struct sv text, struct sv part)
+{
+    return part.len == 0 ||
+        memmem(text.ptr, text.len, part.ptr, part.len) != NULL;
+}
+
 /* What the pipes behind a stage read. */
 struct needed {
     struct field_pattern *patterns;

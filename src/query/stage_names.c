@@ -19,6 +19,7 @@ struct names_lane {
 struct stage_names {
     struct stage stage;
     struct sv result;
+    struct sv substring; /* of the names that are given */
     struct names_lane *lanes[QUERY_LANES_MAX];
 };
 
@@ -138,6 +139,8 @@ emit_lane(struct stage_names *mine, const struct names_lane *lane,
         struct sv texts[2];
 
         keys_texts(&lane->keys, i, texts);
+        if (!text_has(texts[0], mine->substring))
+            continue;
         texts[1] = sv_make(number, num_print_u64(number, hits[i]));
         result = emit_row(&emit, texts, err);
     }
@@ -204,6 +207,7 @@ stage_new_names(struct stage **out, const struct pipe *pipe,
 
     mine->stage.ops = &names_ops;
     mine->result = pipe->result;
+    mine->substring = pipe->substring;
     *out = &mine->stage;
     return 0;
 }

@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "core/base.h"
-#include "query/stage.h"
+#include "query/stage_uniq.h"
 
 #include "core/mem.h"
 #include "core/num.h"
 #include "query/index.h"
-#include "query/keys.h"
 #include "storage/part_cells.h"
 
 static const struct stage_ops uniq_ops;
-
-struct uniq_lane {
-    struct hold hold;
-    struct keys keys;
-    struct hold_array hits; /* uint64_t per tuple */
-};
-
-struct stage_uniq {
-    struct stage stage;
-    const struct pipe *pipe;
-    /* A lane alone has more tuples than wanted: no more rows are needed. */
-    _Atomic bool is_over;
-    struct uniq_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
-};
 
 static void
 lane_free(struct uniq_lane *lane)
@@ -50,8 +35,8 @@ lane_get(struct stage_uniq *mine, unsigned i, struct uniq_lane **out,
     hold_init(&lane->hold, &mine->stage.run->budget);
     if (keys_init(&lane->keys, &lane->hold, pipe->nnames, NULL, err) != 0)
         return -1;
-    if (pipe->n != 0 && pipe->n < lane->keys.max)
-        lane->keys.max = (uint32_t)pipe->n;
+    if (mine->max != 0 && mine->max < lane->keys.max)
+        lane->keys.max = (uint32_t)mine->max;
     return 0;
 }
 
@@ -272,38 +257,66 @@ out:
     return result;
 }
 
+/* Tuples that the pipe's substring lets through; all without one. */
+static uint64_t
+count_wanted(const struct stage_uniq *mine, const struct uniq_lane *all)
+{
+    uint64_t n = 0;
+    struct sv text;
+
+    if (mine->pipe->substring.len == 0)
+        return all->keys.count;
+    for (uint32_t i = 0; i < all->keys.count; i++) {
+        keys_texts(&all->keys, i, &text);
+        n += text_has(text, mine->pipe->substring);
+    }
+    return n;
+}
+
 static int
-emit_lane(struct stage_uniq *mine, const struct uniq_lane *lane,
-    struct err *err)
+emit_tuples(struct stage_uniq *mine, const struct uniq_lane *all,
+    struct emit *emit, struct sv *texts, struct err *err)
+{
+    const struct pipe *pipe = mine->pipe;
+    const uint64_t *hits = all->hits.items;
+    uint64_t wanted = count_wanted(mine, all), given = 0;
+    bool is_over = all->keys.is_over || (pipe->n != 0 && wanted > pipe->n);
+    int result = 0;
+    char number[24];
+
+    for (uint32_t i = 0; i < all->keys.count && !emit->is_done; i++) {
+        keys_texts(&all->keys, i, texts);
+        if (i % STAGE_POLL_ROWS == 0)
+            result = run_poll(mine->stage.run, err);
+        if (result != 0 || (pipe->n != 0 && given == pipe->n))
+            break;
+        if (pipe->substring.len > 0 && !text_has(texts[0], pipe->substring))
+            continue;
+        given++;
+        texts[pipe->nnames] = sv_make(number,
+            num_print_u64(number, is_over ? 0 : hits[i]));
+        result = emit_row(emit, texts, err);
+        if (result != 0)
+            break;
+    }
+    return result != 0 ? -1 : emit_end(emit, err);
+}
+
+int
+uniq_emit(struct stage_uniq *mine, struct uniq_lane *all, struct err *err)
 {
     const struct pipe *pipe = mine->pipe;
     uint32_t nnames = pipe->nnames;
-    bool has_hits = pipe->hits.len > 0;
     struct sv *names = xcalloc(2 * ((size_t)nnames + 1), sizeof(*names));
-    struct sv *texts = names + nnames + 1;
-    const uint64_t *hits = lane->hits.items;
     struct emit emit;
-    char number[24];
-    int result = 0;
+    int result;
 
     for (uint32_t i = 0; i < nnames; i++)
         names[i] = pipe->names[i].name;
     names[nnames] = pipe->hits;
-    emit_begin(&emit, mine->stage.next, names, nnames + has_hits);
-    for (uint32_t i = 0; i < lane->keys.count && !emit.is_done; i++) {
-        uint64_t n = lane->keys.is_over ? 0 : hits[i];
-
-        keys_texts(&lane->keys, i, texts);
-        texts[nnames] = sv_make(number, num_print_u64(number, n));
-        if (i % STAGE_POLL_ROWS == 0)
-            result = run_poll(mine->stage.run, err);
-        if (result == 0)
-            result = emit_row(&emit, texts, err);
-        if (result != 0)
-            break;
-    }
-    if (result == 0)
-        result = emit_end(&emit, err);
+    emit_begin(&emit, mine->stage.next, names,
+        nnames + (pipe->hits.len > 0));
+    result = emit_tuples(mine, all, &emit, names + nnames + 1, err);
     emit_free(&emit);
     xfree(names);
     return result;
@@ -329,7 +342,7 @@ uniq_flush(struct stage *stage, struct err *err)
         lane_free(lane);
         mine->lanes[i] = NULL;
     }
-    return all == NULL ? 0 : emit_lane(mine, all, err);
+    return all == NULL ? 0 : mine->emit(mine, all, err);
 }
 
 static void
@@ -346,14 +359,24 @@ static const struct stage_ops uniq_ops = {
     uniq_write, uniq_flush, uniq_free
 };
 
-int
-stage_new_uniq(struct stage **out, const struct pipe *pipe,
-    UNUSED struct query_run *run, UNUSED struct err *err)
+struct stage_uniq *
+stage_uniq_new(const struct pipe *pipe)
 {
     struct stage_uniq *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &uniq_ops;
     mine->pipe = pipe;
+    return mine;
+}
+
+int
+stage_new_uniq(struct stage **out, const struct pipe *pipe,
+    UNUSED struct query_run *run, UNUSED struct err *err)
+{
+    struct stage_uniq *mine = stage_uniq_new(pipe);
+
+    mine->max = pipe->n;
+    mine->emit = uniq_emit;
     *out = &mine->stage;
     return 0;
 }

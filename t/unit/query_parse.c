@@ -277,6 +277,28 @@ static const struct {
     {"* | stats by (_time:1h offset -30m, a:10M, b:/24, c:week, d:0) count()"
         " n", "* | stats by (_time:1h offset -30m, a:10M, b:/24, c:week, d:0)"
         " count(*) as n"},
+    {"* | first", "* | first 1"},
+    {"* | first 1 (i)", "* | first 1 by (\"i\")"},
+    {"* | last 3 by (a desc, b) partition by (c, d) rank",
+        "* | last 3 by (a desc, b) partition by (c, d) rank as rank"},
+    {"* | first rank as r by (a)", "* | first 1 by (a) rank as r"},
+    {"* | top x", "* | top 10 by (x)"},
+    {"* | top 10K (a)", "* | top 10000 by (a)"},
+    {"* | top 2 by (a, b) hits as a rank", "* | top 2 by (a, b) hits as as "
+        "rank as rank"},
+    {"* | top by (hits) rank hits n", "* | top 10 by (hits) hits as n rank "
+        "as rank"},
+    {"* | top by (hits, rank) rank", "* | top 10 by (hits, rank) hits as "
+        "hitss rank as ranks"},
+    {"* | facets", "* | facets 10"},
+    {"* | facets 5 max_value_len 10 keep_const_fields "
+        "max_values_per_field 1K", "* | facets 5 max_value_len 10 "
+        "keep_const_fields"},
+    {"* | facets 3 max_values_per_field 7", NULL},
+    {"* | field_values a:b limit 5 filter \"x y\"",
+        "* | field_values \"a:b\" filter \"x y\" limit 5"},
+    {"* | field_names filter x", "* | field_names as name filter \"x\""},
+    {"* | field_names as n filter x", "* | field_names as n filter \"x\""},
     {"* | rate()", "* | stats rate() as \"rate()\""},
     {"* | stats rate() if (kind:=3), rate_sum(a, b*) x", "* | stats rate() "
         "if (kind:=3) as \"rate() if (kind:=3)\", rate_sum(a, \"b*\") as "
