@@ -11,6 +11,7 @@
 
 #include "core/assert.h"
 #include "core/enc.h"
+#include "core/kernel_pack.h"
 
 const uint64_t col_scale[COL_SCALES] = {1, 2, 100, 200, 1000, 2000, 1000000,
     2000000};
@@ -27,6 +28,7 @@ _Static_assert(LDICT_SLOTS >= 4 * COL_LDICT_MAX, "the probe loop must end");
 struct shape {
     uint64_t min;
     uint64_t max;
+    uint64_t any; /* bits that one of them has */
     uint32_t nruns;
 };
 
@@ -93,9 +95,14 @@ pack(uint8_t *dst, const uint64_t *v, uint32_t n, uint64_t base,
 {
     if (width == 0)
         return dst;
-    struct packer p = {dst, 0, 0};
     uint64_t mask = mask_of(width);
-    for (uint32_t i = 0; i < n; i++)
+    uint32_t i = 0;
+    if (width <= PACK_WIDTH_MAX && n >= 8) {
+        i = n & ~7u;
+        pack_kernels()->pack(v, i, width, base, dst);
+    }
+    struct packer p = {dst + (size_t)i / 8 * width, 0, 0};
+    for (; i < n; i++)
         pack_one(&p, (v[i] - base) & mask, width);
     return pack_end(&p);
 }
@@ -105,15 +112,11 @@ pack(uint8_t *dst, const uint64_t *v, uint32_t n, uint64_t base,
 static struct shape
 look(const uint64_t *v, uint32_t n)
 {
-    uint64_t min = v[0];
-    uint64_t max = v[0];
-    uint32_t nruns = 1;
-    for (uint32_t i = 1; i < n; i++) {
-        min = MIN(min, v[i]);
-        max = MAX(max, v[i]);
-        nruns += v[i] != v[i - 1];
-    }
-    return (struct shape){min, max, nruns};
+    struct pack_range range;
+
+    pack_kernels()->range(v, n, &range);
+    return (struct shape){range.min, range.max, range.any,
+        range.changes + 1};
 }
 
 /* The width that makes fields plus exceptions smallest. */
@@ -125,12 +128,10 @@ plan_packing(const uint64_t *v, uint32_t n, uint64_t base, uint64_t max)
         (uint64_t)n * full + HEAD_BITS};
     if (full <= 1)
         return best;
-    uint32_t counts[65] = {0};
-    for (uint32_t i = 0; i < n; i++)
-        counts[bits_of(v[i] - base)]++;
-    uint32_t nexc = 0;
-    for (uint32_t width = full; width-- > 0;) {
-        nexc += counts[width + 1];
+    uint32_t above[64];
+    uint32_t last = pack_kernels()->above(v, n, base, full, above);
+    for (uint32_t width = full; width-- > last;) {
+        uint32_t nexc = above[width];
         if (nexc > n / 4)
             break;
         uint64_t cost = (uint64_t)n * width + HEAD_BITS + 16 +
@@ -141,23 +142,27 @@ plan_packing(const uint64_t *v, uint32_t n, uint64_t base, uint64_t max)
     return best;
 }
 
+static inline __attribute__((always_inline)) bool
+all_are_multiples(const uint64_t *v, uint32_t n, uint64_t factor)
+{
+    uint32_t i = 0;
+
+    while (i < n && v[i] % factor == 0)
+        i++;
+    return i == n;
+}
+
 /* Common factor of all values: the index of the largest in col_scale. */
 static uint32_t
-find_scale(const uint64_t *v, uint32_t n)
+find_scale(const uint64_t *v, uint32_t n, uint64_t any)
 {
-    static const uint64_t factors[] = {100, 1000, 1000000};
-    uint64_t any = 0;
-    for (uint32_t i = 0; i < n; i++)
-        any |= v[i];
     uint32_t scale = 0;
-    for (uint32_t f = 0; f < ARRAY_LEN(factors); f++) {
-        uint32_t i = 0;
-        while (i < n && v[i] % factors[f] == 0)
-            i++;
-        if (i < n)
-            break;
-        scale = 2 * (f + 1);
-    }
+    if (all_are_multiples(v, n, 100))
+        scale = 2;
+    if (scale == 2 && all_are_multiples(v, n, 1000))
+        scale = 4;
+    if (scale == 4 && all_are_multiples(v, n, 1000000))
+        scale = 6;
     if ((any & 1) != 0)
         return scale;
     /* Even: twice the factor divides too, unless the factor used it up. */
@@ -331,6 +336,32 @@ put_best(uint8_t *dst, const uint64_t *v, uint32_t n, unsigned hints,
     return pack(body, v, n, plain.base, plain.width);
 }
 
+static inline __attribute__((always_inline)) void
+divide_all(uint64_t *dst, const uint64_t *v, uint32_t n, uint64_t divisor)
+{
+    for (uint32_t i = 0; i < n; i++)
+        dst[i] = v[i] / divisor;
+}
+
+/* By constants, which are divided by without a division. */
+static void
+divide(uint64_t *dst, const uint64_t *v, uint32_t n, uint32_t scale)
+{
+    switch (scale) {
+    case 1:
+        divide_all(dst, v, n, 2);
+        break;
+    case 2:
+        divide_all(dst, v, n, 100);
+        break;
+    case 4:
+        divide_all(dst, v, n, 1000);
+        break;
+    default:
+        divide_all(dst, v, n, col_scale[scale]);
+    }
+}
+
 static uint8_t *
 put_mini(uint8_t *dst, const uint64_t *v, uint32_t n, unsigned hints)
 {
@@ -340,10 +371,10 @@ put_mini(uint8_t *dst, const uint64_t *v, uint32_t n, unsigned hints)
         return dst + enc_put_varint(dst, shape.min);
     }
     uint64_t scaled[COL_MINI];
-    uint32_t scale = (hints & COL_TRY_SCALE) != 0 ? find_scale(v, n) : 0;
+    uint32_t scale = (hints & COL_TRY_SCALE) != 0 ?
+        find_scale(v, n, shape.any) : 0;
     if (scale != 0) {
-        for (uint32_t i = 0; i < n; i++)
-            scaled[i] = v[i] / col_scale[scale];
+        divide(scaled, v, n, scale);
         v = scaled;
         shape.min /= col_scale[scale];
         shape.max /= col_scale[scale];
