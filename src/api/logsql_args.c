@@ -292,8 +292,8 @@ add_times(struct query *query, const struct logsql_times *times,
 }
 
 int
-logsql_query_times(struct job *job, struct query **out,
-    struct logsql_times *times, struct err *err)
+logsql_query_in(struct job *job, struct query **out,
+    const struct logsql_times *times, struct err *err)
 {
     size_t len_max = (size_t)job->process->conf->query_len_max;
     struct sv text = http_arg(job->req, "query");
@@ -304,8 +304,7 @@ logsql_query_times(struct job *job, struct query **out,
     if (text.len > len_max)
         return err_set(err, ERR_INVALID, "the query has %zu bytes, more than "
             "search.max_query_len (%zu)", text.len, len_max);
-    if (logsql_times_arg(job, times, err) != 0 ||
-        query_parse(out, text, times->now, job->pool, err) != 0 ||
+    if (query_parse(out, text, times->now, job->pool, err) != 0 ||
         add_extra(job, *out, times->now, err) != 0 ||
         add_hidden(job, *out, err) != 0 ||
         logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
@@ -314,6 +313,14 @@ logsql_query_times(struct job *job, struct query **out,
     job->must_be_whole = !may_be_partial;
     timeout_arg(job);
     return add_times(*out, times, err);
+}
+
+int
+logsql_query_times(struct job *job, struct query **out,
+    struct logsql_times *times, struct err *err)
+{
+    return logsql_times_arg(job, times, err) != 0 ? -1
+        : logsql_query_in(job, out, times, err);
 }
 
 int

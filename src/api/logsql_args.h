@@ -36,9 +36,10 @@ struct logsql_times {
 };
 int logsql_query_times(struct job *job, struct query **out,
     struct logsql_times *times, struct err *err) WARN_UNUSED;
-/*
- * The time arguments alone; now_ns is the wall clock.
- */
+/* The same with times of the caller's instead of those of the request. */
+int logsql_query_in(struct job *job, struct query **out,
+    const struct logsql_times *times, struct err *err) WARN_UNUSED;
+/* The time arguments alone. */
 int logsql_times_arg(struct job *job, struct logsql_times *out,
     struct err *err) WARN_UNUSED;
 

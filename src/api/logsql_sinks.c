@@ -22,8 +22,8 @@ struct sink_lines {
 };
 
 /* `"name":` for each column, so that names are escaped once. */
-static struct sv *
-quoted_names(const struct rows *rows)
+struct sv *
+sink_line_names(const struct rows *rows)
 {
     struct sv *names = pool_alloc(rows->pool,
         (rows->ncolumns + 1) * sizeof(*names));
@@ -49,8 +49,8 @@ quoted_names(const struct rows *rows)
     return names;
 }
 
-static void
-line_add(struct sb *sb, const struct rows *rows, const struct sv *names,
+void
+sink_line_add(struct sb *sb, const struct rows *rows, const struct sv *names,
     uint32_t row)
 {
     size_t before = sb->len;
@@ -93,12 +93,12 @@ lines_write(struct stage *stage, unsigned lane, struct rows *rows,
     check(lane < QUERY_LANES_MAX);
     if (rows_detach(rows, err) != 0)
         return -1;
-    names = quoted_names(rows);
+    names = sink_line_names(rows);
     if (names == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     for (uint32_t row = rows_first(rows); row < rows->n;
         row = rows_next(rows, row)) {
-        line_add(sb, rows, names, row);
+        sink_line_add(sb, rows, names, row);
         if (sb->len >= LINES_BYTES && lines_send(sink, sb, err) != 0)
             return -1;
     }

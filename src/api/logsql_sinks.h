@@ -16,6 +16,14 @@
 struct stage *sink_lines_new(struct job *job);
 
 /*
+ * A row as such a line; nothing when all its fields are empty.  names: from
+ * sink_line_names(), once for the rows, which are detached; NULL: no memory.
+ */
+struct sv *sink_line_names(const struct rows *rows);
+void sink_line_add(struct sb *sb, const struct rows *rows,
+    const struct sv *names, uint32_t row);
+
+/*
  * A line of names, then a line per row.  Streamed when the query names the
  * columns; else all rows are collected to learn them.
  */

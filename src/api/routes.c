@@ -70,6 +70,9 @@ const struct route api_routes[] = {
         SELECT | ROUTE_BODY, logsql_stream_field_values, NULL,
         "Values of a stream's label, with their rows: field, limit, "
         "filter"},
+    {"/select/logsql/tail", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY | ROUTE_LIVE, logsql_tail, NULL, "Rows as they come in, as JSON lines, until the "
+        "client leaves: query, refresh_interval, start_offset, offset"},
 
     /* OTLP */
     {"/select/otlp/export", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,

@@ -487,9 +487,8 @@ IMPL(loop_timer_fn) h1_on_timer(void *arg)
         h1_finish(h1);
     else if (h1->state == H1_BODY)
         h1_body_timeout(h1);
-    else if (h1->state == H1_REPLY &&
-        h1->request->stream.state != STREAM_WRITING)
-        h1_kill(h1); /* a writer notices by writing */
+    else if (h1->state == H1_REPLY && stream_is_blind(&h1->request->stream))
+        h1_kill(h1);
     h1_run(h1);
 }
 

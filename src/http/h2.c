@@ -199,7 +199,7 @@ check_eof(struct h2_conn *h2, int64_t now_ns)
         next = TAILQ_NEXT(s, link);
         if (s->state != H2_STREAM_REPLY || (route != NULL &&
             (route->flags & ROUTE_SELECT) != 0 &&
-            s->stream.state != STREAM_WRITING))
+            stream_is_blind(&s->stream)))
             (void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE,
                 s->id, NGHTTP2_CANCEL);
     }

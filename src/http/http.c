@@ -156,6 +156,12 @@ http_has_reply_room(const struct process *process)
     return false;
 }
 
+bool
+http_is_draining(void)
+{
+    return server.is_draining;
+}
+
 static int
 http_init_process(struct process *process, UNUSED struct err *err)
 {

@@ -132,6 +132,12 @@ void http_on_abort(struct http_req *req, http_abort_fn fn, void *arg);
 void http_abandon(struct http_req *req);
 
 /*
+ * True when the process finishes what it has and takes nothing new: replies
+ * without an end of their own should end now.
+ */
+bool http_is_draining(void);
+
+/*
  * Whether the replies of this process that wait to be read leave memory for
  * another query's.  When they do not, the connection that makes most of them
  * wait is cut, if it had its time: nobody keeps others from asking by not
@@ -151,6 +157,8 @@ enum route_flag {
     ROUTE_SELECT = 1 << 4,
     ROUTE_ADMIN = 1 << 5,
     ROUTE_GRPC = 1 << 6,    /* a gRPC method, see grpc.h */
+    ROUTE_LIVE = 1 << 7,    /* the reply has no end of its own, and pauses: a
+                               client that ends its side has left */
 };
 
 struct route {

@@ -103,6 +103,19 @@ void stream_abort(struct stream *stream);
 void stream_drained(struct stream *stream);
 
 /*
+ * Whether nobody would notice that the client, which sends no more, does not
+ * read either: a writer notices by writing, if it writes all the time.
+ */
+static inline bool
+stream_is_blind(const struct stream *stream)
+{
+    const struct route *route = stream->req.route;
+
+    return stream->state != STREAM_WRITING ||
+        (route != NULL && (route->flags & ROUTE_LIVE) != 0);
+}
+
+/*
  * Finds the route.  True: the request may go on, and a body of up to
  * *body_max bytes may be read (0: none).  False: the reply is made.
  */

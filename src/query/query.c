@@ -54,12 +54,19 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         query_prepare(query, err) != 0 ||
         stages_make(query->pipes, run, &first, err) != 0)
         goto out;
+    if (env->front != NULL) {
+        env->front->run = &run;
+        env->front->next = first;
+        first = env->front;
+    }
     plan.first = first;
     plan.filter = query->filter;
     if (source_local(&plan, err) != 0)
         goto out;
     return stages_flush(first, err);
 out:
+    if (env->front != NULL && first != env->front)
+        stages_free(env->front);
     stages_free(first);
     return -1;
 }

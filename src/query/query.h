@@ -28,6 +28,11 @@ struct query_env {
     uint32_t results_rows_min;  /* of parts (tests); 0: as it should be */
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
+    /*
+     * Takes the rows that pass the filter before the first pipe does, and
+     * writes them to its next; freed as the sink is.  NULL: nobody.
+     */
+    struct stage *front;
 };
 
 /*
