@@ -71,8 +71,9 @@ const struct route api_routes[] = {
         "Values of a stream's label, with their rows: field, limit, "
         "filter"},
     {"/select/logsql/tail", HTTP_GET | HTTP_POST,
-        SELECT | ROUTE_BODY | ROUTE_LIVE, logsql_tail, NULL, "Rows as they come in, as JSON lines, until the "
-        "client leaves: query, refresh_interval, start_offset, offset"},
+        SELECT | ROUTE_BODY | ROUTE_LIVE, logsql_tail, NULL,
+        "Rows as they come in, as JSON lines, until the client leaves: "
+        "query, refresh_interval, start_offset, offset"},
 
     /* OTLP */
     {"/select/otlp/export", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
