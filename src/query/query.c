@@ -43,6 +43,7 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         .run = run, .tasks = env->tasks, .answer = run->answer,
         .seconds = env->seconds, .results_max = env->results_max,
         .results_rows_min = env->results_rows_min};
+    struct stage *front = run->depth == 0 ? env->front : NULL;
     struct stage *first = sink;
 
     run->query = query;
@@ -54,10 +55,10 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         query_prepare(query, err) != 0 ||
         stages_make(query->pipes, run, &first, err) != 0)
         goto out;
-    if (env->front != NULL) {
-        env->front->run = &run;
-        env->front->next = first;
-        first = env->front;
+    if (front != NULL) {
+        front->run = run;
+        front->next = first;
+        first = front;
     }
     plan.first = first;
     plan.filter = query->filter;
@@ -65,8 +66,8 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         goto out;
     return stages_flush(first, err);
 out:
-    if (env->front != NULL && first != env->front)
-        stages_free(env->front);
+    if (first != front)
+        stages_free(front);
     stages_free(first);
     return -1;
 }
@@ -106,6 +107,7 @@ query_execute(struct query *query, const struct query_env *env,
     if (query_hide(query, err) == 0) {
         rc = execute(query, &run, sink, err);
     } else {
+        stages_free(env->front);
         stages_free(sink);
         rc = -1;
     }
