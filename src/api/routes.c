@@ -74,6 +74,18 @@ const struct route api_routes[] = {
         SELECT | ROUTE_BODY | ROUTE_LIVE, logsql_tail, NULL,
         "Rows as they come in, as JSON lines, until the client leaves: "
         "query, refresh_interval, start_offset, offset"},
+    {"/select/logsql/query_time_range", HTTP_GET | HTTP_POST,
+        SELECT | ROUTE_BODY, logsql_query_time_range, NULL,
+        "Times that a query reads: query, start, end"},
+    {"/select/logsql/parse", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_parse, NULL, "For editors: the canonical text of a query or "
+        "its error with the position, and its tokens with their kinds"},
+    {"/select/logsql/registry", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_registry, NULL, "For editors: all filters, pipes and stats "
+        "functions with syntax, example and a line of help"},
+    {"/select/tenant_ids", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        logsql_tenant_ids, NULL, "Tenants that have spans: start, end; 403 "
+        "for requests with a tenant"},
 
     /* OTLP */
     {"/select/otlp/export", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,

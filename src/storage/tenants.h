@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/* Whose rows the local store has. */
+
+#ifndef SPOOR_STORAGE_TENANTS_H
+#define SPOOR_STORAGE_TENANTS_H
+
+#include "core/base.h"
+#include "core/err.h"
+#include "core/pool.h"
+#include "span/span.h"
+#include "storage/store.h"
+
+/* A list of more is refused. */
+#define STORE_TENANTS_MAX 1000000u
+
+/*
+ * Tenants, ascending, with rows in a memtable or in a part whose rows' ends
+ * meet [min_end, max_end]: some may have no row in just this range.  In the
+ * pool.
+ */
+int store_tenants(struct tenant **out, uint32_t *n, int64_t min_end,
+    int64_t max_end, struct pool *pool, struct err *err) WARN_UNUSED;
+
+#endif
