@@ -76,23 +76,21 @@ tenants_run(struct job *job)
 {
     const struct logsql_times *times = job->arg;
     struct err err = ERR_INIT;
-    struct tenant *tenants;
+    struct tenant_list list = {.pool = job->pool};
     struct json_out out;
-    uint32_t n;
 
-    if (store_tenants(&tenants, &n, times->start, times->end, job->pool,
-        &err) != 0) {
+    if (store_tenants(&list, times->start, times->end, &err) != 0) {
         logsql_job_error(job, &err);
         return;
     }
     json_out_init(&out, &job->reply);
     json_array(&out);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < list.n; i++) {
         json_object(&out);
         json_key(&out, "account_id");
-        json_u64(&out, tenants[i].account);
+        json_u64(&out, list.v[i].account);
         json_key(&out, "project_id");
-        json_u64(&out, tenants[i].project);
+        json_u64(&out, list.v[i].project);
         json_object_end(&out);
     }
     json_array_end(&out);

@@ -8,12 +8,6 @@
 #include "storage/part_read.h"
 #include "storage/scan.h"
 
-struct tenants {
-    struct tenant *v;
-    uint32_t n, cap;
-    struct pool *pool;
-};
-
 static int
 tenant_cmp(const void *left, const void *right)
 {
@@ -26,7 +20,7 @@ tenant_cmp(const void *left, const void *right)
 
 /* Each once. */
 static void
-tenants_unite(struct tenants *tenants)
+tenants_unite(struct tenant_list *tenants)
 {
     uint32_t kept = 0;
 
@@ -41,7 +35,7 @@ tenants_unite(struct tenants *tenants)
 }
 
 static int
-tenants_add(struct tenants *tenants, const struct tenant *add, uint32_t n,
+tenants_add(struct tenant_list *tenants, const struct tenant *add, uint32_t n,
     struct err *err)
 {
     if (n > tenants->cap - tenants->n) {
@@ -67,7 +61,7 @@ tenants_add(struct tenants *tenants, const struct tenant *add, uint32_t n,
 }
 
 static int
-item_add(struct tenants *tenants, struct scan *scan, uint32_t item,
+item_add(struct tenant_list *tenants, struct scan *scan, uint32_t item,
     struct err *err)
 {
     const struct memtable *mt;
@@ -86,10 +80,9 @@ item_add(struct tenants *tenants, struct scan *scan, uint32_t item,
 }
 
 int
-store_tenants(struct tenant **out, uint32_t *n, int64_t min_end,
-    int64_t max_end, struct pool *pool, struct err *err)
+store_tenants(struct tenant_list *list, int64_t min_end, int64_t max_end,
+    struct err *err)
 {
-    struct tenants tenants = {NULL, 0, 0, pool};
     struct store_answer answer;
     struct scan scan;
     int rc = 0;
@@ -97,10 +90,8 @@ store_tenants(struct tenant **out, uint32_t *n, int64_t min_end,
     if (scan_begin(&scan, min_end, max_end, err) != 0)
         return -1;
     for (uint32_t i = 0; rc == 0 && i < scan.snapshot.n; i++)
-        rc = item_add(&tenants, &scan, i, err);
+        rc = item_add(list, &scan, i, err);
     scan_end(&scan, &answer, METRIC_QUERY_SECONDS_SERVICES);
-    tenants_unite(&tenants);
-    *out = tenants.v;
-    *n = tenants.n;
+    tenants_unite(list);
     return rc;
 }

@@ -14,12 +14,18 @@
 /* A list of more is refused. */
 #define STORE_TENANTS_MAX 1000000u
 
+struct tenant_list {
+    struct tenant *v; /* ascending */
+    uint32_t n;
+    uint32_t cap;      /* private */
+    struct pool *pool; /* where they are put; set by the caller */
+};
+
 /*
- * Tenants, ascending, with rows in a memtable or in a part whose rows' ends
- * meet [min_end, max_end]: some may have no row in just this range.  In the
- * pool.
+ * Tenants with rows in a memtable or in a part whose rows' ends meet
+ * [min_end, max_end]: some may have no row in just this range.
  */
-int store_tenants(struct tenant **out, uint32_t *n, int64_t min_end,
-    int64_t max_end, struct pool *pool, struct err *err) WARN_UNUSED;
+int store_tenants(struct tenant_list *list, int64_t min_end, int64_t max_end,
+    struct err *err) WARN_UNUSED;
 
 #endif
