@@ -129,17 +129,20 @@ stages_make(const struct pipe *pipe, struct query_run *run,
     return stage_new(out, pipe, run, *out, err);
 }
 
-/* Rows that the filter selects; -1 when it failed. */
+/*
+ * Rows that the filter selects; -1 when it failed.  *state is what the
+ * stages said last: 0, 1 or -1, after which they get no more.
+ */
 static int
 run_block(struct query_run *run, struct block *block, struct stage *first,
-    unsigned lane, bool *is_done)
+    unsigned lane, int *state)
 {
     struct pool *pool = pool_new(64 * MIB);
     struct err err = ERR_INIT;
     struct rows rows;
     uint32_t n = block_get_info(block)->rows;
     bool may_match = filter_may_match(run->query->filter, block);
-    int count = -1, got;
+    int count = -1;
 
     rows_init_block(&rows, block, n, pool);
     rows.run = run;
@@ -149,12 +152,11 @@ run_block(struct query_run *run, struct block *block, struct stage *first,
     }
     count = (int)rows.nselected;
     check(may_match || count == 0);
-    if (count == 0 || *is_done)
+    if (count == 0 || *state != 0)
         goto out;
-    got = stage_write(first, lane, &rows, &err);
-    if (got < 0)
+    *state = stage_write(first, lane, &rows, &err);
+    if (*state < 0)
         is_expected(&err);
-    *is_done = got != 0;
 out:
     pool_free(pool);
     return count;
@@ -166,20 +168,21 @@ run_both(struct query_run *run, struct stage *first)
     struct pool *pool = pool_new(64 * MIB);
     struct block *table = NULL, *sorted = NULL;
     struct err err = ERR_INIT;
-    bool is_done = false;
-    int a, b;
+    int a, b, state = 0;
 
     check(block_open_memtable(&table, gen.mt, memtable_rows(gen.mt), pool,
         &err) == 0);
     check(block_open_part(&sorted, part, 0, pool, &err) == 0);
-    a = run_block(run, table, first, 0, &is_done);
-    b = run_block(run, sorted, first, 1, &is_done);
+    a = run_block(run, table, first, 0, &state);
+    b = run_block(run, sorted, first, 1, &state);
     if (a >= 0 && b >= 0 && a != b)
         panic("%d rows of the memtable, %d of the part", a, b);
     block_close(table);
     block_close(sorted);
     pool_free(pool);
-    if (stages_flush(first, &err) != 0)
+    if (state < 0)
+        stages_free(first);
+    else if (stages_flush(first, &err) != 0)
         is_expected(&err);
 }
 
