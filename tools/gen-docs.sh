@@ -46,6 +46,8 @@ page docs/configuration.md "$spoor" -print-reference
 page man/spoor.yaml.5 "$spoor" -print-man spoor.yaml.5
 page man/spoor.8 "$spoor" -print-man spoor.8
 page man/spoorctl.1 "$print_docs" spoorctl
+page man/spoor-logsql.7 "$print_docs" spoor-logsql
+page docs/logsql-reference.md "$print_docs" logsql
 page docs/http-api.md "$print_docs" routes
 page docs/metrics.md "$print_docs" metrics
 page docs/fault-points.md fault_points

@@ -2,8 +2,7 @@
 
 /*
  * Prints the reference pages that are made out of tables of the server and
- * that the server itself has no reason to print: "print_docs routes",
- * "print_docs metrics" and "print_docs spoorctl" (the manual page).
+ * that the server itself has no reason to print; its usage lists them.
  */
 
 #include "core/base.h"
@@ -11,6 +10,8 @@
 #include "api/routes.h"
 #include "cli/cli.h"
 #include "core/sb.h"
+#include "query/parser.h"
+#include "query/pipe_type.h"
 
 #define PAGE_BYTES_MAX MIB
 
@@ -96,7 +97,7 @@ static const char spoorctl_tail[] =
     "spoorctl export --out all.jsonl.zst --start 25h --split 1GiB\n"
     "spoorctl import all-*.jsonl.zst\n"
     "spoorctl import --from-url http://victoria-traces:10428\n.Ed\n"
-    ".Sh SEE ALSO\n.Xr spoor.yaml 5 ,\n.Xr spoor 8\n";
+    ".Sh SEE ALSO\n.Xr spoor.yaml 5 ,\n.Xr spoor-logsql 7 ,\n.Xr spoor 8\n";
 
 /* Text of the verb table; a line of it never begins with a dot. */
 static void
@@ -129,26 +130,215 @@ print_spoorctl(struct sb *out)
     sb_add_str(out, spoorctl_tail);
 }
 
+/* --- LogsQL: filters, pipes and functions alike --- */
+
+struct language_row {
+    const char *name;
+    const char *aliases;
+    const char *syntax; /* whole */
+    const char *example;
+    const char *doc;
+};
+
+typedef void (*language_fn)(struct sb *out, const struct language_row *row);
+
+static void
+each_filter(struct sb *out, language_fn print)
+{
+    for (size_t i = 0; i < nfilter_names; i++) {
+        const struct filter_name *name = &filter_names[i];
+
+        print(out, &(struct language_row){name->name, "", name->syntax,
+            name->example, name->doc});
+    }
+}
+
+static void
+each_pipe(struct sb *out, language_fn print)
+{
+    for (size_t i = 0; i < npipe_types; i++) {
+        const struct pipe_type *type = &pipe_types[i];
+        char syntax[500];
+
+        if (type->ops == NULL)
+            continue;
+        snprintf(syntax, sizeof(syntax), "%s%s%s", type->name,
+            type->syntax[0] == '(' || type->syntax[0] == '\0' ? "" : " ",
+            type->syntax);
+        print(out, &(struct language_row){type->name, type->aliases, syntax,
+            type->example, type->doc});
+    }
+}
+
+static void
+each_function(struct sb *out, language_fn print)
+{
+    for (size_t i = 0; i < nfunction_names; i++) {
+        const struct function_name *name = &function_names[i];
+        char syntax[500];
+
+        if (name->acc == NULL)
+            continue;
+        snprintf(syntax, sizeof(syntax), "%s(%s)%s", name->name, name->syntax,
+            name->traits & FUNCTION_LIMIT ? " [limit N]" : "");
+        print(out, &(struct language_row){name->name, "", syntax,
+            name->example, name->doc});
+    }
+}
+
+/* In a cell of a table a bar needs a backslash. */
+static void
+add_cell(struct sb *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '|')
+            sb_add_char(out, '\\');
+        sb_add_char(out, *text);
+    }
+}
+
+static void
+print_language_md(struct sb *out, const struct language_row *row)
+{
+    sb_add_str(out, "| `");
+    add_cell(out, row->syntax);
+    sb_add_str(out, "` | ");
+    add_cell(out, row->doc);
+    if (row->aliases[0] != '\0')
+        sb_addf(out, "; also `%s`", row->aliases);
+    sb_add_str(out, " | `");
+    add_cell(out, row->example);
+    sb_add_str(out, "` |\n");
+}
+
+static void
+print_logsql(struct sb *out)
+{
+    static const char head[] = "|---|---|---|\n";
+
+    sb_add_str(out, "# LogsQL: all filters, pipes and functions\n\n"
+        "<!-- Generated from src/query/*.def by `make docs`; do not edit. "
+        "-->\n\n"
+        "What this version runs; [LogsQL in spoor](logsql.md) says how it "
+        "works. Every\nexample is run by `t/78-logsql-examples.t`. Brackets "
+        "stand around what may be\nleft out.\n\n"
+        "## Filters\n\n| filter | a row passes that ... | example |\n");
+    sb_add_str(out, head);
+    each_filter(out, print_language_md);
+    sb_add_str(out, "\n## Pipes\n\n| pipe | what | example |\n");
+    sb_add_str(out, head);
+    each_pipe(out, print_language_md);
+    sb_add_str(out, "\n## Functions of stats\n\n"
+        "Each takes `if (FILTER)` behind it and `as name`.\n\n"
+        "| function | what | example |\n");
+    sb_add_str(out, head);
+    each_function(out, print_language_md);
+}
+
+static void
+print_example(struct sb *out, const struct language_row *row)
+{
+    sb_addf(out, "%s\t%s\n", row->name, row->example);
+}
+
+/* Lines of name, tabulator, query. */
+static void
+print_examples(struct sb *out)
+{
+    each_filter(out, print_example);
+    each_pipe(out, print_example);
+    each_function(out, print_example);
+}
+
+/* A line never begins with a dot or an apostrophe. */
+static void
+print_language_roff(struct sb *out, const struct language_row *row)
+{
+    sb_add_str(out, ".It Li \"");
+    for (const char *c = row->syntax; *c != '\0'; c++) {
+        if (*c == '"')
+            sb_add_str(out, "\\(dq");
+        else if (*c == '\\')
+            sb_add_str(out, "\\e");
+        else
+            sb_add_char(out, *c);
+    }
+    sb_add_str(out, "\"\n\\&");
+    print_roff(out, row->doc);
+    if (row->aliases[0] != '\0')
+        sb_addf(out, "; also %s", row->aliases);
+    sb_add_str(out, ".\n.Bd -literal -compact\n\\&");
+    print_roff(out, row->example);
+    sb_add_str(out, "\n.Ed\n");
+}
+
+static void
+print_logsql_man(struct sb *out)
+{
+    sb_add_str(out, ".\\\" SPDX-License-Identifier: BSD-2-Clause\n"
+        ".\\\" Made from src/query/*.def by \"make docs\"; do not edit.\n"
+        ".Dd November 21, 2026\n.Dt SPOOR-LOGSQL 7\n.Os\n"
+        ".Sh NAME\n.Nm spoor-logsql\n.Nd query language of spoor\n"
+        ".Sh SYNOPSIS\n.D1 FILTER | PIPE | PIPE ...\n"
+        ".Sh DESCRIPTION\nA query is a filter, and pipes behind it.\n"
+        "A span is a row of texts; a field that is missing and one that is\n"
+        "empty are the same.\n"
+        "Names of fields that hold a colon stand in quotes where a colon\n"
+        "would mean something else:\n"
+        ".Dl \\(dqresource_attr:service.name\\(dq:=cart\n"
+        "Numbers may be sizes\n.Pq 10KiB\nor durations\n.Pq 250ms ;\n"
+        "a comment goes from\n.Ql #\nto the end of its line.\n"
+        ".Sh FILTERS\nNot binds tightest, then and, then or.\n"
+        ".Bl -tag -width Ds\n");
+    each_filter(out, print_language_roff);
+    sb_add_str(out, ".El\n.Sh PIPES\n.Bl -tag -width Ds\n");
+    each_pipe(out, print_language_roff);
+    sb_add_str(out, ".El\n.Sh FUNCTIONS OF STATS\n"
+        "Each takes\n.Li if (FILTER)\nbehind it and\n.Li as name .\n"
+        ".Bl -tag -width Ds\n");
+    each_function(out, print_language_roff);
+    sb_add_str(out, ".El\n.Sh SEE ALSO\n.Xr spoorctl 1 ,\n.Xr spoor 8\n");
+}
+
+static const struct page {
+    const char *name;
+    void (*print)(struct sb *out);
+} pages[] = {
+    {"routes", routes_print_reference},
+    {"metrics", print_metrics},
+    {"spoorctl", print_spoorctl},
+    {"logsql", print_logsql},
+    {"spoor-logsql", print_logsql_man},
+    {"examples", print_examples},
+};
+
+static int
+usage(void)
+{
+    fprintf(stderr, "usage: print_docs");
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        fprintf(stderr, "%c%s", i == 0 ? ' ' : '|', pages[i].name);
+    fprintf(stderr, "\n");
+    return 2;
+}
+
 int
 main(int argc, char **argv)
 {
+    const struct page *page = NULL;
     struct sb out;
     int status = 0;
 
-    sb_init(&out, PAGE_BYTES_MAX);
-    if (argc == 2 && strcmp(argv[1], "routes") == 0) {
-        routes_print_reference(&out);
-    } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
-        print_metrics(&out);
-    } else if (argc == 2 && strcmp(argv[1], "spoorctl") == 0) {
-        print_spoorctl(&out);
-    } else {
-        fprintf(stderr, "usage: print_docs routes|metrics|spoorctl\n");
-        status = 2;
+    for (size_t i = 0; argc == 2 && i < ARRAY_LEN(pages); i++) {
+        if (strcmp(pages[i].name, argv[1]) == 0)
+            page = &pages[i];
     }
-    if (status == 0 && (sb_failed(&out) ||
-        fwrite(out.ptr, 1, out.len, stdout) != out.len ||
-        fflush(stdout) != 0))
+    if (page == NULL)
+        return usage();
+    sb_init(&out, PAGE_BYTES_MAX);
+    page->print(&out);
+    if (sb_failed(&out) || fwrite(out.ptr, 1, out.len, stdout) != out.len ||
+        fflush(stdout) != 0)
         status = 1;
     sb_release(&out);
     return status;
