@@ -66,6 +66,12 @@ struct query_run {
      * before this cannot matter any more.  It only rises.
      */
     _Atomic int64_t time_bound;
+    /*
+     * The same of the longest rows only: rows with a smaller duration.  A
+     * source does well to begin with the longest ones then.
+     */
+    bool wants_longest;
+    _Atomic int64_t duration_bound;
     /* --- queries inside this one (query/inside.h) --- */
     struct inside *inside; /* of the outermost; NULL: there can be none */
     unsigned depth;        /* of this one in others */

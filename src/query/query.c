@@ -48,6 +48,7 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
 
     run->query = query;
     run->time_bound = INT64_MIN;
+    run->duration_bound = INT64_MIN;
     sink->run = run;
     if (query->concurrency > 0)
         run->nlanes = MIN(run->nlanes, query->concurrency);

@@ -56,7 +56,8 @@ struct stage_sort {
     struct pool *pool;
     struct needed needed; /* of the pipes behind */
     uint32_t keep;        /* rows of a heap; 0: all */
-    bool is_newest;       /* of the source's rows: see run->time_bound */
+    /* What of the source's rows cannot matter any more; NULL: not known. */
+    _Atomic int64_t *source_bound;
     /*
      * Rows with a first key beyond this cannot be among the first, because
      * one lane alone has as many that are before it; times and numbers.

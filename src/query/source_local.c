@@ -113,7 +113,9 @@ block_take(struct work *work, const struct reading *reading, uint32_t i,
     int got;
 
     if (work->scan.blocks[i].max_end_ns <
-        atomic_load(&work->plan->run->time_bound))
+            atomic_load(&work->plan->run->time_bound) ||
+        work->scan.blocks[i].max_duration <
+            atomic_load(&work->plan->run->duration_bound))
         return 0;
     got = scan_open_block(&work->scan, i, reading->pool, &open, err);
     if (got != 0) {
@@ -156,7 +158,8 @@ read_all(struct work *work, struct err *err)
     struct sv field;
     int rc = 0;
 
-    if (scan_blocks(&work->scan, err) != 0 ||
+    if (scan_blocks(&work->scan, err) != 0 || (plan->run->wants_longest &&
+        scan_longest_first(&work->scan, err) != 0) ||
         source_cached_take(&work->cached, plan, &work->scan, err) != 0)
         return -1;
     if (stats_counts_traces(plan->first))

@@ -213,16 +213,14 @@ share_bound(_Atomic int64_t *shared, int64_t bound)
         continue;
 }
 
-/* Sources need not give rows that are older than all that are kept. */
+/* Sources need not give rows that are behind all that are kept. */
 static void
-tell_source(struct query_run *run, int64_t time_ns)
+tell_source(_Atomic int64_t *bound, int64_t v)
 {
-    int64_t old = atomic_load_explicit(&run->time_bound,
-        memory_order_relaxed);
+    int64_t old = atomic_load_explicit(bound, memory_order_relaxed);
 
-    while (time_ns > old && !atomic_compare_exchange_weak_explicit(
-        &run->time_bound, &old, time_ns, memory_order_relaxed,
-        memory_order_relaxed))
+    while (v > old && !atomic_compare_exchange_weak_explicit(bound, &old, v,
+        memory_order_relaxed, memory_order_relaxed))
         continue;
 }
 
@@ -287,8 +285,8 @@ add_numbers(struct intake *in, struct sort_heap *heap, struct err *err)
             share_bound(shared, own);
         }
     }
-    if (in->mine->is_newest && bound != INT64_MAX)
-        tell_source(in->mine->stage.run, bound ^ flip);
+    if (in->mine->source_bound != NULL && bound != INT64_MAX)
+        tell_source(in->mine->source_bound, bound ^ flip);
     return 0;
 }
 
@@ -429,15 +427,15 @@ static const struct stage_ops sort_ops = {
 };
 
 static bool
-may_be_time(const struct field_pattern *name)
+may_be(const struct field_pattern *pattern, struct sv name)
 {
-    return name->is_prefix ? sv_starts_with(SV("_time"), name->name)
-        : sv_eq(name->name, SV("_time"));
+    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
+        : sv_eq(pattern->name, name);
 }
 
-/* A row's _time is what the source gave, or it has none. */
+/* A row's field of that name is what the source gave, or it has none. */
 static bool
-leaves_time(const struct pipe *pipe)
+leaves_field(const struct pipe *pipe, struct sv name)
 {
     switch (pipe->kind) {
     case PIPE_FIELDS:
@@ -447,29 +445,30 @@ leaves_time(const struct pipe *pipe)
     case PIPE_COPY:
     case PIPE_RENAME:
         for (uint32_t i = 0; i < pipe->npairs; i++) {
-            if (may_be_time(&pipe->pairs[i].dst))
+            if (may_be(&pipe->pairs[i].dst, name))
                 return false;
         }
         return true;
     case PIPE_OTHER:
-        return pipe->keeps_time;
+        return pipe->keeps_time && sv_eq(name, SV("_time"));
     default:
         return false;
     }
 }
 
-/* Does the pipe keep the newest rows of the source and no others? */
+/* Does the pipe keep the source's rows with the greatest of a field? */
 static bool
-is_newest(const struct pipe *sort, const struct pipe *first)
+keeps_greatest(const struct pipe *sort, const struct pipe *first,
+    struct sv name)
 {
     const struct sort_spec *spec = sort->sort;
 
     for (; first != sort; first = first->next) {
-        if (!leaves_time(first))
+        if (!leaves_field(first, name))
             return false;
     }
     return spec->npartition == 0 && spec->nfields > 0 &&
-        spec->fields[0].is_desc && sv_eq(spec->fields[0].name, SV("_time"));
+        spec->fields[0].is_desc && sv_eq(spec->fields[0].name, name);
 }
 
 int
@@ -485,7 +484,12 @@ stage_new_sort(struct stage **out, const struct pipe *pipe,
     if (spec->limit != 0 && spec->limit <= SORT_KEEP_MAX &&
         spec->offset <= SORT_KEEP_MAX)
         mine->keep = (uint32_t)(spec->limit + spec->offset);
-    mine->is_newest = is_newest(pipe, run->query->pipes);
+    if (keeps_greatest(pipe, run->query->pipes, SV("_time")))
+        mine->source_bound = &run->time_bound;
+    if (keeps_greatest(pipe, run->query->pipes, SV("duration"))) {
+        mine->source_bound = &run->duration_bound;
+        run->wants_longest = mine->keep != 0;
+    }
     atomic_init(&mine->bound[0], INT64_MAX);
     atomic_init(&mine->bound[1], INT64_MAX);
     if (needed_find(&mine->needed, pipe->next, mine->pool, err) != 0) {

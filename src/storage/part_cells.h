@@ -49,6 +49,13 @@ struct part_times part_slot_times(const struct part_cells *cells,
 int part_read_cells(struct part *part, uint32_t block,
     struct part_cells *cells, struct pool *pool, struct err *err) WARN_UNUSED;
 
+/*
+ * The greatest duration of the block's rows, of all tenants; INT64_MAX: it
+ * has no cells, or damaged ones.  Read once, then known.
+ */
+int64_t part_max_duration(struct part *part, uint32_t block,
+    struct pool *pool);
+
 /* Is the field the same in all rows of a cell, as far as its name tells? */
 bool part_cells_have(struct sv field);
 /* Streams of the part, and whether one is the tenant's. */

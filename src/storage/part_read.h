@@ -153,6 +153,7 @@ struct part {
     struct part_values *values; /* by tenant; NULL: none */
     struct part_fields *fields; /* the same */
     const struct sv *cells;     /* by block: its bytes; NULL: none */
+    _Atomic int64_t *max_durations; /* by block; INT64_MIN: not read yet */
     const struct sv *edges;     /* the same */
 };
 

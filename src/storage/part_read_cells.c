@@ -29,12 +29,15 @@ part_parse_cells(struct part *part, struct sv raw, struct err *err)
     struct sv *cells = pool_alloc(part->pool,
         part->footer.nblocks * sizeof(*cells));
 
-    if (cells == NULL)
+    part->max_durations = pool_alloc(part->pool,
+        part->footer.nblocks * sizeof(*part->max_durations));
+    if (cells == NULL || part->max_durations == NULL)
         return err_set(err, ERR_LIMIT, "%s: no memory for section CELLS",
             part->path);
     for (uint32_t i = 0; i < part->footer.nblocks; i++) {
         uint32_t len = enc_read32(&r);
 
+        atomic_init(&part->max_durations[i], INT64_MIN);
         cells[i] = enc_read_bytes(&r, len);
     }
     if (r.failed || r.ptr != r.end)
@@ -152,6 +155,29 @@ part_read_cells(struct part *part, uint32_t block, struct part_cells *cells,
         rows != part->blocks[block].rows)
         return wrong(&p, "rows", rows);
     return 1;
+}
+
+int64_t
+part_max_duration(struct part *part, uint32_t block, struct pool *pool)
+{
+    struct err err = ERR_INIT;
+    struct part_cells cells;
+    int64_t max;
+
+    if (part->cells == NULL)
+        return INT64_MAX;
+    max = atomic_load_explicit(&part->max_durations[block],
+        memory_order_relaxed);
+    if (max != INT64_MIN)
+        return max;
+    /* Whoever comes at the same time finds the same. */
+    if (part_read_cells(part, block, &cells, pool, &err) <= 0 || cells.n == 0)
+        max = INT64_MAX;
+    for (uint32_t i = 0; i < cells.n && max != INT64_MAX; i++)
+        max = MAX(max, cells.v[i].max);
+    atomic_store_explicit(&part->max_durations[block], max,
+        memory_order_relaxed);
+    return max;
 }
 
 /* --- times --- */

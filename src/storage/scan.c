@@ -9,6 +9,7 @@
 #include "core/timefmt.h"
 #include "storage/memtable.h"
 #include "storage/part_cache.h"
+#include "storage/part_cells.h"
 #include "storage/shared.h"
 
 /* A snapshot's items: 128 bytes each, and their blocks. */
@@ -140,11 +141,52 @@ scan_blocks(struct scan *scan, struct err *err)
 
         for (uint32_t k = 0; k < nblocks; k++)
             scan->blocks[scan->nblocks++] = (struct scan_block){i, k,
-                is_memtable ? INT64_MAX : item->part.max_end_ns};
+                is_memtable ? INT64_MAX : item->part.max_end_ns, INT64_MAX};
     }
     if (scan->nblocks > 1)
         qsort(scan->blocks, scan->nblocks, sizeof(*scan->blocks),
             newest_first);
+    return 0;
+}
+
+static int
+longest_first(const void *left, const void *right)
+{
+    const struct scan_block *a = left, *b = right;
+
+    if (a->max_duration != b->max_duration)
+        return a->max_duration > b->max_duration ? -1 : 1;
+    return newest_first(left, right);
+}
+
+int
+scan_longest_first(struct scan *scan, struct err *err)
+{
+    const struct memtable *mt;
+    struct part *part = NULL;
+    uint32_t open = UINT32_MAX;
+    int got = 0;
+
+    /* Blocks of a part mostly stand together. */
+    for (uint32_t i = 0; i < scan->nblocks && got >= 0; i++) {
+        struct scan_block *block = &scan->blocks[i];
+
+        if (block->item != open) {
+            scan_close_item(part);
+            part = NULL;
+            open = block->item;
+            got = scan_open_item(scan, open, &mt, &part, err);
+        }
+        if (part != NULL)
+            block->max_duration = part_max_duration(part, block->index,
+                scan->pool);
+    }
+    scan_close_item(part);
+    if (got < 0)
+        return -1;
+    if (scan->nblocks > 1)
+        qsort(scan->blocks, scan->nblocks, sizeof(*scan->blocks),
+            longest_first);
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct scan_block {
     uint32_t item;  /* in scan->snapshot */
     uint32_t index; /* block of a part */
     int64_t max_end_ns; /* INT64_MAX for a memtable */
+    int64_t max_duration; /* INT64_MAX: not known */
 };
 
 struct scan {
@@ -62,6 +63,8 @@ int scan_item_failed(struct scan *scan, uint32_t item,
 /* --- blocks: nblocks of them, newest first --- */
 
 int scan_blocks(struct scan *scan, struct err *err) WARN_UNUSED;
+/* Finds out max_duration, as far as indexes tell it: longest first. */
+int scan_longest_first(struct scan *scan, struct err *err) WARN_UNUSED;
 /* As scan_open_item(); the block's columns live in the pool. */
 struct open_block {
     struct block *block;
