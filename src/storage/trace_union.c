@@ -154,6 +154,7 @@ struct walker {
     uint64_t *twice;
     bool has_twice;
     uint32_t *keys;  /* of the group's entries, part by part */
+    uint32_t *hits;  /* of one part's: those that are there twice */
     uint32_t cap;
     struct likeness likes[LIKES_MAX];
     uint8_t heads[LIKE_HEADS]; /* by the end of the key: number + 1 */
@@ -180,17 +181,18 @@ entries_of(const struct trace_union *u, uint32_t member, uint32_t group,
     *end = index->bucket_off[(group + 1) << below];
 }
 
-/* Marks what was marked before as being there twice. */
-static inline void
-mark_key(struct walker *w, uint32_t key)
+/*
+ * Marks what was marked before as being there twice.  Without a branch: one of
+ * 20 or so is, which no processor foresees.
+ */
+static inline uint64_t
+mark_key(uint64_t *seen, uint64_t *twice, uint32_t key)
 {
-    uint64_t bit = UINT64_C(1) << key % 64, word = w->seen[key / 64];
+    uint64_t bit = UINT64_C(1) << key % 64, word = seen[key / 64];
 
-    if (UNLIKELY((word & bit) != 0)) {
-        w->twice[key / 64] |= bit;
-        w->has_twice = true;
-    }
-    w->seen[key / 64] = word | bit;
+    twice[key / 64] |= word & bit;
+    seen[key / 64] = word | bit;
+    return word & bit;
 }
 
 /*
@@ -206,6 +208,7 @@ mark_part(struct walker *w, uint32_t member, uint32_t group, uint32_t *keys)
     uint32_t drop = below + PART_TRACES_TAG_BITS - u->key_bits;
     const uint32_t *off = &index->bucket_off[group << below];
     const uint16_t *tag = index->tag;
+    uint64_t *seen = w->seen, *twice = w->twice, any = 0;
     uint32_t n = 0;
 
     for (uint32_t bucket = 0; bucket < 1u << below; bucket++) {
@@ -215,9 +218,10 @@ mark_part(struct walker *w, uint32_t member, uint32_t group, uint32_t *keys)
             uint32_t key = (uint32_t)((high | tag[i]) >> drop);
 
             keys[n++] = key;
-            mark_key(w, key);
+            any |= mark_key(seen, twice, key);
         }
     }
+    w->has_twice |= any != 0;
     return n;
 }
 
@@ -357,6 +361,22 @@ set_likeness(const struct trace_union *u, uint32_t member, uint32_t group,
         index->tag[entry]) << (64 - like->bits);
 }
 
+/* Which of these keys are there twice: their numbers go to w->hits. */
+static uint32_t
+find_twice(struct walker *w, uint32_t from, uint32_t total)
+{
+    const uint64_t *twice = w->twice;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < total; i++) {
+        uint32_t key = w->keys[from + i];
+
+        w->hits[n] = i;
+        n += twice[key / 64] >> key % 64 & 1;
+    }
+    return n;
+}
+
 /* Entries that are there twice. */
 static int
 collect_twice(struct walker *w, uint32_t group, struct err *err)
@@ -365,14 +385,14 @@ collect_twice(struct walker *w, uint32_t group, struct err *err)
     uint32_t at = 0, n = 0;
 
     for (uint32_t member = 0; w->has_twice && member < u->n; member++) {
-        uint32_t from, end;
+        uint32_t from, end, nhits;
 
         entries_of(u, member, group, &from, &end);
-        for (uint32_t entry = from; entry < end; entry++, at++) {
-            uint32_t key = w->keys[at];
+        nhits = find_twice(w, at, end - from);
+        for (uint32_t i = 0; i < nhits; i++) {
+            uint32_t entry = from + w->hits[i];
+            uint32_t key = w->keys[at + w->hits[i]];
 
-            if (LIKELY((w->twice[key / 64] >> key % 64 & 1) == 0))
-                continue;
             if (n < LIKES_MAX) {
                 w->likes[n].key = key;
                 set_likeness(u, member, group, entry, &w->likes[n]);
@@ -381,6 +401,7 @@ collect_twice(struct walker *w, uint32_t group, struct err *err)
             }
             n++;
         }
+        at += end - from;
     }
     if (n <= LIKES_MAX)
         return add_likes(w, group, n, err);
@@ -408,7 +429,8 @@ walk_group(struct walker *w, uint32_t group, struct err *err)
     if (total > w->cap) {
         w->cap = MAX(2 * w->cap, total);
         w->keys = pool_alloc(w->pool, (size_t)w->cap * sizeof(*w->keys));
-        if (w->keys == NULL) {
+        w->hits = pool_alloc(w->pool, (size_t)w->cap * sizeof(*w->hits));
+        if (w->keys == NULL || w->hits == NULL) {
             w->cap = 0;
             return no_memory(err);
         }
