@@ -76,23 +76,29 @@ write_trace_id(struct json_out *out, const struct trace_id *id)
 
 /* --- tags --- */
 
+/* Most of an answer: what is the same in all of them is copied as it is. */
+#define TYPE(name) SV(",\"type\":\"" name "\",\"value\":")
+
 static void
-tag_begin(struct json_out *out, struct sv key, const char *type)
+tag_begin(struct json_out *out, struct sv key, struct sv type)
 {
-    json_object(out);
-    json_key(out, "key");
+    json_raw_open(out, SV("{\"key\":"));
     json_string(out, key);
-    json_key(out, "type");
-    json_string(out, sv_from(type));
-    json_key(out, "value");
+    json_raw_next(out, type);
+}
+
+static void
+tag_end(struct json_out *out)
+{
+    json_raw_close(out, SV("}"));
 }
 
 static void
 tag_text(struct json_out *out, const char *key, struct sv text)
 {
-    tag_begin(out, sv_from(key), "string");
+    tag_begin(out, sv_from(key), TYPE("string"));
     json_string(out, text);
-    json_object_end(out);
+    tag_end(out);
 }
 
 static void
@@ -100,12 +106,12 @@ tag_int(struct json_out *out, struct sv key, int64_t v)
 {
     char digits[24];
 
-    tag_begin(out, key, "int64");
+    tag_begin(out, key, TYPE("int64"));
     if (v > JSON_EXACT_INT_MAX || v < -JSON_EXACT_INT_MAX)
         json_string(out, sv_make(digits, num_print_i64(digits, v)));
     else
         json_i64(out, v);
-    json_object_end(out);
+    tag_end(out);
 }
 
 static void
@@ -115,9 +121,9 @@ tag_array(struct json_out *out, struct sv key, const struct value *value)
 
     sb_init(&text, SPAN_BYTES_MAX * 8);
     value_text(&text, value);
-    tag_begin(out, key, "string");
+    tag_begin(out, key, TYPE("string"));
     json_string(out, sb_sv(&text));
-    json_object_end(out);
+    tag_end(out);
     sb_release(&text);
 }
 
@@ -126,27 +132,27 @@ tag_scalar(struct json_out *out, struct sv key, const struct value *value)
 {
     switch (value->type) {
     case VALUE_STRING:
-        tag_begin(out, key, "string");
+        tag_begin(out, key, TYPE("string"));
         json_string(out, value->str.len != 0 ? value->str : SV("-"));
-        json_object_end(out);
+        tag_end(out);
         break;
     case VALUE_BOOL:
-        tag_begin(out, key, "bool");
+        tag_begin(out, key, TYPE("bool"));
         json_bool(out, value->b);
-        json_object_end(out);
+        tag_end(out);
         break;
     case VALUE_INT:
         tag_int(out, key, value->i);
         break;
     case VALUE_DOUBLE:
-        tag_begin(out, key, "float64");
+        tag_begin(out, key, TYPE("float64"));
         json_double(out, value->d);
-        json_object_end(out);
+        tag_end(out);
         break;
     case VALUE_BYTES:
-        tag_begin(out, key, "binary");
+        tag_begin(out, key, TYPE("binary"));
         json_base64(out, (const uint8_t *)value->str.ptr, value->str.len);
-        json_object_end(out);
+        tag_end(out);
         break;
     case VALUE_ARRAY:
         tag_array(out, key, value);
@@ -224,9 +230,9 @@ tag_extra_fields(struct json_out *out, const struct scope *scope)
     struct sv rest = scope->extra_fields, name, value;
 
     while (text_list_next(&rest, &name) && text_list_next(&rest, &value)) {
-        tag_begin(out, name, "string");
+        tag_begin(out, name, TYPE("string"));
         json_string(out, value);
-        json_object_end(out);
+        tag_end(out);
     }
 }
 
@@ -234,7 +240,6 @@ static void
 span_tags(struct json_out *out, const struct span *span,
     const struct scope *scope)
 {
-    json_key(out, "tags");
     json_array(out);
     if (scope->name.len != 0)
         tag_text(out, "otel.scope.name", scope->name);
@@ -250,9 +255,9 @@ span_tags(struct json_out *out, const struct span *span,
         tag_text(out, "otel.status_code", SV("OK"));
     if (span->status_code == 2) {
         tag_text(out, "otel.status_code", SV("ERROR"));
-        tag_begin(out, SV("error"), "bool");
+        tag_begin(out, SV("error"), TYPE("bool"));
         json_bool(out, true);
-        json_object_end(out);
+        tag_end(out);
     }
     if (span->status_message.len != 0)
         tag_text(out, "otel.status_description", span->status_message);
@@ -280,14 +285,13 @@ static void
 reference(struct json_out *out, const char *type,
     const struct trace_id *trace_id, const struct span_id *span_id)
 {
-    json_object(out);
-    json_key(out, "refType");
+    json_raw_open(out, SV("{\"refType\":"));
     json_string(out, sv_from(type));
-    json_key(out, "traceID");
+    json_raw_next(out, SV(",\"traceID\":"));
     write_trace_id(out, trace_id);
-    json_key(out, "spanID");
+    json_raw_next(out, SV(",\"spanID\":"));
     json_hex(out, span_id->b, sizeof(span_id->b));
-    json_object_end(out);
+    json_raw_close(out, SV("}"));
 }
 
 static bool
@@ -303,7 +307,6 @@ span_references(struct json_out *out, const struct span *span)
     bool has_parent = !span_id_is_zero(&span->parent_id);
     const char *type = "CHILD_OF";
 
-    json_key(out, "references");
     json_array(out);
     if (has_parent) {
         /* A link to the parent only says of which kind it is. */
@@ -329,7 +332,6 @@ span_references(struct json_out *out, const struct span *span)
 static void
 span_logs(struct json_out *out, const struct span *span)
 {
-    json_key(out, "logs");
     json_array(out);
     for (uint32_t i = 0; i < span->nevents; i++) {
         const struct span_event *event = &span->events[i];
@@ -420,27 +422,27 @@ span(struct json_out *out, const struct batch *batch, const struct span *s,
     char key[16];
 
     snprintf(key, sizeof(key), "p%u", process_number + 1);
-    json_object(out);
-    json_key(out, "traceID");
+    json_raw_open(out, SV("{\"traceID\":"));
     write_trace_id(out, &s->trace_id);
-    json_key(out, "spanID");
+    json_raw_next(out, SV(",\"spanID\":"));
     json_hex(out, s->span_id.b, sizeof(s->span_id.b));
-    json_key(out, "flags");
+    json_raw_next(out, SV(",\"flags\":"));
     json_u64(out, s->flags & 0xff);
-    json_key(out, "operationName");
+    json_raw_next(out, SV(",\"operationName\":"));
     json_string(out, s->name);
+    json_raw_next(out, SV(",\"references\":"));
     span_references(out, s);
-    json_key(out, "startTime");
+    json_raw_next(out, SV(",\"startTime\":"));
     json_i64(out, s->start_ns / 1000);
-    json_key(out, "duration");
+    json_raw_next(out, SV(",\"duration\":"));
     json_i64(out, (s->end_ns - s->start_ns) / 1000);
+    json_raw_next(out, SV(",\"tags\":"));
     span_tags(out, s, &batch->scopes[s->scope]);
+    json_raw_next(out, SV(",\"logs\":"));
     span_logs(out, s);
-    json_key(out, "processID");
+    json_raw_next(out, SV(",\"processID\":"));
     json_string(out, sv_from(key));
-    json_key(out, "warnings");
-    json_null(out);
-    json_object_end(out);
+    json_raw_close(out, SV(",\"warnings\":null}"));
 }
 
 static void

@@ -135,8 +135,50 @@ are_plain(const char *ptr)
     return (odd & tops) == 0;
 }
 
+/* May say no, too. */
+static bool
+is_all_plain(const char *ptr, size_t len)
+{
+    char few[8];
+    uint32_t low, high;
+
+    if (len >= 8) {
+        for (size_t i = 0; i < len - 8; i += 8) {
+            if (!are_plain(ptr + i))
+                return false;
+        }
+        return are_plain(ptr + len - 8);
+    }
+    if (len >= 4) {
+        memcpy(&low, ptr, 4);
+        memcpy(&high, ptr + len - 4, 4);
+        memcpy(few, &low, 4);
+        memcpy(few + 4, &high, 4);
+        return are_plain(few);
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!is_plain((unsigned char)ptr[i]))
+            return false;
+    }
+    return true;
+}
+
 static void
-add_quoted(struct sb *sb, struct sv text)
+add_plain(struct sb *sb, struct sv text)
+{
+    char *dst = sb_reserve(sb, text.len + 2);
+
+    if (dst == NULL)
+        return;
+    dst[0] = '"';
+    if (text.len > 0)
+        memcpy(dst + 1, text.ptr, text.len);
+    dst[text.len + 1] = '"';
+    sb_advance(sb, text.len + 2);
+}
+
+static void
+add_escaped(struct sb *sb, struct sv text)
 {
     const char *ptr = text.ptr, *plain = ptr;
     const char *end = text.len > 0 ? ptr + text.len : ptr;
@@ -170,6 +212,15 @@ add_quoted(struct sb *sb, struct sv text)
     }
     sb_add(sb, plain, (size_t)(ptr - plain));
     sb_add_char(sb, '"');
+}
+
+static void
+add_quoted(struct sb *sb, struct sv text)
+{
+    if (LIKELY(is_all_plain(text.ptr, text.len)))
+        add_plain(sb, text);
+    else
+        add_escaped(sb, text);
 }
 
 void
@@ -235,6 +286,29 @@ void
 json_raw(struct json_out *out, struct sv text)
 {
     before_value(out);
+    sb_add_sv(out->sb, text);
+}
+
+void
+json_raw_open(struct json_out *out, struct sv text)
+{
+    before_value(out);
+    sb_add_sv(out->sb, text);
+    out->after_key = true;
+}
+
+void
+json_raw_next(struct json_out *out, struct sv text)
+{
+    check(!out->after_key);
+    sb_add_sv(out->sb, text);
+    out->after_key = true;
+}
+
+void
+json_raw_close(struct json_out *out, struct sv text)
+{
+    check(!out->after_key);
     sb_add_sv(out->sb, text);
 }
 

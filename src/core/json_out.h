@@ -39,6 +39,13 @@ void json_bool(struct json_out *out, bool v);
 void json_null(struct json_out *out);
 /* A value that is JSON text already. */
 void json_raw(struct json_out *out, struct sv text);
+/*
+ * A value of JSON text with other values in it: open, a value, next, a value
+ * and so on, close.
+ */
+void json_raw_open(struct json_out *out, struct sv text);
+void json_raw_next(struct json_out *out, struct sv text);
+void json_raw_close(struct json_out *out, struct sv text);
 void json_hex(struct json_out *out, const uint8_t *bytes, size_t len);
 void json_base64(struct json_out *out, const uint8_t *bytes, size_t len);
 

@@ -167,6 +167,31 @@ col_open(struct col *col, const uint8_t *ptr, size_t len, uint32_t n)
     return r.ptr == r.end ? 0 : -1;
 }
 
+/* --- fields --- */
+
+/* Fields [from, from + count) of a mini-block. */
+static void
+unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
+    struct kernel_linear to, uint64_t *out)
+{
+    uint32_t width = mini->width;
+    if (width == 0) {
+        for (uint32_t i = 0; i < count; i++)
+            out[i] = to.base;
+        return;
+    }
+    for (; count > 0 && (from % 8 != 0 || width > KERNEL_WIDTH_MAX);
+        from++, count--)
+        *out++ = to.base + to.scale * field(mini->bits, from, width);
+    uint32_t eights = count - count % 8;
+    /* Not with none: a width that no kernel takes comes here, too. */
+    if (eights > 0)
+        kernels()->unpack(mini->bits + (size_t)from / 8 * width, eights,
+            width, &to, out);
+    for (uint32_t i = eights; i < count; i++)
+        out[i] = to.base + to.scale * field(mini->bits, from + i, width);
+}
+
 /* --- one value --- */
 
 /* Index of the first of the ascending positions that is at or behind i. */
@@ -208,8 +233,12 @@ get_delta(const struct col_mini *mini, uint32_t i)
 {
     uint32_t from = i - i % COL_MARK;
     uint64_t sum = delta_mark(mini, from) + mini->base * (i - from);
+    uint64_t differences[COL_MARK];
+    if (mini->width > 0)
+        unpack(mini, from, i - from, (struct kernel_linear){0, 1},
+            differences);
     for (uint32_t j = from; j < i && mini->width > 0; j++)
-        sum += field(mini->bits, j, mini->width);
+        sum += differences[j - from];
     if (mini->count2 > 0) {
         uint32_t exc = lower_bound(mini->bits2, mini->count2, from);
         for (; exc < mini->count2 && field(mini->bits2, exc, 10) < i; exc++)
@@ -247,28 +276,6 @@ col_get(const struct col *col, uint32_t i)
 }
 
 /* --- many values: [from, from + count) of one mini-block --- */
-
-static void
-unpack(const struct col_mini *mini, uint32_t from, uint32_t count,
-    struct kernel_linear to, uint64_t *out)
-{
-    uint32_t width = mini->width;
-    if (width == 0) {
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = to.base;
-        return;
-    }
-    for (; count > 0 && (from % 8 != 0 || width > KERNEL_WIDTH_MAX);
-        from++, count--)
-        *out++ = to.base + to.scale * field(mini->bits, from, width);
-    uint32_t eights = count - count % 8;
-    /* Not with none: a width that no kernel takes comes here, too. */
-    if (eights > 0)
-        kernels()->unpack(mini->bits + (size_t)from / 8 * width, eights,
-            width, &to, out);
-    for (uint32_t i = eights; i < count; i++)
-        out[i] = to.base + to.scale * field(mini->bits, from + i, width);
-}
 
 static void
 unpack_packing(const struct col_mini *mini, uint32_t from, uint32_t count,

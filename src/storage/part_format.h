@@ -438,7 +438,14 @@ struct part_traces {
 };
 _Static_assert(sizeof(struct part_traces) == 16, "on disk");
 
+/*
+ * What a writer aims at.  Few traces are put into more buckets than they need,
+ * so that their index holds about as many bits of a hash as that of a large
+ * part: then few are alike by chance (trace_union.h).
+ */
 #define PART_TRACES_PER_BUCKET 32u
+#define PART_TRACES_PER_BUCKET_FEW 8u
+#define PART_TRACES_LOG2_FEW 11u
 #define PART_TRACES_LOG2_MAX 24u
 #define PART_TRACES_TAG_BITS 16u
 

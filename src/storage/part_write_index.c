@@ -230,8 +230,9 @@ log2_buckets(uint32_t n)
 {
     uint32_t log2 = 0;
 
-    while (log2 < PART_TRACES_LOG2_MAX &&
-        (n >> log2) > PART_TRACES_PER_BUCKET)
+    while (log2 < PART_TRACES_LOG2_MAX && (n >> log2) > (
+        log2 < PART_TRACES_LOG2_FEW ? PART_TRACES_PER_BUCKET_FEW :
+            PART_TRACES_PER_BUCKET))
         log2++;
     return log2;
 }
