@@ -81,7 +81,8 @@ atom_to_sample(struct quantile *q, struct samples *samples,
 static inline bool
 is_first(const struct quantile *q, const struct samples *samples)
 {
-    return samples_in_pieces(samples) && samples->n < q->sampler.max - 1;
+    return samples_in_pieces(samples) && samples->shift == 0 &&
+        samples->n < q->sampler.max - 1;
 }
 
 static int
@@ -113,8 +114,12 @@ static int
 add_first(struct quantile *q, struct samples *samples,
     const int64_t *ints, const struct picks *picks, struct err *err)
 {
-    /* The last one that has room begins the sampling. */
-    uint32_t n = MIN(picks->n, q->sampler.max - 1 - samples->n);
+    /*
+     * The last one that has room begins the sampling.  There are more
+     * already where a state was merged into the lane.
+     */
+    uint32_t most = q->sampler.max - 1;
+    uint32_t n = samples->n < most ? MIN(picks->n, most - samples->n) : 0;
 
     if (!samples_in_pieces(samples)) {
         if (samples_reserve(&q->sampler, samples, samples->n + n, err) != 0)
@@ -169,9 +174,11 @@ add_ints_of_one(struct quantile *q, const struct acc_rows *in,
             return -1;
         if ((uint32_t)at == in->picks.n)
             return 0;
-        if (samples_reserve(&q->sampler, samples, samples->n + 1, err) != 0)
-            return -1;
     }
+    /* From here on it is halved before it has more. */
+    if (samples_reserve(&q->sampler, samples, MAX(samples->n + 1,
+            q->sampler.max), err) != 0)
+        return -1;
     *left = add_sampled(q, samples, ints, &in->picks, (uint32_t)at);
     return 0;
 }
@@ -293,7 +300,7 @@ merge_group(struct quantile *q, struct samples *to, struct quantile *from,
     struct samples *add, struct err *err)
 {
     if (samples_in_pieces(to) && samples_in_pieces(add) &&
-        to->n + add->n <= SAMPLES_MAX) {
+        to->shift == 0 && add->shift == 0 && to->n + add->n <= SAMPLES_MAX) {
         samples_link(to, add);
         return 0;
     }
