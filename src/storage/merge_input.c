@@ -191,19 +191,20 @@ get_parents(struct merge_block *b)
     const struct part_vector *vector = directory_find(b->r.dir,
         PART_PARENT_RAW, PART_ROLE_VALUES);
     uint32_t nraw = vector == NULL ? 0 : vector->count, raw = 0;
-    uint32_t *trace = block_alloc(&b->r, b->pool, b->nrows * sizeof(*trace));
     uint64_t *raws;
 
-    if (trace == NULL || get_ids(&b->r, b->pool, PART_PARENT_RAW, nraw,
+    b->trace = block_alloc(&b->r, b->pool, b->nrows * sizeof(*b->trace));
+    if (b->trace == NULL || get_ids(&b->r, b->pool, PART_PARENT_RAW, nraw,
             &raws) != 0 || get_numbers(&b->r, b->pool, PART_ROW_PARENT,
             b->nrows, &b->parent_ids) != 0)
         return -1;
     for (uint32_t i = 0; i < b->traces.n; i++) {
         for (uint32_t j = families->first[i]; j < families->first[i + 1]; j++)
-            trace[families->rows[j]] = families->first[i];
+            b->trace[families->rows[j]] = i;
     }
     for (uint32_t row = 0; row < b->nrows; row++) {
         uint64_t code = b->parent_ids[row];
+        uint32_t first = families->first[b->trace[row]];
 
         if (code == PARENT_NONE)
             continue;
@@ -214,11 +215,11 @@ get_parents(struct merge_block *b)
             b->parent_ids[row] = raws[raw++];
             continue;
         }
-        if (code - PARENT_FIRST >= b->nrows - trace[row])
+        if (code - PARENT_FIRST >= b->nrows - first)
             return reading_corrupt(&b->r, "row %u: parent %llu", row,
                 (unsigned long long)code);
         b->parent_ids[row] =
-            b->ids[families->rows[trace[row] + code - PARENT_FIRST]];
+            b->ids[families->rows[first + code - PARENT_FIRST]];
     }
     return 0;
 }
@@ -432,30 +433,69 @@ get_events(struct merge_block *b)
     return get_strings(b, PART_EVENT_NAME, names, &b->event_name);
 }
 
+/* NULL: all ids are raw. */
+struct link_codes {
+    uint64_t *trace;
+    uint64_t *span;
+    uint32_t n;
+};
+
+static int
+get_link_codes(struct merge_block *b, uint32_t column, uint32_t n,
+    uint64_t **codes)
+{
+    *codes = NULL;
+    if (directory_find(b->r.dir, column, PART_ROLE_VALUES) == NULL)
+        return 0;
+    return get_numbers(&b->r, b->pool, column, n, codes);
+}
+
+/* Most links are to the parent in the own trace: all is decoded already. */
+static int
+get_link(struct merge_block *b, const struct link_codes *codes, uint32_t i,
+    uint32_t row)
+{
+    struct span_link link;
+
+    if (codes->trace != NULL && codes->span != NULL &&
+        codes->trace[i] == PART_LINK_OWN && codes->span[i] == PART_LINK_OWN) {
+        uint32_t trace = b->trace[row];
+
+        memcpy(b->link_trace + (size_t)i * 16, &b->traces.hi[trace], 8);
+        memcpy(b->link_trace + (size_t)i * 16 + 8, &b->traces.lo[trace], 8);
+        b->link_span[i] = b->parent_ids[row];
+        return 0;
+    }
+    if (reading_link_ids(&b->r, codes->n, i, row, &link) != 0)
+        return -1;
+    memcpy(b->link_trace + (size_t)i * 16, link.trace_id.b, 16);
+    b->link_span[i] = enc_get64(link.span_id.b);
+    return 0;
+}
+
 static int
 get_links(struct merge_block *b)
 {
+    struct link_codes codes;
     const uint32_t *first;
-    uint32_t n;
 
     if (get_subs(b, PART_TABLE_LINKS, PART_LINK_ROW) != 0)
         return -1;
-    n = b->subs[PART_TABLE_LINKS].n;
-    if (n == 0)
+    codes.n = b->subs[PART_TABLE_LINKS].n;
+    if (codes.n == 0)
         return 0;
-    b->link_trace = block_alloc(&b->r, b->pool, (size_t)n * 16);
-    b->link_span = block_alloc(&b->r, b->pool, n * sizeof(*b->link_span));
-    if (b->link_trace == NULL || b->link_span == NULL)
+    b->link_trace = block_alloc(&b->r, b->pool, (size_t)codes.n * 16);
+    b->link_span = block_alloc(&b->r, b->pool,
+        codes.n * sizeof(*b->link_span));
+    if (b->link_trace == NULL || b->link_span == NULL ||
+        get_link_codes(b, PART_LINK_TRACE_CODE, codes.n, &codes.trace) != 0 ||
+        get_link_codes(b, PART_LINK_SPAN_CODE, codes.n, &codes.span) != 0)
         return -1;
     first = b->subs[PART_TABLE_LINKS].first;
     for (uint32_t row = 0; row < b->nrows; row++) {
         for (uint32_t i = first[row]; i < first[row + 1]; i++) {
-            struct span_link link;
-
-            if (reading_link_ids(&b->r, n, i, row, &link) != 0)
+            if (get_link(b, &codes, i, row) != 0)
                 return -1;
-            memcpy(b->link_trace + (size_t)i * 16, link.trace_id.b, 16);
-            b->link_span[i] = enc_get64(link.span_id.b);
         }
     }
     return 0;

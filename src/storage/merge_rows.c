@@ -7,6 +7,9 @@
 
 #include "core/assert.h"
 
+/* Up to here insertion is the cheapest way to sort. */
+#define SORT_FEW_MAX 12u
+
 /* --- collecting --- */
 
 static void
@@ -122,11 +125,30 @@ compare_rows(const void *a, const void *b, void *arg)
     return i < j ? -1 : i > j;
 }
 
+/* Few, and mostly in order. */
+static void
+sort_few(const struct merge *m, struct sort_item *items, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        struct sort_item item = items[i];
+        uint32_t j = i;
+
+        while (j > 0 && compare_rows(&items[j - 1], &item, (void *)m) > 0) {
+            items[j] = items[j - 1];
+            j--;
+        }
+        items[j] = item;
+    }
+}
+
 /* Rows of one run and trace: by start, then id. */
 static void
 sort_group(struct merge *m, struct sort_item *items, uint32_t n)
 {
-    qsort_r(items, n, sizeof(*items), compare_rows, m);
+    if (n <= SORT_FEW_MAX)
+        sort_few(m, items, n);
+    else
+        qsort_r(items, n, sizeof(*items), compare_rows, m);
     for (uint32_t i = 1; i < n && !m->has_twins; i++) {
         const struct merge_row *x = &m->rows[items[i - 1].index];
         const struct merge_row *y = &m->rows[items[i].index];

@@ -93,6 +93,7 @@ struct merge_block {
     uint32_t *resource; /* the input's */
     uint32_t *status;
     uint32_t *run;
+    uint32_t *trace;
     char *heap;
     struct merge_subs subs[PART_TABLES]; /* of events and links */
     int64_t *event_time;
@@ -138,7 +139,14 @@ struct merge_row {
 /* The rows that come from one block of an input. */
 struct merge_source {
     uint32_t block;
-    uint32_t first, end; /* in places */
+    uint32_t first, end; /* in picks */
+};
+
+/* A row of the output, and the row that it is of its source. */
+struct merge_pick {
+    uint32_t place;
+    uint32_t run;
+    uint16_t row;
 };
 
 /* Where the values of a table of the output stand. */
@@ -187,7 +195,7 @@ struct merge {
     struct merge_owner *owners;
     uint32_t nowners;
     uint32_t *order;    /* by place in the block: row */
-    uint32_t *places;   /* by source, then rising */
+    struct merge_pick *picks; /* by source, then rising */
     struct merge_source *sources;
     uint32_t nsources;
     struct merge_table tables[TABLES];

@@ -14,17 +14,12 @@
 
 /* --- rows by source --- */
 
-static int
-make_sources(struct merge *m)
+/* Rows were collected block by block. */
+static void
+find_sources(struct merge *m)
 {
     uint32_t n = 0;
 
-    m->places = merge_alloc(m, m->block_pool, m->nrows * sizeof(*m->places));
-    m->sources = merge_alloc(m, m->block_pool,
-        m->nrows * sizeof(*m->sources));
-    if (m->places == NULL || m->sources == NULL)
-        return -1;
-    /* Rows were collected block by block. */
     for (uint32_t i = 0; i < m->nrows; i++) {
         struct merge_row *row = &m->rows[i];
 
@@ -33,62 +28,95 @@ make_sources(struct merge *m)
         row->source = n - 1;
     }
     m->nsources = n;
-    for (uint32_t place = 0; place < m->nrows; place++) {
-        struct merge_source *source =
-            &m->sources[m->rows[m->order[place]].source];
+}
 
-        m->places[source->end++] = place;
+/* The only walk over the rows in the order of the output: they lie apart. */
+static int
+make_sources(struct merge *m)
+{
+    uint32_t *events = m->tables[TABLE_EVENTS].first;
+    uint32_t *links = m->tables[TABLE_LINKS].first;
+    uint64_t nevents = 0, nlinks = 0;
+
+    m->picks = merge_alloc(m, m->block_pool, m->nrows * sizeof(*m->picks));
+    m->sources = merge_alloc(m, m->block_pool,
+        m->nrows * sizeof(*m->sources));
+    if (m->picks == NULL || m->sources == NULL)
+        return -1;
+    find_sources(m);
+    for (uint32_t place = 0; place < m->nrows; place++) {
+        const struct merge_row *row = &m->rows[m->order[place]];
+        struct merge_source *source = &m->sources[row->source];
+
+        m->picks[source->end++] = (struct merge_pick){place, row->run,
+            row->row};
+        events[place] = (uint32_t)nevents;
+        links[place] = (uint32_t)nlinks;
+        nevents += row->nevents;
+        nlinks += row->nlinks;
+        if (nevents > PART_SUBS_MAX || nlinks > PART_SUBS_MAX)
+            return err_set(m->err, ERR_LIMIT,
+                "a block has at most %u events", PART_SUBS_MAX);
     }
+    events[m->nrows] = (uint32_t)nevents;
+    links[m->nrows] = (uint32_t)nlinks;
     return 0;
+}
+
+/* Room for the events, or links. */
+static int
+make_subs(struct merge *m, enum write_table t)
+{
+    struct merge_table *table = &m->tables[t];
+    uint32_t n = table->first[m->nrows];
+
+    m->w->tables[t].n = n;
+    table->shape = merge_alloc(m, m->block_pool, n * sizeof(*table->shape));
+    return table->shape == NULL ? -1 : 0;
+}
+
+static int
+make_rows(struct merge *m)
+{
+    for (unsigned t = TABLE_EVENTS; t <= TABLE_LINKS; t++) {
+        m->tables[t].first = merge_alloc(m, m->block_pool,
+            (m->nrows + 1) * sizeof(*m->tables[t].first));
+        if (m->tables[t].first == NULL)
+            return -1;
+    }
+    if (make_sources(m) != 0 || make_subs(m, TABLE_EVENTS) != 0)
+        return -1;
+    return make_subs(m, TABLE_LINKS);
 }
 
 /* --- texts --- */
 
 static int
+text_add(struct merge *m, struct merge_column *column, uint32_t code,
+    uint32_t *text)
+{
+    uint32_t number = intern_add(&m->texts, column->texts[code]);
+
+    if (number == INTERN_NONE)
+        return merge_no_memory(m);
+    column->map[code] = (uint64_t)m->stamp << 32 | number;
+    *text = number;
+    return 0;
+}
+
+static inline int
 text_get(struct merge *m, struct merge_column *column, uint32_t code,
     uint32_t *text)
 {
     uint64_t known = column->map[code];
 
-    if (known >> 32 != m->stamp) {
-        uint32_t number = intern_add(&m->texts, column->texts[code]);
-
-        if (number == INTERN_NONE)
-            return merge_no_memory(m);
-        known = (uint64_t)m->stamp << 32 | number;
-        column->map[code] = known;
-    }
+    if (known >> 32 != m->stamp)
+        return text_add(m, column, code, text);
     *text = (uint32_t)known;
     return 0;
 }
 
 /* --- what every row has --- */
-
-/* Numbers of the events, or links, of each row. */
-static int
-count_subs(struct merge *m, enum write_table t)
-{
-    struct merge_table *table = &m->tables[t];
-    uint64_t n = 0;
-
-    table->first = merge_alloc(m, m->block_pool,
-        (m->nrows + 1) * sizeof(*table->first));
-    if (table->first == NULL)
-        return -1;
-    for (uint32_t place = 0; place < m->nrows; place++) {
-        const struct merge_row *row = &m->rows[m->order[place]];
-
-        table->first[place] = (uint32_t)n;
-        n += t == TABLE_EVENTS ? row->nevents : row->nlinks;
-        if (n > PART_SUBS_MAX)
-            return err_set(m->err, ERR_LIMIT,
-                "a block has at most %u events", PART_SUBS_MAX);
-    }
-    table->first[m->nrows] = (uint32_t)n;
-    m->w->tables[t].n = (uint32_t)n;
-    table->shape = merge_alloc(m, m->block_pool, n * sizeof(*table->shape));
-    return table->shape == NULL ? -1 : 0;
-}
 
 static int
 put_events(struct merge *m, struct merge_block *b, uint32_t row,
@@ -140,8 +168,7 @@ put_rows(struct merge *m, const struct merge_source *source)
     if (merge_open(m, source->block, &b) != 0)
         return -1;
     for (uint32_t i = source->first; i < source->end; i++) {
-        uint32_t place = m->places[i];
-        uint32_t row = m->rows[m->order[place]].row;
+        uint32_t place = m->picks[i].place, row = m->picks[i].row;
 
         w->ids[place] = b->ids[row];
         w->parent_ids[place] = b->parent_ids[row];
@@ -151,7 +178,8 @@ put_rows(struct merge *m, const struct merge_source *source)
         w->status[place] = (uint8_t)b->status[row];
         if (b->event_time != NULL && put_events(m, b, row, place) != 0)
             return -1;
-        put_links(m, b, row, place);
+        if (b->link_trace != NULL)
+            put_links(m, b, row, place);
     }
     return 0;
 }
@@ -300,13 +328,17 @@ put_stretch(struct merge *m, struct merge_block *b, const struct stretch *s)
 /* Attributes of the events or links of a row. */
 static int
 put_sub_attrs(struct merge *m, struct merge_block *b, enum write_table t,
-    uint32_t row, uint32_t place)
+    const struct merge_pick *pick)
 {
     const struct merge_subs *subs = &b->subs[t];
-    struct stretch s = {.table = t, .number = m->tables[t].first[place],
-        .n = 1};
+    uint32_t first = subs->first[pick->row], end = subs->first[pick->row + 1];
+    struct stretch s;
 
-    for (uint32_t i = subs->first[row]; i < subs->first[row + 1]; i++) {
+    if (first == end)
+        return 0;
+    s = (struct stretch){.table = t,
+        .number = m->tables[t].first[pick->place], .n = 1};
+    for (uint32_t i = first; i < end; i++) {
         s.run = subs->run[i];
         s.source = i;
         if (put_stretch(m, b, &s) != 0)
@@ -322,24 +354,26 @@ put_attrs(struct merge *m, const struct merge_source *source)
     struct stretch s = {.table = TABLE_SPANS};
     const uint32_t *out_run = m->tables[TABLE_SPANS].run;
     struct merge_block *b;
+    bool has_subs;
 
     if (merge_open(m, source->block, &b) != 0)
         return -1;
+    has_subs = b->subs[TABLE_EVENTS].n + b->subs[TABLE_LINKS].n > 0;
     for (uint32_t i = source->first; i < source->end; i++) {
-        uint32_t place = m->places[i];
-        const struct merge_row *row = &m->rows[m->order[place]];
+        struct merge_pick pick = m->picks[i];
 
-        if (s.n > 0 && place == s.number + s.n &&
-            row->row == s.source + s.n && row->run == s.run &&
-            out_run[place] == out_run[s.number]) {
+        if (s.n > 0 && pick.place == s.number + s.n &&
+            pick.row == s.source + s.n && pick.run == s.run &&
+            out_run[pick.place] == out_run[s.number]) {
             s.n++;
         } else {
             if (s.n > 0 && put_stretch(m, b, &s) != 0)
                 return -1;
-            s = (struct stretch){TABLE_SPANS, place, row->run, row->row, 1};
+            s = (struct stretch){TABLE_SPANS, pick.place, pick.run, pick.row,
+                1};
         }
-        if (put_sub_attrs(m, b, TABLE_EVENTS, row->row, place) != 0 ||
-            put_sub_attrs(m, b, TABLE_LINKS, row->row, place) != 0)
+        if (has_subs && (put_sub_attrs(m, b, TABLE_EVENTS, &pick) != 0 ||
+            put_sub_attrs(m, b, TABLE_LINKS, &pick) != 0))
             return -1;
     }
     return s.n == 0 ? 0 : put_stretch(m, b, &s);
@@ -352,8 +386,7 @@ merge_values(struct merge *m)
 
     intern_reset(&m->texts);
     m->stamp++;
-    if (make_sources(m) != 0 || count_subs(m, TABLE_EVENTS) != 0 ||
-        count_subs(m, TABLE_LINKS) != 0)
+    if (make_rows(m) != 0)
         return -1;
     w->events = writer_alloc(w, SCRATCH_EVENTS,
         w->tables[TABLE_EVENTS].n * sizeof(*w->events));

@@ -22,8 +22,11 @@
 
 /* Fast, and pages are small: higher levels gain 2 % at twice the time. */
 #define ZSTD_LEVEL 1
-/* Little is left to compress when parts are merged. */
-#define ZSTD_LEVEL_MERGED 6
+/*
+ * Little is left to compress when parts are merged, so 3 finds nearly all:
+ * level 6 saves 0.1 bytes a span more for 9 % of the merge's instructions.
+ */
+#define ZSTD_LEVEL_MERGED 3
 
 struct part_writer *
 part_writer_new(void)
