@@ -75,10 +75,13 @@ stream_print(struct sb *out, const struct pipe *pipe)
 
     sb_add_str(out, "set_stream_fields");
     print_if(out, pipe->filter);
+    /* A name may be "if". */
+    sb_add_str(out, " (");
     for (uint32_t i = 0; i < spec->n; i++) {
-        sb_add_str(out, i > 0 ? ", " : " ");
+        sb_add_str(out, i > 0 ? ", " : "");
         print_word(out, spec->names[i]);
     }
+    sb_add_char(out, ')');
 }
 
 static int
