@@ -9,8 +9,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Targets that are looked for one by one. */
+/* Room for targets at first. */
 #define TARGETS_FEW 8u
+/* A builder that small is not worth counting. */
+#define TEXT_FREE (64 * KIB)
 /* A column that fewer rows have than one in so many is kept by codes. */
 #define ROWS_PER_TEXT 8u
 
@@ -124,6 +126,8 @@ map_out_init(struct map_out *out, struct err *err)
 void
 map_out_release(struct map_out *out)
 {
+    budget_give(&out->run->budget, out->charged);
+    out->charged = 0;
     sb_release(&out->text);
 }
 
@@ -235,9 +239,17 @@ map_text(struct map_out *out)
 int
 map_set_text(struct map_out *out, struct sv name, struct err *err)
 {
+    size_t len = out->text.len;
+
     if (sb_failed(&out->text))
         return err_set(err, ERR_LIMIT, "a text that a pipe makes is too "
             "long");
+    /* The builder keeps its memory to the end of the chunk. */
+    if (len > out->charged && len > TEXT_FREE) {
+        if (budget_take(&out->run->budget, len - out->charged, err) != 0)
+            return -1;
+        out->charged = len;
+    }
     return map_set(out, name, sb_sv(&out->text), err);
 }
 

@@ -35,7 +35,7 @@ struct map_target {
 struct map_out {
     const struct mapper *mapper;
     const struct needed *needed; /* behind */
-    const struct query_run *run;
+    struct query_run *run;
     struct rows *rows;
     struct picks picks;          /* rows that the mapper is for */
     uint32_t nunits;
@@ -53,6 +53,8 @@ struct map_out {
     struct sv scratch;           /* inputs in here do not last */
     struct sv newest;            /* newest map_alloc() */
     struct sb text;
+    size_t charged;              /* of the text, to the query's budget */
+    size_t work;                 /* since the last poll */
 };
 
 /* mapper, needed, run and rows are set. */

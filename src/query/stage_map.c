@@ -9,8 +9,12 @@
 
 /* Names of fields behind, and of those the filter reads, of one query. */
 #define MAP_POOL_MAX (16 * MIB)
-/* A regular expression may need a long time for one text. */
-#define POLL_UNITS 64u
+/*
+ * Bytes of inputs between looks at the clock; a call of the mapper counts as
+ * some more.  A regular expression may need a long time for one text.
+ */
+#define POLL_WORK (64 * KIB)
+#define CALL_WORK KIB
 
 struct stage_map {
     struct stage stage;
@@ -109,8 +113,14 @@ call(struct map_out *out, struct sources *sources, struct err *err)
 {
     const struct mapper *mapper = out->mapper;
 
-    if (out->unit % POLL_UNITS == 0 && run_poll(out->run, err) != 0)
-        return -1;
+    out->work += CALL_WORK;
+    for (uint32_t i = 0; i < sources->names.n; i++)
+        out->work += sources->in[i].text.len;
+    if (out->work > POLL_WORK) {
+        out->work = 0;
+        if (run_poll(out->run, err) != 0)
+            return -1;
+    }
     out->in = sources->in;
     out->nin = sources->names.n;
     out->cursor = 0;

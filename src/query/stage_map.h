@@ -33,7 +33,7 @@ struct map_out;
 /* Targets of one chunk: keys of JSON objects are what others wrote. */
 #define MAP_TARGETS_MAX 20000u
 /* A text in the making. */
-#define MAP_TEXT_MAX (64 * MIB)
+#define MAP_TEXT_MAX (16 * MIB)
 
 /*
  * The text of a target in this row; the last one counts.  It is copied unless

@@ -227,7 +227,7 @@ test_format(void)
         {"1500000", "duration", "1ms500\xc2\xb5s"},
         {"3723500000000", "duration", "1h2m3.5s"},
         {"-1000", "duration", "-1\xc2\xb5s"}, {"0", "duration", "0"},
-        {"1.5", "duration", "1.5"}, 
+        {"1.5", "duration", "1.5"},
         {"1h30m", "duration_seconds", "5400"},
         {"-1.5ms", "duration_seconds", "-0.0015"},
         {"15", "duration_seconds", "15"},
