@@ -74,6 +74,8 @@ int stream_tag_matches(const struct stream_tag *tag, struct sv value,
  */
 int filter_run_any(struct rows *rows, const struct filter *filter,
     const uint64_t *in, uint64_t *out, struct err *err) WARN_UNUSED;
+/* A block's question (storage/block.h); arg is the filter. */
+int filter_ask_text(void *arg, struct sv text, struct err *err) WARN_UNUSED;
 struct predicate;
 int filter_run_field(struct rows *rows, const struct predicate *predicate,
     const uint64_t *in, uint64_t *out, struct err *err) WARN_UNUSED;

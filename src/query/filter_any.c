@@ -93,8 +93,8 @@ forms_of(const struct filter *filter)
     }
 }
 
-static int
-ask_text(void *arg, struct sv text, struct err *err)
+int
+filter_ask_text(void *arg, struct sv text, struct err *err)
 {
     const struct filter *filter = arg;
     struct predicate predicate = {filter, NULL, filter->field};
@@ -167,7 +167,7 @@ find_names(struct any *any, struct pool *pool, struct name_list *out,
     const struct filter *filter = any->filter;
     struct block_ask ask = {filter->field, forms_of(filter),
         filter->kind == FILTER_EXACT && filter->text.len > 0 ?
-        &filter->text : NULL, ask_text, (void *)(uintptr_t)filter};
+        &filter->text : NULL, filter_ask_text, (void *)(uintptr_t)filter};
     const struct sv *names = NULL;
     struct block *block;
     struct sv *copies;

@@ -177,6 +177,19 @@ items_may_match(const struct filter *filter, struct block *block)
     return filter->kind == FILTER_AND;
 }
 
+/* By the values that the part has of the field. */
+static bool
+text_may_match(const struct filter *filter, struct block *block)
+{
+    struct block_ask ask = {.prefix = filter->field, .forms = ~0u,
+        .text = filter_ask_text, .arg = (void *)(uintptr_t)filter};
+    struct err err = ERR_INIT;
+
+    /* What rows without a value pass, any block may have. */
+    return filter_ask_text(ask.arg, SV_EMPTY, &err) != 0 ||
+        block_may_pass(block, filter->field, &ask);
+}
+
 bool
 filter_may_match(const struct filter *filter, struct block *block)
 {
@@ -201,6 +214,19 @@ filter_may_match(const struct filter *filter, struct block *block)
     case FILTER_IN:
         return any_value(block, filter->field, filter->values,
             filter->nvalues);
+    case FILTER_PHRASE:
+    case FILTER_PREFIX:
+    case FILTER_PHRASE_NOCASE:
+    case FILTER_PREFIX_NOCASE:
+    case FILTER_EXACT_PREFIX:
+    case FILTER_CONTAINS_ALL:
+    case FILTER_CONTAINS_ANY:
+    case FILTER_SEQ:
+    case FILTER_REGEXP:
+    case FILTER_NUMBER_RANGE:
+    case FILTER_TEXT_RANGE:
+    case FILTER_LEN_RANGE:
+        return text_may_match(filter, block);
     default:
         return true;
     }

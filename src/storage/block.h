@@ -201,6 +201,12 @@ struct block_ask {
 int block_fields_asked(struct block *block, const struct block_ask *ask,
     const struct sv **out, uint32_t *n, struct err *err) WARN_UNUSED;
 /*
+ * False when no row of the block has such a text in this field, as far as
+ * streams and VALUES tell; neither prefix nor forms matter here.
+ */
+bool block_may_pass(struct block *block, struct sv field,
+    const struct block_ask *ask);
+/*
  * The same rows once more, so that columns can be loaded and forgotten: it
  * borrows what the block borrows, and has its own pool.
  */

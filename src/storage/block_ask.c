@@ -9,7 +9,11 @@
 #include "core/base.h"
 #include "storage/block_read.h"
 
+#include "storage/block_part_lists.h"
 #include "storage/part_values.h"
+
+/* Streams, or resources, of a part that are asked for each block. */
+#define SHARED_MAX 1024u
 
 int
 block_ask_text(struct block *block, const struct block_ask *ask,
@@ -179,4 +183,85 @@ block_ask_core(struct block *block, const struct block_ask *ask,
     }
     *may = (ask->forms & form) != 0;
     return 0;
+}
+
+/* --- blocks without a text in one field --- */
+
+static bool
+streams_pass(struct block *block, const struct block_field *field,
+    const struct block_ask *ask)
+{
+    const struct part *part = block->reading.part;
+    bool may = part->nstreams > SHARED_MAX;
+
+    for (uint32_t i = 0; i < part->nstreams && !may; i++) {
+        struct block_stream stream = part_stream_of(part, i);
+        struct sv text;
+
+        if (block_stream_text(block, field, &stream, &text) != 0 ||
+            block_ask_text(block, ask, text, &may) != 0)
+            return true;
+    }
+    return may;
+}
+
+static bool
+resources_pass(struct block *block, const struct block_field *field,
+    const struct block_ask *ask)
+{
+    const struct part *part = block->reading.part;
+    bool may = part->nresources > SHARED_MAX;
+
+    for (uint32_t i = 0; i < part->nresources && !may; i++) {
+        struct sv text;
+
+        if (block_attrs_text(block, &part->resources[i].attrs, field->key,
+                &text) != 0 || block_ask_text(block, ask, text, &may) != 0)
+            return true;
+        may = may && part_resource_may_be(part, i,
+            block->reading.block_idx);
+    }
+    return may;
+}
+
+static bool
+values_pass(struct block *block, const struct block_field *field,
+    const struct block_ask *ask)
+{
+    struct part_lists lists;
+
+    if (part_lists_sources(&lists, block, field, true) != 0)
+        return true;
+    for (uint32_t i = 0; i < lists.nsources; i++) {
+        const struct part_source *source = &lists.sources[i];
+        bool may = true;
+
+        if ((source->type != VALUE_STRING && source->type != VALUE_INT &&
+            source->type != VALUE_BOOL) ||
+            part_values_ask(block, source->key, ask, &may) != 0 || may)
+            return true;
+    }
+    return false;
+}
+
+bool
+block_may_pass(struct block *block, struct sv name,
+    const struct block_ask *ask)
+{
+    struct block_field field = block_field_parse(name);
+    struct err err = ERR_INIT;
+    bool may = true;
+
+    if (block->mt != NULL || field.what == BLOCK_STREAM ||
+        field.what == BLOCK_STREAM_ID || block->info.rows == 0)
+        return true;
+    block->err = block->reading.err = &err;
+    if (block_is_of_stream(&field))
+        may = streams_pass(block, &field, ask);
+    else if (field.what == BLOCK_ATTR && field.scope == KEY_RESOURCE)
+        may = resources_pass(block, &field, ask);
+    else if (field.what == BLOCK_ATTR && field.scope == KEY_SPAN)
+        may = values_pass(block, &field, ask);
+    block->err = block->reading.err = NULL;
+    return may;
 }

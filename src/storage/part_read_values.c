@@ -423,12 +423,21 @@ static int
 ask_list(struct block *block, const struct part_value_list *list,
     const struct block_ask *ask, bool *may)
 {
+    uint8_t type = block->reading.part->keys[list->key].type;
+
     *may = false;
     for (uint32_t i = 0; i < list->n && !*may; i++) {
+        char number[24];
         struct sv text = list->v[i].text;
 
-        if (part_value_is_in(&list->v[i], block->reading.block_idx) &&
-            block_ask_text(block, ask, text.len == 0 ? SV("-") : text,
+        if (!part_value_is_in(&list->v[i], block->reading.block_idx))
+            continue;
+        if (type == VALUE_BOOL)
+            text = list->v[i].number != 0 ? SV("true") : SV("false");
+        else if (type == VALUE_INT)
+            text = sv_make(number, num_print_i64(number,
+                list->v[i].number));
+        if (block_ask_text(block, ask, text.len == 0 ? SV("-") : text,
                 may) != 0)
             return -1;
     }
