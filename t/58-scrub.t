@@ -95,6 +95,15 @@ sub is_bad {
         && $spoor->metric('spoor_parts_offline') == 0 }, 15);
 }
 
+sub quarantined {
+    my ($spoor, $n) = @_;
+
+    return wait_for(sub {
+        my @files = glob $spoor->data_dir . '/quarantine/*';
+        @files == $n;
+    }, 20);
+}
+
 # --- a query finds it -----------------------------------------------------------
 
 my $spoor = make(0);
@@ -120,7 +129,12 @@ is $spoor->metric('spoor_parts_damaged_total'), 1, 'counted';
 is count_all($spoor), '500 partial', 'still';
 like $spoor->log, qr/is damaged, answers.*\Q$parts[0]\E.*spoorctl check/,
     'the log names the file and what to do';
-ok -e $parts[0], 'the file stays';
+ok quarantined($spoor, 1), 'the file goes to quarantine';
+ok !-e $parts[0], 'it is not with the others any more';
+is $spoor->metric('spoor_quarantined_parts_total'), 1, 'counted';
+like $spoor->log, qr/is in quarantine\/ now: \Q$parts[0]\E: .*moved back/,
+    'the log names file, reason and what to do';
+is count_all($spoor), '500 partial', 'its rows are missing, and that is said';
 $spoor->restart;
 is $spoor->metric('spoor_parts_bad'), 1, 'BAD after a restart';
 is count_all($spoor), '500 partial', 'partial';
@@ -128,7 +142,7 @@ is $spoor->stop, 0, 'stop';
 my $check = run_command([spoorctl_bin(), 'check', '--deep',
     $spoor->data_dir]);
 is $check->{status}, 1, 'check finds it';
-like $check->{out}, qr/^damage: .*\Q$parts[0]\E/m, 'and names it';
+like $check->{out}, qr/\Q$parts[0]\E/m, 'and names it' or diag $check->{out};
 
 # The file is put back: the next round takes it.
 spew($parts[0], $good);
@@ -223,5 +237,36 @@ $killed->{env}{SPOOR_FAULT} = '';
 $killed->restart;
 ok is_bad($killed, 1), 'and found again after a restart';
 is $killed->stop, 0, 'stop';
+
+# --- kill -9 at each step to quarantine ----------------------------------------------
+
+for my $step ('before_edit', 'after_edit', 'after_rename') {
+    my $moved = make(0);
+    @parts = parts_of($moved);
+    $good = slurp($parts[0]);
+    $moved->{env}{SPOOR_FAULT_FILE} = '';
+    $moved->{env}{SPOOR_FAULT} = "quarantine.$step:kill:1";
+    $moved->restart;
+    flip($parts[0], $_) for map { int(length($good) * $_ / 50) } 1 .. 40;
+    is count_all($moved), '500 partial', "$step: a query sees damage";
+    ok wait_for(sub { $moved->metric(
+        'spoor_worker_restarts_total{role="retention"}') == 1 }, 20),
+        "$step: killed";
+    ok quarantined($moved, 1), "$step: the next one moves it";
+    ok is_bad($moved, 1), "$step: BAD";
+    is count_all($moved), '500 partial', "$step: the rest is served";
+    $moved->{env}{SPOOR_FAULT} = '';
+    $moved->restart;
+    is count_all($moved), '500 partial', "$step: after a restart, too";
+    spew("$parts[0].new", $good);
+    utime 1, 1, "$parts[0].new";
+    rename "$parts[0].new", $parts[0];
+    ok wait_for(sub { count_all($moved) eq '500 500' }, 20),
+        "$step: a good copy is taken" or diag count_all($moved);
+    is $moved->stop, 0, "$step: stop";
+    $check = run_command([spoorctl_bin(), 'check', '--deep',
+        $moved->data_dir]);
+    is $check->{status}, 0, "$step: check" or diag $check->{out};
+}
 
 done_testing;

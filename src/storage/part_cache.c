@@ -237,6 +237,23 @@ sweep_id(uint64_t id)
     return all;
 }
 
+/* A damaged one may be replaced by a good copy, which is another file. */
+static void
+forget_bad(const uint64_t *ids, bool *found, size_t n)
+{
+    struct catalog_item *items;
+    size_t nbad = catalog_copy_parts(&items, CATALOG_BAD);
+
+    for (size_t i = 0; i < nbad; i++) {
+        const uint64_t *id = bsearch(&items[i].part.id, ids, n, sizeof(*ids),
+            id_cmp);
+
+        if (id != NULL)
+            found[id - ids] = false;
+    }
+    xfree(items);
+}
+
 bool
 part_cache_sweep(void)
 {
@@ -253,6 +270,7 @@ part_cache_sweep(void)
     if (n > 1)
         qsort(ids, n, sizeof(*ids), id_cmp);
     catalog_find_parts(ids, found, n);
+    forget_bad(ids, found, n);
     for (size_t i = 0; i < n; i++) {
         if (!found[i])
             all &= sweep_id(ids[i]);

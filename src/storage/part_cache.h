@@ -22,7 +22,7 @@ int part_cache_get(struct part **out, const struct part_info *info,
 void part_cache_put(struct part *part);
 
 /*
- * Closes what has left the catalogue: the file of a merged part takes space
+ * Closes what has left the catalogue, or is BAD there: the file of a merged part takes space
  * on the disk as long as anybody has it open.  False when some are still in
  * use.
  */

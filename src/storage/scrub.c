@@ -19,6 +19,7 @@
 #include "storage/layout.h"
 #include "storage/manifest.h"
 #include "storage/part.h"
+#include "storage/quarantine.h"
 #include "storage/shared.h"
 
 /* Between two looks at what queries complain about. */
@@ -26,6 +27,8 @@
 /* Between two tries to read what is offline. */
 #define OFFLINE_MIN_NS (5 * NS_PER_SEC)
 #define OFFLINE_MAX_NS (300 * NS_PER_SEC)
+/* The same for the file of a BAD part that could not be judged or moved. */
+#define BAD_PAUSE_NS (60 * NS_PER_SEC)
 /* Between two rounds, so that little data is not read all the time. */
 #define ROUND_MIN_NS (24 * 3600 * NS_PER_SEC)
 /*
@@ -45,6 +48,7 @@ static struct {
     int64_t next_look_ns;    /* monotonic */
     int64_t next_offline_ns;
     int64_t offline_pause_ns;
+    int64_t next_bad_ns;
     int64_t due_ns;          /* when the rate allows to read on */
 } self = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -182,6 +186,49 @@ scrub_judge(const struct catalog_item *item)
     return CATALOG_OFFLINE;
 }
 
+/* --- files of BAD parts --- */
+
+/* Judges the file; it goes, or is taken back.  False: try later. */
+static bool
+bad_judge(const struct catalog_item *item)
+{
+    struct err err = ERR_INIT, move_err = ERR_INIT;
+    char path[PATH_MAX];
+
+    layout_part(path, item->part.day, item->part.id, item->part.level);
+    file_forget(path);
+    if (part_check_paced(path, true, judge_pace, &err) == 0) {
+        judge_whole(item);
+        return true;
+    }
+    if (err.code == ERR_NOT_FOUND || err.code == ERR_CANCELLED)
+        return true;
+    if (err.code != ERR_CORRUPT) {
+        log_warn("a damaged part cannot be judged: %s", err.text);
+        return false;
+    }
+    if (quarantine_part(item, err.text, &move_err) >= 0)
+        return true;
+    log_warn("a damaged part stays where it is for now: %s", move_err.text);
+    return false;
+}
+
+static void
+look_at_bad(int64_t now)
+{
+    struct catalog_item *items;
+    size_t n;
+
+    if (now < self.next_bad_ns)
+        return;
+    n = catalog_copy_parts(&items, CATALOG_BAD);
+    for (size_t i = 0; i < n && !is_stopping(); i++) {
+        if (quarantine_is_due(&items[i]) && !bad_judge(&items[i]))
+            self.next_bad_ns = now + BAD_PAUSE_NS;
+    }
+    xfree(items);
+}
+
 /* --- complaints --- */
 
 static void
@@ -214,6 +261,7 @@ look_at_complaints(void)
         judge_all(CATALOG_OFFLINE);
         self.next_offline_ns = clock_mono_ns() + self.offline_pause_ns;
     }
+    look_at_bad(now);
 }
 
 /* --- background --- */

@@ -12,9 +12,9 @@
  *                answers.  Damaged again: BAD, in the manifest, too.
  *   OFFLINE      the disk gave an error: read again with growing pauses; it
  *                is back as soon as that works
- *   BAD          looked at in each round: a file that was put back is taken
- *
- * Files stay where they are; the log names them and spoorctl check.
+ *   BAD          once nobody reads it any more, the file goes to quarantine/
+ *                (quarantine.h); one that was put back is checked, and taken
+ *                if it is whole
  */
 
 #ifndef SPOOR_STORAGE_SCRUB_H
