@@ -308,7 +308,8 @@ int block_ask_key(struct block *block, const struct block_ask *ask,
 int block_ask_core(struct block *block, const struct block_ask *ask,
     struct sv name, bool *may) WARN_UNUSED;
 /*
- * What VALUES says of an attribute (an entry of KEYS).  1: it does not tell; -1 with an error (part_read_values.c).
+ * What VALUES says of an attribute (an entry of KEYS).  1: it does not tell;
+ * -1 with an error (part_read_values.c).
  */
 int part_values_ask(struct block *block, uint32_t key,
     const struct block_ask *ask, bool *may) WARN_UNUSED;

@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "storage/quarantine.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/fault.h"
@@ -53,7 +52,7 @@ is_quiet(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && clock_wall_ns() - (st.st_mtim.tv_sec *
+    return sys.stat(path, &st) == 0 && clock_wall_ns() - (st.st_mtim.tv_sec *
         NS_PER_SEC + st.st_mtim.tv_nsec) > QUIET_NS;
 }
 
