@@ -44,6 +44,7 @@ struct job {
     int64_t queue_until_ns;
     size_t reply_charged;
     bool has_place;
+    bool is_explained;     /* the plan is the answer, not the rows */
     bool is_stats;         /* errors are 422 and JSON */
     bool is_logsql;        /* the reply tells tenant and duration */
     bool must_be_whole;    /* an error is better than a partial answer */

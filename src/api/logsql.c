@@ -10,6 +10,10 @@
 #include "api/logsql_sinks.h"
 #include "core/conf_budget.h"
 #include "core/json_out.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/timefmt.h"
+#include "query/figures.h"
 #include "query/query.h"
 #include "query/parse.h"
 #include "query/pipe_type.h"
@@ -107,10 +111,50 @@ logsql_refuse_stats(struct job *job, const struct err *err)
     job_free(job);
 }
 
+/* --- cost --- */
+
+/* Of a slow query, cut there: what is left tells which one it was. */
+#define SLOW_TEXT_MAX 1000u
+
+static void
+log_slow(const struct job *job, const struct query *query,
+    const struct query_figures *figures)
+{
+    int64_t limit_ns = job->process->conf->query_slow;
+    struct sb sb;
+
+    if (limit_ns == 0 || figures->wall_ns < limit_ns)
+        return;
+    metric_add(METRIC_QUERY_SLOW, 1);
+    sb_init(&sb, 2 * MIB);
+    query_print(&sb, query);
+    log_warn("slow query of tenant %u:%u: %lld ms, CPU %lld ms, %llu blocks "
+        "and %llu rows read, %llu rows found, %llu bytes of files: %.*s",
+        job->tenant.account, job->tenant.project,
+        (long long)(figures->wall_ns / NS_PER_MS),
+        (long long)(atomic_load(&figures->cpu_ns) / NS_PER_MS),
+        (unsigned long long)atomic_load(&figures->read),
+        (unsigned long long)atomic_load(&figures->rows),
+        (unsigned long long)atomic_load(&figures->found),
+        (unsigned long long)atomic_load(&figures->bytes),
+        (int)MIN(sb.len, (size_t)SLOW_TEXT_MAX), sb.ptr);
+    sb_release(&sb);
+}
+
+/* The rows go nowhere, the plan is the answer. */
+static void
+explain(struct job *job, const struct query *query,
+    const struct query_figures *figures)
+{
+    job->content_type = "application/json";
+    figures_print(&job->reply, figures, query);
+}
+
 int
 logsql_execute(struct job *job, struct query *query, struct stage *sink)
 {
     const struct conf *conf = job->process->conf;
+    struct query_figures figures = {.is_explained = job->is_explained};
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
         .seconds = METRIC_QUERY_SECONDS_LOGSQL,
@@ -118,18 +162,28 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .memory_max = job->bytes_max, .share = &job->memory,
         .results_max = conf->query_no_cache ? 0 :
             conf_budget(conf)->cache / RESULTS_SHARE,
-        .cancel = &job->cancel, .deadline_ns = job->deadline_ns};
+        .cancel = &job->cancel, .deadline_ns = job->deadline_ns,
+        .figures = &figures};
+    int64_t start_ns = clock_mono_ns();
     struct err err = ERR_INIT;
     int rc;
 
     job->is_logsql = true;
+    if (job->is_explained) {
+        stages_free(sink);
+        sink = sink_nothing_new();
+    }
     rc = query_execute(query, &env, sink, &job->answer, &err);
+    figures.wall_ns = clock_mono_ns() - start_ns;
+    log_slow(job, query, &figures);
     if (rc == 0 && job->must_be_whole && job->answer.is_partial)
         rc = err_set(&err, ERR_CORRUPT, "damaged data was left out, which "
             "allow_partial_response=0 does not allow");
-    if (rc != 0)
+    if (rc == 0 && job->is_explained)
+        explain(job, query, &figures);
+    else if (rc != 0)
         logsql_job_error(job, &err);
-    return rc;
+    return rc == 0 && !job->is_explained ? 0 : -1;
 }
 
 /* --- query --- */

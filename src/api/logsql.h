@@ -35,7 +35,10 @@ struct err;
 
 /* The error as the text of the reply, or of its last line. */
 void logsql_job_error(struct job *job, const struct err *err);
-/* Runs the query into the sink; -1: the reply has the error. */
+/*
+ * Runs the query into the sink; -1: the reply has the error, or the plan when
+ * that was asked for.
+ */
 int logsql_execute(struct job *job, struct query *query,
     struct stage *sink);
 /* Zeroed memory for job->arg. */

@@ -308,7 +308,8 @@ logsql_query_in(struct job *job, struct query **out,
         add_extra(job, *out, times->now, err) != 0 ||
         add_hidden(job, *out, err) != 0 ||
         logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
-            err) != 0)
+            err) != 0 ||
+        logsql_bool_arg(job, "explain", &job->is_explained, err) != 0)
         return -1;
     job->must_be_whole = !may_be_partial;
     timeout_arg(job);

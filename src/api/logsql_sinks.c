@@ -256,3 +256,33 @@ sink_table_new(struct job *job, struct table *table)
     check(pthread_mutex_init(&sink->mutex, NULL) == 0);
     return &sink->stage;
 }
+
+/* --- nothing --- */
+
+static int
+nothing_write(struct stage *stage, unsigned lane, struct rows *rows,
+    struct err *err)
+{
+    (void)stage;
+    (void)lane;
+    /* As those do that print. */
+    return rows_detach(rows, err);
+}
+
+static void
+nothing_free(struct stage *stage)
+{
+    xfree(stage);
+}
+
+static const struct stage_ops nothing_ops = {nothing_write, table_flush,
+    nothing_free};
+
+struct stage *
+sink_nothing_new(void)
+{
+    struct stage *stage = xcalloc(1, sizeof(*stage));
+
+    stage->ops = &nothing_ops;
+    return stage;
+}

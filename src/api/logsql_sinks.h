@@ -29,6 +29,9 @@ void sink_line_add(struct sb *sb, const struct rows *rows,
  */
 struct stage *sink_csv_new(struct job *job, const struct query *query);
 
+/* Takes rows and gives nothing. */
+struct stage *sink_nothing_new(void);
+
 /*
  * Collects all rows as texts of the given fields, at most `max` rows (then
  * ERR_LIMIT); they live in the job's pool.

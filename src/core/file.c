@@ -124,6 +124,14 @@ file_pwritev(int fd, struct iovec *iov, int count, uint64_t offset,
     return 0;
 }
 
+static _Thread_local uint64_t thread_bytes;
+
+uint64_t
+file_thread_bytes(void)
+{
+    return thread_bytes;
+}
+
 int
 file_pread(int fd, void *ptr, size_t len, uint64_t offset, struct err *err)
 {
@@ -142,6 +150,7 @@ file_pread(int fd, void *ptr, size_t len, uint64_t offset, struct err *err)
             return err_set(err, ERR_CORRUPT, "%s: ends at byte %llu, %zu more "
                 "expected", file_fd_path(fd, path),
                 (unsigned long long)offset, len);
+        thread_bytes += (uint64_t)n;
         dst += n;
         offset += (uint64_t)n;
         len -= (size_t)n;

@@ -29,6 +29,8 @@ int file_pwrite(int fd, const void *ptr, size_t len, uint64_t offset,
 /* All bytes; iov is changed. */
 int file_pwritev(int fd, struct iovec *iov, int count, uint64_t offset,
     struct err *err) WARN_UNUSED;
+/* Bytes that file_pread() has read on this thread. */
+uint64_t file_thread_bytes(void);
 /* Exactly len bytes; the end of the file before that is ERR_CORRUPT. */
 int file_pread(int fd, void *ptr, size_t len, uint64_t offset,
     struct err *err) WARN_UNUSED;

@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "query/query.h"
 
+#include "query/figures.h"
 #include "query/filter.h"
 #include "query/inside.h"
 #include "query/parse.h"
@@ -22,12 +23,13 @@ stages_make(const struct pipe *pipe, struct query_run *run,
         return err_set(err, ERR_LIMIT, "query has too many pipes");
     for (; pipe != NULL && n < run->query->npipes; pipe = pipe->next)
         pipes[n++] = pipe;
+    *first = figures_stage(run, n, NULL, *first);
     while (n-- > 0) {
         struct stage *stage;
 
         if (stage_new(&stage, pipes[n], run, *first, err) != 0)
             return -1;
-        *first = stage;
+        *first = figures_stage(run, n, pipes[n], stage);
     }
     return 0;
 }
@@ -94,6 +96,7 @@ query_execute(struct query *query, const struct query_env *env,
     struct stage *sink, struct store_answer *answer, struct err *err)
 {
     struct inside inside;
+    struct figures_lap lap;
     struct query_run run = {
         .budget = {0, env->memory_max, env->share, NULL},
         .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
@@ -105,6 +108,7 @@ query_execute(struct query *query, const struct query_env *env,
 
     memset(answer, 0, sizeof(*answer));
     inside_init(&inside, &run.budget);
+    figures_lap_begin(&lap);
     if (query_hide(query, err) == 0) {
         rc = execute(query, &run, sink, err);
     } else {
@@ -113,5 +117,6 @@ query_execute(struct query *query, const struct query_env *env,
         rc = -1;
     }
     inside_free(&inside);
+    figures_lap_end(figures_of(&run), &lap);
     return rc;
 }

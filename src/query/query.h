@@ -15,6 +15,7 @@
 #include "span/span.h"
 #include "storage/store.h"
 
+struct query_figures;
 struct task_pool;
 
 struct query_env {
@@ -33,6 +34,7 @@ struct query_env {
      * writes them to its next; freed as the sink is.  NULL: nobody.
      */
     struct stage *front;
+    struct query_figures *figures; /* query/figures.h; NULL: not wanted */
 };
 
 /*

@@ -10,6 +10,8 @@
 #include "query/source.h"
 
 #include "core/metrics.h"
+#include "core/timefmt.h"
+#include "query/figures.h"
 #include "query/filter.h"
 #include "query/index.h"
 #include "query/lanes.h"
@@ -57,19 +59,38 @@ struct reading {
     struct pool *pool;
 };
 
+/* Whether rows of the block may be in the answer. */
+static bool
+block_is_wanted(const struct source_plan *plan, struct block *block)
+{
+    const struct block_info *info = block_get_info(block);
+    struct query_figures *figures = figures_of(plan->run);
+
+    if (info->rows == 0 || info->max_end_ns < plan->min_time ||
+        info->min_end_ns > plan->max_time ||
+        info->max_end_ns < atomic_load(&plan->run->time_bound)) {
+        figures_add(&figures->late, 1);
+        return false;
+    }
+    if (filter_may_match(plan->filter, block))
+        return true;
+    figures_skip(figures, plan->filter, block);
+    return false;
+}
+
 /* 1: the stage has enough.  -1, or FAILED_IN_STAGE. */
 static int
 block_read(const struct source_plan *plan, const struct reading *reading,
     struct block *block, struct err *err)
 {
     const struct block_info *info = block_get_info(block);
+    struct query_figures *figures = figures_of(plan->run);
     struct rows rows;
+    int64_t start_ns;
+    uint32_t found;
     int got;
 
-    if (info->rows == 0 || info->max_end_ns < plan->min_time ||
-        info->min_end_ns > plan->max_time ||
-        info->max_end_ns < atomic_load(&plan->run->time_bound) ||
-        !filter_may_match(plan->filter, block))
+    if (!block_is_wanted(plan, block))
         return 0;
     rows_init_block(&rows, block, info->rows, reading->pool);
     rows.run = plan->run;
@@ -77,9 +98,16 @@ block_read(const struct source_plan *plan, const struct reading *reading,
         return -1;
     metric_add(METRIC_QUERY_BLOCKS, 1);
     metric_add(METRIC_QUERY_ROWS, info->rows);
+    figures_add(&figures->read, 1);
+    figures_add(&figures->rows, info->rows);
+    figures_add(&figures->found, rows.nselected);
     if (rows.nselected == 0)
         return 0;
+    found = rows.nselected;
+    start_ns = figures_clock(figures);
     got = stage_write(reading->stage, reading->lane, &rows, err);
+    if (start_ns != 0)
+        figures_stage_add(figures, 0, found, clock_mono_ns() - start_ns);
     return got < 0 ? FAILED_IN_STAGE : got;
 }
 
@@ -115,8 +143,10 @@ block_take(struct work *work, const struct reading *reading, uint32_t i,
     if (work->scan.blocks[i].max_end_ns <
             atomic_load(&work->plan->run->time_bound) ||
         work->scan.blocks[i].max_duration <
-            atomic_load(&work->plan->run->duration_bound))
+            atomic_load(&work->plan->run->duration_bound)) {
+        figures_add(&figures_of(work->plan->run)->late, 1);
         return 0;
+    }
     got = scan_open_block(&work->scan, i, reading->pool, &open, err);
     if (got != 0) {
         if (got > 0 && reading->stage != work->plan->first)
@@ -129,11 +159,10 @@ block_take(struct work *work, const struct reading *reading, uint32_t i,
         got == FAILED_IN_STAGE, err);
 }
 
-static int IMPL(lane_fn)
-block_next(void *arg, unsigned lane, uint32_t i, struct pool *pool,
+static int
+block_next(struct work *work, unsigned lane, uint32_t i, struct pool *pool,
     struct err *err)
 {
-    struct work *work = arg;
     struct reading reading = {work->plan->first, lane, pool};
     uint32_t item = work->scan.blocks[i].item;
     int got;
@@ -147,19 +176,52 @@ block_next(void *arg, unsigned lane, uint32_t i, struct pool *pool,
     return source_cached_done(work->cached, item, lane, err);
 }
 
+/* The caller's thread, of lane 0, counts for itself. */
+static int IMPL(lane_fn)
+lane_next(void *arg, unsigned lane, uint32_t i, struct pool *pool,
+    struct err *err)
+{
+    struct work *work = arg;
+    struct figures_lap lap;
+    int got;
+
+    if (lane == 0)
+        return block_next(work, lane, i, pool, err);
+    figures_lap_begin(&lap);
+    got = block_next(work, lane, i, pool, err);
+    figures_lap_end(figures_of(work->plan->run), &lap);
+    return got;
+}
+
 /* --- all --- */
+
+static void
+count_items(const struct source_plan *plan, const struct scan *scan)
+{
+    struct query_figures *figures = figures_of(plan->run);
+
+    for (uint32_t i = 0; i < scan->snapshot.n; i++)
+        figures_add(scan->snapshot.items[i].kind == CATALOG_MEMTABLE
+            ? &figures->memtables : &figures->parts, 1);
+    figures_add(&figures->blocks, scan->nblocks);
+}
 
 static int
 read_all(struct work *work, struct err *err)
 {
     const struct source_plan *plan = work->plan;
-    struct lanes lanes = {plan->run, plan->tasks, 0, block_next, work};
+    struct lanes lanes = {plan->run, plan->tasks, 0, lane_next, work};
     struct source_traces *traces = NULL;
+    uint32_t nblocks;
     struct sv field;
     int rc = 0;
 
-    if (scan_blocks(&work->scan, err) != 0 || (plan->run->wants_longest &&
-        scan_longest_first(&work->scan, err) != 0) ||
+    if (scan_blocks(&work->scan, err) != 0)
+        return -1;
+    nblocks = work->scan.nblocks;
+    count_items(plan, &work->scan);
+    if ((plan->run->wants_longest &&
+            scan_longest_first(&work->scan, err) != 0) ||
         source_cached_take(&work->cached, plan, &work->scan, err) != 0)
         return -1;
     if (stats_counts_traces(plan->first))
@@ -177,6 +239,8 @@ read_all(struct work *work, struct err *err)
     if (atomic_load(&work->scan.is_partial))
         plan->answer->is_partial = true;
     lanes.npieces = work->scan.nblocks;
+    figures_add(&figures_of(plan->run)->answered,
+        nblocks - work->scan.nblocks);
     if (rc == 0)
         rc = lanes_run(&lanes, err);
     if (rc == 0 && traces != NULL)

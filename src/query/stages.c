@@ -4,6 +4,7 @@
 #include "query/pipe.h"
 
 #include "core/timefmt.h"
+#include "query/figures.h"
 #include "query/pipe_type.h"
 #include "query/stage.h"
 
@@ -77,13 +78,20 @@ stage_flush_nothing(UNUSED struct stage *stage, UNUSED struct err *err)
 int
 stages_flush(struct stage *first, struct err *err)
 {
+    struct query_figures *figures = figures_of(first->run);
     struct stage *stage, *next;
+    uint32_t i = 0;
     int result = 0;
 
     for (stage = first; stage != NULL; stage = next) {
+        int64_t start_ns = figures_clock(figures);
+        bool is_counter = figures_counter(stage, &i);
+
         next = stage->next;
         if (result == 0)
             result = stage->ops->flush(stage, err);
+        if (!is_counter)
+            figures_flushed(figures, i, start_ns);
         stage->ops->free(stage);
     }
     return result;
