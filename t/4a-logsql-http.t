@@ -234,5 +234,8 @@ refused(400, 'stream_field_values', query => '*');
 like refused(400, 'field_values', query => '*'), qr/missing 'field'/,
     'the argument field';
 
+is $spoor->get('/select/otlp/export?query=*&hidden_fields_filters=kind')
+    ->{status}, 400, 'an export hides no fields';
+
 $spoor->stop;
 done_testing;

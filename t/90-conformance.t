@@ -19,7 +19,9 @@ plan skip_all => 'no python3'
     if run_command(['python3', '--version'])->{status} != 0;
 
 # Groups that must pass as a whole.
-my %must = map { $_ => 1 } qw(datamodel jaeger logsql/filters);
+my %must = map { $_ => 1 } qw(datamodel jaeger logsql/filters logsql/http);
+# Held to be wrong: the peer counts 1_000 as 1000, which are two texts.
+my %held = ('logsql/http/field-names-values/field-names-values-014' => 1);
 for my $ingest (qw(pb json pb-gzip)) {
     my $spoor = Test::Spoor->new(conf => { 'storage.retention' => '100y' });
 
@@ -45,7 +47,7 @@ sub run_suite {
             $line =~ m{^(not )?ok \d+ - ((logsql/\w+|\w+)/\S+)} or next;
         $all{$group}++;
         $passed{$group}++ unless $not;
-        push @wrong, $case if $not && $must{$group};
+        push @wrong, $case if $not && $must{$group} && !$held{$case};
     }
     diag(join ', ', $name, map { "$_: " . ($passed{$_} || 0) . "/$all{$_}" }
         sort keys %all);

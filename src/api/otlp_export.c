@@ -219,6 +219,9 @@ otlp_export(struct http_req *req)
     if (rc == 0 && args->query->pipes != NULL)
         rc = err_set(&err, ERR_INVALID, "spans are exported by a filter; "
             "pipes make other rows of them");
+    if (rc == 0 && args->query->nhidden > 0)
+        rc = err_set(&err, ERR_INVALID, "spans are exported whole, so no "
+            "field can be hidden");
     if (rc != 0) {
         logsql_refuse(job, &err);
         return;
