@@ -211,6 +211,23 @@ enc_hex_digits(uint32_t bytes)
     return digits + '0' * ones + letters * ('a' - '0' - 10);
 }
 
+/* The way back; false unless all eight are lower-case hex digits. */
+static inline bool
+enc_hex_bytes(uint64_t digits, uint32_t *bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    /* Letters have bit 6, and count from 1. */
+    uint64_t v = (digits & 15 * ones) + 9 * (digits >> 6 & ones);
+    uint64_t letters = (v + 6 * ones) >> 4 & ones;
+    uint64_t wrong = (v + '0' * ones + ('a' - '0' - 10) * letters) ^ digits;
+
+    wrong |= v & 16 * ones;
+    v = (v << 4 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v | v >> 8) & UINT64_C(0x0000ffff0000ffff);
+    *bytes = (uint32_t)(v | v >> 16);
+    return wrong == 0;
+}
+
 /* Bytes as 2 * len lower-case hex digits. */
 void enc_hex(char *dst, const void *bytes, size_t len);
 

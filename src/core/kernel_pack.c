@@ -106,8 +106,15 @@ above_plain(const uint64_t *v, uint32_t n, uint64_t base, uint32_t full,
     return width;
 }
 
+static void
+widen_plain(const uint32_t *v, uint32_t n, uint64_t *out)
+{
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = v[i];
+}
+
 static const struct pack_kernels plain = {"plain", pack_plain, range_plain,
-    above_plain};
+    above_plain, widen_plain};
 
 /* --- the choice --- */
 

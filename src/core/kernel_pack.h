@@ -40,6 +40,7 @@ struct pack_kernels {
      */
     uint32_t (*above)(const uint64_t *v, uint32_t n, uint64_t base,
         uint32_t full, uint32_t above[64]);
+    void (*widen)(const uint32_t *v, uint32_t n, uint64_t *out);
 };
 
 /* The best set for this CPU. */

@@ -161,7 +161,20 @@ above(const uint64_t *v, uint32_t n, uint64_t base, uint32_t full,
     return width;
 }
 
-static const struct pack_kernels set = {"avx2", pack, range, above};
+AVX2 static void
+widen(const uint32_t *v, uint32_t n, uint64_t *out)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4)
+        _mm256_storeu_si256((__m256i *)(void *)(out + i),
+            _mm256_cvtepu32_epi64(_mm_loadu_si128(
+                (const __m128i *)(const void *)(v + i))));
+    for (; i < n; i++)
+        out[i] = v[i];
+}
+
+static const struct pack_kernels set = {"avx2", pack, range, above, widen};
 
 const struct pack_kernels *
 pack_kernels_avx2(void)

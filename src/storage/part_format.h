@@ -406,12 +406,18 @@ struct part_block {
 };
 _Static_assert(sizeof(struct part_block) == 160, "on disk");
 
+static inline uint64_t
+part_end_bin_width(int64_t min, int64_t max)
+{
+    return ((uint64_t)max - (uint64_t)min) / PART_END_BINS + 1;
+}
+
 /* Bin of an end; min <= end <= max. */
 static inline uint32_t
 part_end_bin(int64_t min, int64_t max, int64_t end)
 {
-    uint64_t width = ((uint64_t)max - (uint64_t)min) / PART_END_BINS + 1;
-    return (uint32_t)(((uint64_t)end - (uint64_t)min) / width);
+    return (uint32_t)(((uint64_t)end - (uint64_t)min) /
+        part_end_bin_width(min, max));
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "core/base.h"
 #include "storage/part_template.h"
 
+#include "core/enc.h"
 #include "core/num.h"
 
 /* Value of a digit + 1; 0: something else. */
@@ -94,23 +95,26 @@ static const uint8_t uuid_groups[UUID_GROUPS] = {8, 4, 4, 4, 12};
 bool
 template_uuid(const char *text, uint64_t numbers[2])
 {
-    unsigned n = 0;
+    char digits[32], *to = digits;
+    bool is_hex = true;
 
     if (text[8] != '-' || text[13] != '-' || text[18] != '-' ||
         text[23] != '-')
         return false;
-    numbers[0] = numbers[1] = 0;
-    for (unsigned i = 0; i < TEMPLATE_UUID_TEXT; i++) {
-        uint8_t v = digit(text[i]);
-
-        if (text[i] == '-' && (i == 8 || i == 13 || i == 18 || i == 23))
-            continue;
-        if (v > 15)
-            return false;
-        numbers[n / 16] = numbers[n / 16] << 4 | v;
-        n++;
+    for (unsigned i = 0; i < UUID_GROUPS; i++) {
+        memcpy(to, text, uuid_groups[i]);
+        to += uuid_groups[i];
+        text += uuid_groups[i] + 1;
     }
-    return true;
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t high, low;
+
+        is_hex &= enc_hex_bytes(enc_get64(digits + 16 * i), &high);
+        is_hex &= enc_hex_bytes(enc_get64(digits + 16 * i + 8), &low);
+        numbers[i] = (uint64_t)__builtin_bswap32(high) << 32 |
+            __builtin_bswap32(low);
+    }
+    return is_hex;
 }
 
 static void

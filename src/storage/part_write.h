@@ -450,6 +450,19 @@ int write_gather(struct part_writer *w) WARN_UNUSED;
 /* Part ordinal of a memtable shape as used by lists of a scope. */
 int writer_shape(struct part_writer *w, enum key_scope scope, uint32_t code,
     uint32_t *ordinal) WARN_UNUSED;
+/* As writer_shape(), for shapes that rows before had, too, mostly. */
+static inline int
+writer_shape_again(struct part_writer *w, enum key_scope scope, uint32_t code,
+    uint32_t *ordinal)
+{
+    if (LIKELY(w->shape_map != NULL && code < MEMTABLE_SHAPES_MAX)) {
+        *ordinal = w->shape_map[scope * MEMTABLE_SHAPES_MAX + code];
+        if (LIKELY(*ordinal != NO_ORDINAL))
+            return 0;
+    }
+    return writer_shape(w, scope, code, ordinal);
+}
+
 /* --- traces of a block (part_write_traces.c) --- */
 
 /* Makes room for n traces. */

@@ -12,6 +12,7 @@
 
 #include "core/assert.h"
 #include "core/enc.h"
+#include "core/kernel_pack.h"
 
 /* --- vectors --- */
 
@@ -117,8 +118,7 @@ vector_u32(struct part_writer *w, uint32_t id, const uint32_t *v, uint32_t n,
     for (uint32_t i = 0; i < n; i += COL_CHUNK) {
         uint32_t count = MIN(COL_CHUNK, n - i);
 
-        for (uint32_t j = 0; j < count; j++)
-            w->values[j] = v[i + j];
+        pack_kernels()->widen(v + i, count, w->values);
         if (put_packed(w, vector,
                 col_encode(w->chunk, w->values, count, hints)) != 0)
             return -1;

@@ -154,6 +154,8 @@ fill_slots(struct cells *c)
     const struct part_writer *w = c->w;
     uint32_t run = 0, from = 0, end = 0, cell = 0;
     size_t bytes = (size_t)c->n * c->nslots * sizeof(*c->slots);
+    int64_t slot = 0;
+    uint64_t slot_from = (uint64_t)c->first_slot * (uint64_t)c->slot_ns;
 
     c->slots = writer_alloc(c->w, SCRATCH_SORT_A, bytes);
     if (c->slots == NULL)
@@ -168,9 +170,14 @@ fill_slots(struct cells *c)
             cell++;
         }
         for (uint32_t row = from; row < end; row++) {
-            int64_t slot = slot_of(w->end_ns[row], c->slot_ns) -
-                c->first_slot;
+            uint64_t above = (uint64_t)w->end_ns[row] - slot_from;
 
+            /* Most rows end in the slot of the one before. */
+            if (above >= (uint64_t)c->slot_ns) {
+                slot = slot_of(w->end_ns[row], c->slot_ns);
+                slot_from = (uint64_t)slot * (uint64_t)c->slot_ns;
+                slot -= c->first_slot;
+            }
             c->slots[(size_t)by_status[w->status[row]] * c->nslots +
                 (size_t)slot]++;
         }

@@ -118,7 +118,7 @@ collect_streams(struct part_writer *w)
         if (w->stream_map[mt->stream[row]] == NO_ORDINAL &&
             add_stream(w, mt->stream[row]) != 0)
             return -1;
-        if (writer_shape(w, KEY_SPAN, mt->shape[row], &shape) != 0)
+        if (writer_shape_again(w, KEY_SPAN, mt->shape[row], &shape) != 0)
             return -1;
     }
     return 0;
@@ -303,7 +303,7 @@ sort_rows(struct part_writer *w, const uint32_t *row_trace,
         uint32_t row = w->input[i];
         uint64_t stream = w->stream_map[mt->stream[row]];
 
-        if (writer_shape(w, KEY_SPAN, mt->shape[row], &shape) != 0)
+        if (writer_shape_again(w, KEY_SPAN, mt->shape[row], &shape) != 0)
             return -1;
         a[i].key = (stream << shape_bits | shape) << trace_bits |
             w->traces[row_trace[i]].ordinal;

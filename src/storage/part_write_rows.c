@@ -116,6 +116,31 @@ write_status(struct part_writer *w, uint64_t *v)
 
 /* --- what the index says of the block --- */
 
+/* Most rows end in the bin of the one before, which saves a division. */
+static void
+count_ends(struct part_writer *w)
+{
+    struct part_block *block = &w->block;
+    uint64_t width = part_end_bin_width(block->min_end_ns,
+        block->max_end_ns);
+    uint64_t from = (uint64_t)block->min_end_ns;
+    uint32_t bin = 0, rows = 0;
+
+    for (uint32_t i = 0; i < w->nrows; i++) {
+        uint64_t end = (uint64_t)w->end_ns[i];
+
+        if (end - from >= width) {
+            block->end_bins[bin] += rows;
+            rows = 0;
+            bin = part_end_bin(block->min_end_ns, block->max_end_ns,
+                w->end_ns[i]);
+            from = (uint64_t)block->min_end_ns + bin * width;
+        }
+        rows++;
+    }
+    block->end_bins[bin] += rows;
+}
+
 static void
 summarize(struct part_writer *w)
 {
@@ -131,9 +156,7 @@ summarize(struct part_writer *w)
         block->min_end_ns = MIN(block->min_end_ns, end);
         block->max_end_ns = MAX(block->max_end_ns, end);
     }
-    for (uint32_t i = 0; i < w->nrows; i++)
-        block->end_bins[part_end_bin(block->min_end_ns, block->max_end_ns,
-            w->end_ns[i])]++;
+    count_ends(w);
     block->rows = w->nrows;
     block->traces = w->ntraces;
     block->runs = w->tables[TABLE_SPANS].nruns;

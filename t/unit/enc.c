@@ -87,6 +87,31 @@ test_reader(void)
     ok(r.failed, "nothing to read");
 }
 
+/* Each byte in each place, among digits. */
+static void
+test_hex_bytes(void)
+{
+    uint32_t wrong = 0;
+
+    for (unsigned place = 0; place < 8; place++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[8], again[8];
+            uint32_t bytes = 0;
+            bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+
+            memcpy(text, "09af1b2e", 8);
+            text[place] = (char)c;
+            if (enc_hex_bytes(enc_get64(text), &bytes) != is_digit)
+                wrong++;
+            if (!is_digit)
+                continue;
+            enc_put64(again, enc_hex_digits(bytes));
+            wrong += memcmp(again, text, 8) != 0;
+        }
+    }
+    is_int(wrong, 0, "hex digits to bytes");
+}
+
 static void
 test_texts(void)
 {
@@ -101,6 +126,7 @@ test_texts(void)
         ok(memcmp(text, "009aa9ff0ff012345678bcde", 2 * (size_t)len) == 0 &&
             text[2 * len] == '.', "%u bytes as hex", len);
     }
+    test_hex_bytes();
     ok(enc_unhex(SV("00fFaB"), out, 3) && memcmp(out, "\x00\xff\xab", 3) == 0,
         "hex");
     ok(!enc_unhex(SV("00f"), out, 1), "odd digits");

@@ -141,6 +141,26 @@ test_range(const struct pack_kernels *set)
     is_int(wrong_above, 0, "%s: above", set->name);
 }
 
+static void
+test_widen(const struct pack_kernels *set)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t n = 0; n <= COUNT_MAX; n++) {
+        uint32_t *v = xmalloc(n * sizeof(*v) + 1);
+        uint64_t *out = xmalloc(n * sizeof(*out) + 1);
+
+        for (uint32_t i = 0; i < n; i++)
+            v[i] = (uint32_t)next_random();
+        set->widen(v, n, out);
+        for (uint32_t i = 0; i < n; i++)
+            wrong += out[i] != v[i];
+        xfree(v);
+        xfree(out);
+    }
+    is_int(wrong, 0, "%s: widen", set->name);
+}
+
 int
 main(void)
 {
@@ -149,6 +169,7 @@ main(void)
 
         test_pack(set);
         test_range(set);
+        test_widen(set);
         ok(pack_kernels_at(i + 1) != NULL || pack_kernels() == set,
             "%s: the last one is used", set->name);
     }
