@@ -180,10 +180,10 @@ pattern_quoted(struct sv value, struct sv *out, struct pool *pool)
     if (value.len < 2)
         return 0;
     quote = value.ptr[0];
-    if (quote != '"' && quote != '`')
+    if (quote != '"' && quote != '\'' && quote != '`')
         return 0;
     while (i < value.len && value.ptr[i] != quote)
-        i += value.ptr[i] == '\\' && quote == '"' ? 2 : 1;
+        i += value.ptr[i] == '\\' && quote != '`' ? 2 : 1;
     /* Nothing is kept of what does not end. */
     return i >= value.len ? 0
         : quote_decode(sv_sub(value, 0, i + 1), out, pool, &why);

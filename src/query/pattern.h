@@ -30,7 +30,8 @@ struct pattern {
 int parse_placeholders(struct parser *p, struct pattern *out) WARN_UNUSED;
 
 /*
- * A quoted string that value begins with ("..", `..`): its length with the
+ * A quoted string that value begins with (any of the three quotes, as
+ * versions since 1.33 have it, reference 11.4): its length with the
  * quotes and what it says; 0: there is none.  In the pool if it has escapes.
  */
 size_t pattern_quoted(struct sv value, struct sv *out, struct pool *pool);

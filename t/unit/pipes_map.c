@@ -137,6 +137,8 @@ test_patterns(void)
     gives("id:a | format 'x=\"a\\tb\" y=`c` z=\"d' as t | "
         "extract 'x=<x> y=<y> z=<z>' from t | fields x, y, z",
         "x=a\tb y=c z=\"d");
+    gives("id:a | format \"x='a\\\\'b' y='c\" as t | "
+        "extract 'x=<x> y=<y>' from t | fields x, y", "x=a'b y='c");
     gives("id:a | format 'x=\"a\" b' as t | extract 'x=<x>c<y>' from t | "
         "fields x, y, id", "x=a id=a");
     gives("id:a | format 'x=\"a\" b' as t | extract 'x=<plain:x> <y>' "
