@@ -124,9 +124,25 @@ steps_plain(const int64_t *v, uint32_t n, const int64_t *bounds,
     }
 }
 
+static void
+divide_plain(const int64_t *v, uint32_t n, int64_t base, int64_t width,
+    uint32_t *codes)
+{
+    double inverse = 1.0 / (double)width;
+
+    /* The quotient of doubles is at most one beside the exact one. */
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t shifted = v[i] - base;
+        int64_t code = (int64_t)((double)shifted * inverse);
+        int64_t rest = shifted - code * width;
+
+        codes[i] = (uint32_t)(code - (rest < 0) + (rest >= width));
+    }
+}
+
 static const struct kernels plain = {
     "plain", unpack_plain, within_plain, add_from_plain, add_plain,
-    unzigzag_plain, steps_plain
+    unzigzag_plain, steps_plain, divide_plain
 };
 
 /* --- the choice --- */

@@ -23,6 +23,8 @@ struct kernel_linear {
 #define KERNEL_PAD 16u
 /* Bounds of steps() that are compared with each number. */
 #define KERNEL_STEPS_MAX 7u
+/* What divide() takes at most, so that doubles hold it. */
+#define KERNEL_DIVIDE_MAX (INT64_C(1) << 51)
 
 struct kernel_range {
     int64_t min;
@@ -61,6 +63,12 @@ struct kernels {
     /* codes[i]: how many of nbounds <= KERNEL_STEPS_MAX are <= v[i]. */
     void (*steps)(const int64_t *v, uint32_t n, const int64_t *bounds,
         uint32_t nbounds, uint32_t *codes);
+    /*
+     * codes[i] = (v[i] - base) / width, below 2^31.  0 <= v[i] - base <=
+     * KERNEL_DIVIDE_MAX, 1 <= width <= KERNEL_DIVIDE_MAX.
+     */
+    void (*divide)(const int64_t *v, uint32_t n, int64_t base,
+        int64_t width, uint32_t *codes);
 };
 
 /* The best set for this CPU. */

@@ -290,8 +290,39 @@ steps(const int64_t *v, uint32_t n, const int64_t *bounds, uint32_t nbounds,
     kernels_at(0)->steps(v + i, n - i, bounds, nbounds, codes + i);
 }
 
+/* All of it in doubles, which are exact up to 2^53. */
+AVX2 static void
+divide(const int64_t *v, uint32_t n, int64_t base, int64_t width,
+    uint32_t *codes)
+{
+    /* Added to a small number it leaves that in the low bits of a double. */
+    const __m256i magic = _mm256_set1_epi64x(INT64_C(0x4330000000000000));
+    const __m256i from = _mm256_set1_epi64x(base);
+    const __m256d divisor = _mm256_set1_pd((double)width);
+    const __m256d inverse = _mm256_set1_pd(1.0 / (double)width);
+    const __m256d one = _mm256_set1_pd(1.0), zero = _mm256_setzero_pd();
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) {
+        __m256i shifted = _mm256_sub_epi64(load(v + i), from);
+        __m256d x = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(
+            shifted, magic)), _mm256_castsi256_pd(magic));
+        __m256d code = _mm256_floor_pd(_mm256_mul_pd(x, inverse));
+        __m256d rest = _mm256_sub_pd(x, _mm256_mul_pd(code, divisor));
+
+        code = _mm256_sub_pd(code, _mm256_and_pd(one,
+            _mm256_cmp_pd(rest, zero, _CMP_LT_OQ)));
+        code = _mm256_add_pd(code, _mm256_and_pd(one,
+            _mm256_cmp_pd(rest, divisor, _CMP_GE_OQ)));
+        _mm_storeu_si128((__m128i *)(void *)(codes + i),
+            _mm256_cvttpd_epi32(code));
+    }
+    kernels_at(0)->divide(v + i, n - i, base, width, codes + i);
+}
+
 static const struct kernels set = {
-    "avx2", unpack, within, add_from, add, unzigzag, steps
+    "avx2", unpack, within, add_from, add, unzigzag, steps,
+    divide
 };
 
 const struct kernels *

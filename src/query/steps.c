@@ -68,56 +68,10 @@ steps_make(struct steps *out, const struct stats_by *by,
     n = (uint64_t)(range.max - out->base) / (uint64_t)out->width + 1 +
         out->has_gaps;
     out->n = (uint32_t)MIN(n, (uint64_t)UINT32_MAX);
+    /* The plain one takes any; with few codes it is right, too. */
+    out->set = MAX(out->width, range.max - out->base) <= KERNEL_DIVIDE_MAX
+        ? kernels() : kernels_at(0);
     return n <= MIN(STEPS_MAX, MAX(picks->n, 2u));
-}
-
-/* The quotient of doubles is at most one beside the exact one. */
-static inline uint32_t
-step_of(const struct steps *steps, double inverse, int64_t v)
-{
-    int64_t shifted = v - steps->base;
-    int64_t code = (int64_t)((double)shifted * inverse);
-    int64_t rest = shifted - code * steps->width;
-
-    return (uint32_t)(code - (rest < 0) + (rest >= steps->width));
-}
-
-/* Is the next row's bucket that of the last one, mostly? */
-static bool
-stays(const struct steps *steps, const int64_t *ints,
-    const struct picks *picks)
-{
-    uint32_t n = MIN(picks->n, 256u), changes = 0;
-    int64_t start = INT64_MIN;
-
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t v = ints[picks_row(picks, i)];
-
-        if ((uint64_t)v - (uint64_t)start < (uint64_t)steps->width)
-            continue;
-        start = v - (v - steps->base) % steps->width;
-        changes++;
-    }
-    return changes * 16 <= n + 16;
-}
-
-static void
-codes_that_stay(const struct steps *steps, const int64_t *ints,
-    const struct picks *picks, uint32_t *codes)
-{
-    int64_t start = steps->base;
-    uint32_t code = 0;
-
-    for (uint32_t i = 0; i < picks->n; i++) {
-        uint32_t row = picks_row(picks, i);
-
-        if (UNLIKELY((uint64_t)ints[row] - (uint64_t)start >=
-            (uint64_t)steps->width)) {
-            code = (uint32_t)((ints[row] - steps->base) / steps->width);
-            start = steps_start(steps, code);
-        }
-        codes[row] = code;
-    }
 }
 
 /* So few steps that each start is compared with each number. */
@@ -132,31 +86,41 @@ few_codes(const struct steps *steps, const int64_t *ints, uint32_t n,
     kernels()->steps(ints, n, bounds, steps->n - 1, codes);
 }
 
+/* Rows that stand together and all have a number. */
+static void
+codes_of_all(const struct steps *steps, const int64_t *ints, uint32_t n,
+    uint32_t *codes)
+{
+    if (steps->n <= KERNEL_STEPS_MAX + 1)
+        few_codes(steps, ints, n, codes);
+    else
+        steps->set->divide(ints, n, steps->base, steps->width, codes);
+}
+
+static uint32_t
+code_of(const struct steps *steps, int64_t v)
+{
+    uint32_t code;
+
+    kernels_at(0)->divide(&v, 1, steps->base, steps->width, &code);
+    return code;
+}
+
 void
 steps_codes(const struct steps *steps, const struct column *column,
     const struct picks *picks, uint32_t *codes)
 {
-    double inverse = 1.0 / (double)steps->width;
     const int64_t *ints = column->ints;
 
-    if (!steps->has_gaps && picks->index == NULL &&
-        steps->n <= KERNEL_STEPS_MAX + 1) {
-        few_codes(steps, ints + picks->first, picks->n,
+    if (!steps->has_gaps && picks->index == NULL) {
+        codes_of_all(steps, ints + picks->first, picks->n,
             codes + picks->first);
-        return;
-    }
-    if (!steps->has_gaps && steps->width > 1 && stays(steps, ints, picks)) {
-        codes_that_stay(steps, ints, picks, codes);
         return;
     }
     for (uint32_t i = 0; i < picks->n; i++) {
         uint32_t row = picks_row(picks, i);
 
-        if (steps->has_gaps && !bitmap_has(column->present, row))
-            codes[row] = steps->n - 1;
-        else if (steps->width == 1)
-            codes[row] = (uint32_t)(ints[row] - steps->base);
-        else
-            codes[row] = step_of(steps, inverse, ints[row]);
+        codes[row] = steps->has_gaps && !bitmap_has(column->present, row)
+            ? steps->n - 1 : code_of(steps, ints[row]);
     }
 }

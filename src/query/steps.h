@@ -10,6 +10,7 @@
 #define SPOOR_QUERY_STEPS_H
 
 #include "core/base.h"
+#include "core/kernel.h"
 #include "query/ast.h"
 #include "query/stage.h"
 
@@ -20,6 +21,7 @@ struct steps {
     int64_t base; /* start of bucket 0 */
     int64_t width;
     uint32_t n;     /* codes */
+    const struct kernels *set; /* to divide with */
     bool has_gaps;  /* the last code is that of rows without a number */
 };
 

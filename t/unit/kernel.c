@@ -203,6 +203,37 @@ test_steps(const struct kernels *set)
     is_int(wrong, 0, "%s: steps", set->name);
 }
 
+static void
+test_divide(const struct kernels *set)
+{
+    uint32_t wrong = 0;
+
+    for (uint32_t round = 0; round < 20 * TIMES_MAX; round++) {
+        int64_t width = 1 + (int64_t)(next_random() %
+            (uint64_t)KERNEL_DIVIDE_MAX >> next_random() % 51);
+        int64_t base = (int64_t)next_random() >> 3, v[TIMES_MAX];
+        uint32_t codes[TIMES_MAX + 1], n = round % TIMES_MAX;
+        int64_t most = MIN(KERNEL_DIVIDE_MAX / width, 1023);
+
+        for (uint32_t i = 0; i < n; i++) {
+            int64_t at = (int64_t)(next_random() % (uint64_t)(most + 1)) *
+                width;
+
+            if (i % 3 == 0)
+                at -= at > 0;
+            else if (i % 3 == 1)
+                at += (int64_t)(next_random() % (uint64_t)width);
+            v[i] = base + MIN(at, KERNEL_DIVIDE_MAX);
+        }
+        codes[n] = 4711;
+        set->divide(v, n, base, width, codes);
+        for (uint32_t i = 0; i < n; i++)
+            wrong += codes[i] != (uint64_t)(v[i] - base) / (uint64_t)width;
+        wrong += codes[n] != 4711;
+    }
+    is_int(wrong, 0, "%s: divide", set->name);
+}
+
 int
 main(void)
 {
@@ -214,6 +245,7 @@ main(void)
         test_add(kernels_at(i));
         test_unzigzag(kernels_at(i));
         test_steps(kernels_at(i));
+        test_divide(kernels_at(i));
         ok(kernels_at(i + 1) != NULL || kernels() == kernels_at(i),
             "%s: the last one is used", kernels_at(i)->name);
     }
