@@ -154,6 +154,15 @@ in_all_states($spoor, sub {
         { w => 'two', n => '2' });
 });
 
+# The examples of the registry run.
+my $registry = $json->decode(
+    $spoor->get('/select/logsql/registry')->{body});
+for my $entry (grep { $_->{ready} } map { @{$registry->{$_}} }
+    qw(filters pipes functions)) {
+    is ask($entry->{example})->{status}, 200,
+        "example of $entry->{name}: $entry->{example}";
+}
+
 # A question that is wrong says where.
 for my $case (['* | math a +', qr/position 13: expected a field/],
     ['* | math rount(a)', qr/unknown math function 'rount'.*'round'/],

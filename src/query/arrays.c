@@ -83,8 +83,8 @@ next_word(struct sv *rest, struct sv *word)
     const char *start = NULL;
 
     while (ptr < end) {
-        uint32_t rune;
-        unsigned len = lex_rune(ptr, end, &rune);
+        uint32_t rune = (unsigned char)*ptr;
+        unsigned len = rune < 0x80 ? 1 : lex_rune(ptr, end, &rune);
         bool is_token = rune != UINT32_MAX && text_is_token_rune(rune);
 
         if (is_token && start == NULL)

@@ -358,6 +358,7 @@ unroll_write(struct stage *stage, unsigned lane, struct rows *rows,
         return 0;
     u.pool = pool_new(UNROLL_POOL_MAX);
     pool_share(u.pool, stage->run->budget.share);
+    pool_keep(u.pool, UNROLL_TEXTS_MAX);
     result = unroll_rows(&u, err);
     pool_free(u.pool);
     return result;
