@@ -88,8 +88,9 @@ count_parts(struct values *v, struct err *err)
     for (uint32_t i = 0; i < n; i++) {
         const struct catalog_item *item = &scan->snapshot.items[i];
 
-        /* Level 1 has no such index. */
-        if (source_wants_all(plan, item) && item->part.level > 1)
+        /* Level 1 has no index of values. */
+        if (source_wants_all(plan, item) && (v->is_names ||
+            item->part.level > 1))
             v->items[lanes.npieces++] = i;
     }
     if (lanes_run(&lanes, err) != 0)

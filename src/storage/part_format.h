@@ -187,9 +187,9 @@
  * failed (status code 2), varint zigzag(sum of the children's durations).
  *
  * FIELDS has each field of the flat view (span/flat.h, _stream and _stream_id)
- * that a row of the tenant has, so that names need no rows.  Like VALUES it is
- * in merged parts, if at all.  A tenant with a name of more than
- * PART_FIELD_NAME_MAX bytes, or with very many events in a row, is not told.
+ * that a row of the tenant has, so that names need no rows.  A tenant with a
+ * name of more than PART_FIELD_NAME_MAX bytes, or with very many events in a
+ * row, is not told.
  * A field is, the names ascending:
  *
  *     varint bytes shared with the name before, varint n, the n bytes behind

@@ -26,7 +26,7 @@
  *   part_write_edges.c   calls between services
  *   part_write_cells.c   sums of durations by stream
  *   part_write_values.c  which values the attributes have (merges only)
- *   part_write_fields.c  which fields the rows have (merges only)
+ *   part_write_fields.c  which fields the rows have
  *   part_write_items.c   ... of their events and links
  *   part_write_block.c   vectors, heap pages and directory: the bytes
  *   part_write_index.c   index sections

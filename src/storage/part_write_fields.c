@@ -25,7 +25,7 @@ void
 writer_start_fields(struct part_writer *w)
 {
     intern_release(&w->field_table);
-    w->has_fields = w->footer.level > 1;
+    w->has_fields = true;
     if (w->has_fields)
         intern_init(&w->field_table, PART_FIELDS_BYTES_MAX, w->seed);
 }
