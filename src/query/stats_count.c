@@ -175,6 +175,8 @@ const struct acc_ops acc_rate = {
     .merge = count_merge,
     .print = rate_print,
     .free = count_free,
+    .save = count_save,
+    .load = count_load,
 };
 
 /* --- count_empty: rows with none of the fields --- */
@@ -204,6 +206,8 @@ const struct acc_ops acc_count_empty = {
     .merge = count_merge,
     .print = count_print,
     .free = count_free,
+    .save = count_save,
+    .load = count_load,
 };
 
 /*
@@ -500,4 +504,6 @@ const struct acc_ops acc_rate_sum = {
     .merge = sum_merge,
     .print = rate_sum_print,
     .free = sum_free,
+    .save = sum_save,
+    .load = sum_load,
 };

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "query/state.h"
 #include "query/text.h"
 
 #define DECADES 27u
@@ -217,6 +218,56 @@ histogram_merge(struct acc *acc, struct acc *from, const uint32_t *map,
     return 0;
 }
 
+/* Of each group: below, beyond, how many ranges have hits, which, hits. */
+static int
+histogram_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct ranges *ranges = &ranges_of(acc)[i];
+        uint32_t n = 0;
+
+        for (uint32_t k = 0; k < RANGES; k++)
+            n += ranges->decades[k / PER_DECADE] != NULL &&
+                ranges->decades[k / PER_DECADE][k % PER_DECADE] > 0;
+        state_put_varint(out, ranges->below);
+        state_put_varint(out, ranges->beyond);
+        state_put_varint(out, n);
+        for (uint32_t k = 0; k < RANGES; k++) {
+            const uint64_t *decade = ranges->decades[k / PER_DECADE];
+
+            if (decade == NULL || decade[k % PER_DECADE] == 0)
+                continue;
+            state_put_varint(out, k + 1);
+            state_put_varint(out, decade[k % PER_DECADE]);
+        }
+    }
+    return 0;
+}
+
+static int
+histogram_load(struct acc *acc, struct enc_reader *in, struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        struct ranges *ranges = &ranges_of(acc)[i];
+        uint64_t n;
+
+        ranges->below = enc_read_varint(in);
+        ranges->beyond = enc_read_varint(in);
+        n = enc_read_varint(in);
+        for (uint64_t k = 0; k < n && !in->failed; k++) {
+            uint64_t range = enc_read_varint(in), *hits;
+
+            if (range == 0 || range > RANGES)
+                return state_bad(err);
+            hits = hits_of(acc, ranges, (uint32_t)range, err);
+            if (hits == NULL)
+                return -1;
+            *hits = enc_read_varint(in);
+        }
+    }
+    return 0;
+}
+
 struct printed {
     char text[32]; /* "1.000e-09...1.136e-09" */
     uint64_t hits;
@@ -294,6 +345,8 @@ const struct acc_ops acc_histogram = {
     .merge = histogram_merge,
     .print = histogram_print,
     .free = histogram_free,
+    .save = histogram_save,
+    .load = histogram_load,
 };
 
 /* --- stddev: of all numbers, as a whole population --- */
@@ -385,6 +438,35 @@ stddev_free(struct acc *acc)
         sizeof(struct spread));
 }
 
+static int
+stddev_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct spread *spread = &spreads_of(acc)[i];
+
+        state_put_varint(out, spread->n);
+        sb_add(out, &spread->mean, sizeof(spread->mean));
+        sb_add(out, &spread->squares, sizeof(spread->squares));
+    }
+    return 0;
+}
+
+static int
+stddev_load(struct acc *acc, struct enc_reader *in, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        struct spread *spread = &spreads_of(acc)[i];
+        uint64_t mean, squares;
+
+        spread->n = enc_read_varint(in);
+        mean = enc_read64(in);
+        squares = enc_read64(in);
+        memcpy(&spread->mean, &mean, sizeof(mean));
+        memcpy(&spread->squares, &squares, sizeof(squares));
+    }
+    return 0;
+}
+
 const struct acc_ops acc_stddev = {
     .size = sizeof(struct stddev),
     .reserve = stddev_reserve,
@@ -392,4 +474,6 @@ const struct acc_ops acc_stddev = {
     .merge = stddev_merge,
     .print = stddev_print,
     .free = stddev_free,
+    .save = stddev_save,
+    .load = stddev_load,
 };

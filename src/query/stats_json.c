@@ -13,6 +13,7 @@
 
 #include "query/atom.h"
 #include "query/msort.h"
+#include "query/state.h"
 
 struct json_row {
     struct atom *keys; /* fn->nkeys; texts are in the hold */
@@ -240,6 +241,52 @@ json_print(struct acc *acc, uint32_t group, struct sb *out, struct err *err)
     return 0;
 }
 
+/* Of each group: how many rows, the keys and the text of each. */
+static int
+json_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct json_list *list = &lists_of(acc)[i];
+
+        state_put_varint(out, list->n);
+        for (uint32_t k = 0; k < list->n; k++) {
+            const struct json_row *row =
+                ((struct json_row **)list->rows.items)[k];
+            char buf[ATOM_TEXT_MAX];
+
+            for (uint32_t j = 0; j < acc->fn->nkeys; j++)
+                state_put_text(out, atom_text(&row->keys[j], buf));
+            state_put_text(out, row->text);
+        }
+    }
+    return 0;
+}
+
+static int
+json_load(struct acc *acc, struct enc_reader *in, struct err *err)
+{
+    uint32_t nkeys = acc->fn->nkeys;
+    struct atom *keys = hold_alloc(acc->hold, nkeys * sizeof(*keys) + 1, err);
+
+    if (keys == NULL)
+        return -1;
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        uint64_t n = enc_read_varint(in);
+
+        for (uint64_t k = 0; k < n && !in->failed; k++) {
+            struct json_row *row;
+
+            for (uint32_t j = 0; j < nkeys; j++)
+                keys[j] = atom_from_text(enc_read_sv(in));
+            row = row_new(acc, keys, enc_read_sv(in), err);
+            if (row == NULL || list_add(acc, &lists_of(acc)[i], row,
+                    err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 static void
 json_free(struct acc *acc)
 {
@@ -259,4 +306,6 @@ const struct acc_ops acc_json_values = {
     .merge = json_merge,
     .print = json_print,
     .free = json_free,
+    .save = json_save,
+    .load = json_load,
 };

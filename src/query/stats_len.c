@@ -5,6 +5,8 @@
 #include "core/base.h"
 #include "query/acc.h"
 
+#include "query/state.h"
+
 struct sum_len {
     struct acc acc;
     struct hold_array bytes; /* uint64_t */
@@ -100,6 +102,22 @@ len_free(struct acc *acc)
     hold_drop(acc->hold, &((struct sum_len *)acc)->bytes, sizeof(uint64_t));
 }
 
+static int
+len_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++)
+        state_put_varint(out, bytes_of(acc)[i]);
+    return 0;
+}
+
+static int
+len_load(struct acc *acc, struct enc_reader *in, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++)
+        bytes_of(acc)[i] = enc_read_varint(in);
+    return 0;
+}
+
 const struct acc_ops acc_sum_len = {
     .size = sizeof(struct sum_len),
     .runs = ACC_RUNS_ALWAYS,
@@ -108,4 +126,6 @@ const struct acc_ops acc_sum_len = {
     .merge = len_merge,
     .print = len_print,
     .free = len_free,
+    .save = len_save,
+    .load = len_load,
 };

@@ -10,6 +10,7 @@
 
 #include "query/atom.h"
 #include "query/parser.h"
+#include "query/state.h"
 
 /* --- rows as JSON --- */
 
@@ -423,6 +424,40 @@ field_print(struct acc *acc, uint32_t group, struct sb *out,
     return 0;
 }
 
+/* Of each group: whether there is a row, its key, what is printed. */
+static int
+row_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct chosen *chosen = &chosen_of(acc)[i];
+        char buf[ATOM_TEXT_MAX];
+
+        sb_add_char(out, (char)chosen->is_set);
+        if (!chosen->is_set)
+            continue;
+        state_put_text(out, atom_text(&chosen->key, buf));
+        state_put_text(out, sv_make(chosen->text, chosen->len));
+    }
+    return 0;
+}
+
+static int
+row_load(struct acc *acc, struct enc_reader *in, struct err *err)
+{
+    for (uint32_t i = 0; i < acc->ngroups && !in->failed; i++) {
+        struct chosen *chosen = &chosen_of(acc)[i];
+        struct atom key;
+
+        if (enc_read8(in) == 0)
+            continue;
+        key = atom_from_text(enc_read_sv(in));
+        if (key_set(acc, chosen, &key, err) != 0 ||
+            text_set(acc, chosen, enc_read_sv(in), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static void
 row_free(struct acc *acc)
 {
@@ -441,6 +476,8 @@ row_free(struct acc *acc)
     .merge = row_merge, \
     .print = print_group, \
     .free = row_free, \
+    .save = row_save, \
+    .load = row_load, \
 }
 
 const struct acc_ops acc_row_any = ROW_OPS(row_any_add, row_print);

@@ -10,6 +10,7 @@
 
 #include "query/keys.h"
 #include "query/parser.h"
+#include "query/state.h"
 
 struct list {
     struct hold_array ids; /* uint32_t: numbers of texts */
@@ -141,6 +142,59 @@ values_print(struct acc *acc, uint32_t group, struct sb *out,
     return 0;
 }
 
+/* The texts, then of each group how many it has and their numbers. */
+static int
+values_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+{
+    const struct keys *texts = &((struct value_lists *)acc)->texts;
+
+    state_put_varint(out, texts->count);
+    for (uint32_t i = 0; i < texts->count; i++) {
+        struct sv text;
+
+        keys_texts(texts, i, &text);
+        state_put_text(out, text);
+    }
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        const struct list *list = &lists_of(acc)[i];
+
+        state_put_varint(out, list->n);
+        for (uint32_t k = 0; k < list->n; k++)
+            state_put_varint(out, ((uint32_t *)list->ids.items)[k]);
+    }
+    return 0;
+}
+
+static int
+values_load(struct acc *acc, struct enc_reader *in, struct err *err)
+{
+    struct keys *texts = &((struct value_lists *)acc)->texts;
+    uint64_t ntexts = enc_read_varint(in);
+
+    for (uint64_t i = 0; i < ntexts && !in->failed; i++) {
+        struct sv text = enc_read_sv(in);
+        uint32_t id;
+
+        if (keys_find(texts, &text, &id, err) != 0)
+            return -1;
+        if (id != i)
+            return state_bad(err);
+    }
+    for (uint32_t i = 0; i < acc->ngroups; i++) {
+        uint64_t n = enc_read_varint(in);
+
+        for (uint64_t k = 0; k < n && !in->failed; k++) {
+            uint64_t id = enc_read_varint(in);
+
+            if (id >= texts->count)
+                return state_bad(err);
+            if (list_add(acc, &lists_of(acc)[i], (uint32_t)id, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 static void
 values_free(struct acc *acc)
 {
@@ -160,4 +214,6 @@ const struct acc_ops acc_values = {
     .merge = values_merge,
     .print = values_print,
     .free = values_free,
+    .save = values_save,
+    .load = values_load,
 };

@@ -278,6 +278,15 @@ static const struct {
         " n", "* | stats by (_time:1h offset -30m, a:10M, b:/24, c:week, d:0)"
         " count(*) as n"},
     {"* | first", "* | first 1"},
+    {"* | blocks_count", "* | blocks_count as \"blocks_count\""},
+    {"* | blocks_count x", "* | blocks_count as x"},
+    {"* | block_stats", NULL},
+    {"* | query_stats", NULL},
+    {"* | running_stats by (a, b:c) count() n, last(d) offset 2 as e, "
+        "sum(f, g*)", "* | running_stats by (a, \"b:c\") count(*) as n, "
+        "last(d) offset 2 as e, sum(f, \"g*\") as \"sum(f, \\\"g*\\\")\""},
+    {"* | total_stats (a) first(b), MAX(c) d", "* | total_stats by (a) "
+        "first(b) as \"first(b)\", max(c) as d"},
     {"* | first 1 (i)", "* | first 1 by (\"i\")"},
     {"* | last 3 by (a desc, b) partition by (c, d) rank",
         "* | last 3 by (a desc, b) partition by (c, d) rank as rank"},
