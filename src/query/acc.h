@@ -29,6 +29,7 @@ struct acc_rows {
     const struct column *columns; /* of the arguments, stars resolved */
     uint32_t ncolumns;
     struct pool *pool;
+    struct rows *rows; /* of FUNCTION_LATE: for acc_load_late() */
 };
 
 static inline uint32_t
@@ -103,13 +104,6 @@ struct acc {
     bool is_all;      /* no arguments, or a star alone */
 };
 
-/* Columns of the arguments: those of fn->keys are in front of them. */
-static inline const struct column *
-acc_args(const struct acc *acc, const struct acc_rows *in, uint32_t *n)
-{
-    *n = in->ncolumns - acc->fn->nkeys;
-    return in->columns + acc->fn->nkeys;
-}
 
 /* Is its one argument the duration? */
 static inline bool
@@ -144,17 +138,18 @@ extern const struct acc_ops acc_field_min;
 
 /* A text as JSON inside a value: "'" and "<" are escaped, too. */
 void acc_json_text(struct json_out *json, struct sv text);
-/* Which columns, in which order; in the chunk's pool. */
-struct acc_order {
-    const uint32_t *v;
+/* Columns of the arguments; in the chunk's pool. */
+struct acc_args {
+    struct column *columns;
     uint32_t n;
 };
-/* Those of the arguments, sorted by their names. */
-int acc_order_names(const struct acc *acc, const struct acc_rows *in,
-    struct acc_order *out, struct err *err) WARN_UNUSED;
+/* Loads them for these rows only, which need not be in order. */
+int acc_load_late(const struct acc *acc, const struct acc_rows *in,
+    const struct picks *wanted, struct acc_args *out, struct err *err)
+    WARN_UNUSED;
+void acc_sort_names(struct acc_args *args);
 /* A row as a JSON object of the texts that are not empty. */
-void acc_json_row(struct sb *out, const struct column *columns,
-    const struct acc_order *order, uint32_t row);
+void acc_json_row(struct sb *out, const struct acc_args *args, uint32_t row);
 /* Bytes of one row as JSON: many fields of 64 KiB. */
 #define ACC_ROW_MAX (16 * MIB)
 

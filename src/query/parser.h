@@ -126,6 +126,7 @@ enum function_trait {
     FUNCTION_KEY = 32,
     FUNCTION_SORT = 64,
     FUNCTION_EMPTY = 128,
+    FUNCTION_LATE = 256,
 };
 
 struct function_name {

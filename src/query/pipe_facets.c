@@ -221,6 +221,10 @@ add_hits(struct facets_lane *lane, struct facet *facet,
             sizeof(*hits), err) != 0)
         return -1;
     hits = facet->hits.items;
+    for (uint32_t i = 0; i < ids->nruns; i++)
+        hits[ids->runs[i].id] += ids->runs[i].n;
+    if (ids->nruns > 0)
+        return 0;
     if (ids->ids == NULL) {
         hits[ids->one] += picks->n;
         return 0;
@@ -253,7 +257,7 @@ add_field(struct intake *in, struct sv name, struct err *err)
     if (rows_column(in->rows, name, &column, err) != 0)
         return -1;
     input.columns = column;
-    if (keys_map(&facet->keys, &input, &ids, err) != 0)
+    if (keys_map_runs(&facet->keys, &input, &ids, err) != 0)
         return -1;
     if (is_beyond(in->mine, facet)) {
         facet_kill(in->lane, facet);

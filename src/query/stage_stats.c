@@ -156,8 +156,9 @@ load_function(struct stats_chunk *chunk, const struct acc *acc, uint32_t i,
         for (uint32_t k = 0; k < fn->nargs; k++)
             args[k] = fn->args[k].name;
         names = (struct name_list){args, fn->nargs};
-    } else if (rows_match_names(chunk->rows, fn->nargs == 0 ? &all : fn->args,
-            MAX(fn->nargs, 1u), &names, err) != 0 ||
+    } else if ((!(fn->type->traits & FUNCTION_LATE) &&
+            rows_match_names(chunk->rows, fn->nargs == 0 ? &all : fn->args,
+                MAX(fn->nargs, 1u), &names, err) != 0) ||
         add_keys(chunk->rows, fn, &names, err) != 0) {
         return -1;
     }
@@ -370,7 +371,7 @@ stats_write(struct stage *stage, unsigned lane_index, struct rows *rows,
 {
     struct stage_stats *mine = (struct stage_stats *)stage;
     struct stats_chunk chunk = {.rows = rows};
-    struct acc_rows in = {.nrows = rows->n, .pool = rows->pool};
+    struct acc_rows in = {.nrows = rows->n, .pool = rows->pool, .rows = rows};
     struct stats_lane *lane;
     struct keys_input input;
     struct key_ids ids;

@@ -143,55 +143,93 @@ row_new(struct acc *acc, const struct atom *keys, struct sv text,
     return hold_text(acc->hold, text, &row->text, err) == 0 ? row : NULL;
 }
 
-/* bufs: ATOM_TEXT_MAX bytes for each key. */
-static int
-add_row(struct acc *acc, const struct acc_rows *in, uint32_t at,
-    const struct acc_order *order, struct atom *keys)
+/* Rows of a chunk on their way into the lists. */
+struct intake {
+    struct acc *acc;
+    const struct acc_rows *in;
+    struct atom *keys; /* of one row, then ATOM_TEXT_MAX bytes for each */
+    uint32_t *index;   /* rows that may be wanted */
+    uint32_t n;
+    struct acc_args args;
+};
+
+static bool
+is_row_wanted(struct intake *intake, uint32_t row)
 {
-    char *bufs = (char *)(keys + acc->fn->nkeys);
-    uint32_t row = picks_row(&in->picks, at);
+    const struct acc_rows *in = intake->in;
+    struct acc *acc = intake->acc;
+    char *bufs = (char *)(intake->keys + acc->fn->nkeys);
 
     for (uint32_t i = 0; i < acc->fn->nkeys; i++)
-        keys[i] = atom_of_row(&in->columns[i], row,
+        intake->keys[i] = atom_of_row(&in->columns[i], row,
             bufs + (size_t)i * ATOM_TEXT_MAX);
-    if (!is_wanted(acc, &lists_of(acc)[acc_group(in, row)], keys))
-        return 0;
-    sb_reset(&((struct json_values *)acc)->text);
-    acc_json_row(&((struct json_values *)acc)->text,
-        in->columns + acc->fn->nkeys, order, row);
-    return 1;
+    return is_wanted(acc, &lists_of(acc)[acc_group(in, row)], intake->keys);
+}
+
+static int
+add_row(struct intake *intake, uint32_t at, struct err *err)
+{
+    struct acc *acc = intake->acc;
+    struct sb *text = &((struct json_values *)acc)->text;
+    struct json_row *row;
+
+    sb_reset(text);
+    acc_json_row(text, &intake->args, at);
+    if (sb_failed(text))
+        return err_set(err, ERR_LIMIT, "a row is too long for json_values()");
+    row = row_new(acc, intake->keys, sb_sv(text), err);
+    return row == NULL ? -1 : list_add(acc,
+        &lists_of(acc)[acc_group(intake->in, at)], row, err);
+}
+
+/*
+ * A row that is not wanted before the others of its chunk are taken in is not
+ * wanted later, either.
+ */
+static int
+choose_rows(struct intake *intake, struct err *err)
+{
+    const struct acc_rows *in = intake->in;
+    uint32_t nkeys = intake->acc->fn->nkeys;
+
+    intake->keys = pool_alloc(in->pool,
+        nkeys * (sizeof(*intake->keys) + ATOM_TEXT_MAX) + 1);
+    intake->index = pool_alloc(in->pool,
+        in->picks.n * sizeof(*intake->index) + 1);
+    if (intake->keys == NULL || intake->index == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for rows");
+    for (uint32_t i = 0; i < in->picks.n; i++) {
+        uint32_t row = picks_row(&in->picks, i);
+
+        intake->index[intake->n] = row;
+        intake->n += is_row_wanted(intake, row);
+    }
+    return 0;
 }
 
 static int
 json_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 {
-    struct sb *text = &((struct json_values *)acc)->text;
-    uint32_t nkeys = acc->fn->nkeys;
-    struct atom *keys = pool_alloc(in->pool,
-        nkeys * (sizeof(*keys) + ATOM_TEXT_MAX) + 1);
-    struct acc_order order;
+    struct intake intake = {.acc = acc, .in = in};
+    uint64_t limit = acc->fn->limit;
+    struct picks wanted;
 
-    if (keys == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for rows");
-    if (in->groups == NULL && nkeys == 0 &&
-        !is_wanted(acc, &lists_of(acc)[in->one], NULL))
-        return 0;
-    if (acc_order_names(acc, in, &order, err) != 0)
+    if (choose_rows(&intake, err) != 0)
         return -1;
-    for (uint32_t i = 0; i < in->picks.n; i++) {
-        struct json_list *list =
-            &lists_of(acc)[acc_group(in, picks_row(&in->picks, i))];
-        struct json_row *row;
-
+    /* Without an order the first rows of the chunk are as good as any. */
+    if (acc->fn->nkeys == 0 && in->groups == NULL && limit != 0)
+        intake.n = (uint32_t)MIN(intake.n, limit);
+    if (intake.n == 0)
+        return 0;
+    wanted = (struct picks){intake.n, intake.index, 0};
+    if (acc_load_late(acc, in, &wanted, &intake.args, err) != 0)
+        return -1;
+    acc_sort_names(&intake.args);
+    for (uint32_t i = 0; i < intake.n; i++) {
         if (i % STAGE_POLL_ROWS == 0 && run_poll(acc->run, err) != 0)
             return -1;
-        if (add_row(acc, in, i, &order, keys) == 0)
-            continue;
-        if (sb_failed(text))
-            return err_set(err, ERR_LIMIT,
-                "a row is too long for json_values()");
-        row = row_new(acc, keys, sb_sv(text), err);
-        if (row == NULL || list_add(acc, list, row, err) != 0)
+        if (is_row_wanted(&intake, intake.index[i]) &&
+            add_row(&intake, intake.index[i], err) != 0)
             return -1;
     }
     return 0;

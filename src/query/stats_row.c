@@ -2,11 +2,14 @@
 
 /*
  * row_any, row_max, row_min, any, field_max, field_min: what one row of a
- * group has.  The row is chosen first; its text is made once per chunk.
+ * group has.  The row is chosen first; its fields are loaded and its text is
+ * made once per chunk, if it is still the one.
  */
 
 #include "core/base.h"
 #include "query/acc.h"
+
+#include <stdlib.h>
 
 #include "query/atom.h"
 #include "query/parser.h"
@@ -43,54 +46,78 @@ acc_json_text(struct json_out *json, struct sv text)
 }
 
 static int
-order_given(const struct acc *acc, const struct acc_rows *in,
-    struct acc_order *out, struct err *err)
+load_args(const struct acc *acc, struct rows *rows, struct acc_args *out,
+    struct err *err)
 {
-    uint32_t *v;
+    static const struct field_pattern all = {{"", 0}, true};
+    const struct stats_fn *fn = acc->fn;
+    const struct column *column;
+    struct name_list names;
 
-    (void)acc_args(acc, in, &out->n);
-    v = pool_alloc(in->pool, out->n * sizeof(*v) + 1);
-    if (v == NULL)
+    if (rows_match_names(rows, fn->nargs == 0 ? &all : fn->args,
+            MAX(fn->nargs, 1u), &names, err) != 0)
+        return -1;
+    out->n = names.n;
+    out->columns = pool_alloc(rows->pool,
+        names.n * sizeof(*out->columns) + 1);
+    if (out->columns == NULL)
         return err_set(err, ERR_LIMIT, "no memory for the fields of a row");
-    for (uint32_t i = 0; i < out->n; i++)
-        v[i] = i;
-    out->v = v;
+    for (uint32_t i = 0; i < names.n; i++) {
+        if (rows_column(rows, names.v[i], &column, err) != 0)
+            return -1;
+        out->columns[i] = *column;
+        out->columns[i].name = names.v[i];
+    }
     return 0;
-}
-
-static int
-compare_names(const void *a, const void *b, void *arg)
-{
-    const struct column *columns = arg;
-
-    return sv_cmp(columns[*(const uint32_t *)a].name,
-        columns[*(const uint32_t *)b].name);
 }
 
 int
-acc_order_names(const struct acc *acc, const struct acc_rows *in,
-    struct acc_order *out, struct err *err)
+acc_load_late(const struct acc *acc, const struct acc_rows *in,
+    const struct picks *wanted, struct acc_args *out, struct err *err)
 {
-    const struct column *columns = acc_args(acc, in, &out->n);
+    struct rows *rows = in->rows;
+    const uint64_t *selected = rows->selected;
+    uint32_t nselected = rows->nselected, ncolumns = rows->ncolumns;
+    uint64_t *bits = pool_zalloc(in->pool,
+        BITMAP_WORDS(rows->n) * sizeof(*bits) + 8);
+    int result;
 
-    if (order_given(acc, in, out, err) != 0)
-        return -1;
-    qsort_r((uint32_t *)(uintptr_t)out->v, out->n, sizeof(*out->v),
-        compare_names, (void *)(uintptr_t)columns);
-    return 0;
+    if (bits == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for the fields of a row");
+    for (uint32_t i = 0; i < wanted->n; i++)
+        bitmap_set(bits, picks_row(wanted, i));
+    rows_select(rows, bits);
+    result = load_args(acc, rows, out, err);
+    rows->selected = selected;
+    rows->nselected = nselected;
+    /* Columns that were loaded now are those of fewer rows. */
+    rows->ncolumns = ncolumns;
+    return result;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return sv_cmp(((const struct column *)a)->name,
+        ((const struct column *)b)->name);
 }
 
 void
-acc_json_row(struct sb *out, const struct column *columns,
-    const struct acc_order *order, uint32_t row)
+acc_sort_names(struct acc_args *args)
+{
+    qsort(args->columns, args->n, sizeof(*args->columns), compare_names);
+}
+
+void
+acc_json_row(struct sb *out, const struct acc_args *args, uint32_t row)
 {
     char buf[COLUMN_TEXT_MAX];
     struct json_out json;
 
     json_out_init(&json, out);
     json_object(&json);
-    for (uint32_t i = 0; i < order->n; i++) {
-        const struct column *column = &columns[order->v[i]];
+    for (uint32_t i = 0; i < args->n; i++) {
+        const struct column *column = &args->columns[i];
 
         if (!column_is_filled(column, row))
             continue;
@@ -119,6 +146,9 @@ struct row {
     uint32_t ntouched;
     struct sb text;
 };
+
+static int field_print(struct acc *acc, uint32_t group, struct sb *out,
+    struct err *err);
 
 static struct chosen *
 chosen_of(struct acc *acc)
@@ -281,60 +311,66 @@ offer_rows(struct acc *acc, const struct acc_rows *in,
 
 /* The texts of the rows that were chosen, before the chunk is gone. */
 static int
-keep_rows(struct acc *acc, const struct acc_rows *in,
-    const struct acc_order *order, struct err *err)
+keep_row(struct acc *acc, struct chosen *chosen, const struct acc_args *args,
+    struct err *err)
+{
+    struct sb *json = &((struct row *)acc)->text;
+    uint32_t row = chosen->pending - 1;
+    char buf[COLUMN_TEXT_MAX];
+
+    chosen->pending = 0;
+    /* One field is given as it is. */
+    if (acc->ops->print == field_print)
+        return text_set(acc, chosen, column_text(args->columns, row, buf),
+            err);
+    sb_reset(json);
+    acc_json_row(json, args, row);
+    return sb_failed(json) ? err_set(err, ERR_LIMIT,
+        "a row is too long for %s()", acc->fn->type->name)
+        : text_set(acc, chosen, sb_sv(json), err);
+}
+
+static int
+keep_rows(struct acc *acc, const struct acc_rows *in, struct err *err)
 {
     struct row *mine = (struct row *)acc;
-    uint32_t n;
-    const struct column *columns = acc_args(acc, in, &n);
+    const uint32_t *touched = mine->touched.items;
+    struct chosen *all = chosen_of(acc);
+    struct picks wanted = {mine->ntouched, NULL, 0};
+    struct acc_args args;
+    uint32_t *index;
 
+    if (mine->ntouched == 0)
+        return 0;
+    index = pool_alloc(in->pool, mine->ntouched * sizeof(*index));
+    if (index == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    for (uint32_t i = 0; i < mine->ntouched; i++)
+        index[i] = all[touched[i]].pending - 1;
+    wanted.index = index;
+    if (acc_load_late(acc, in, &wanted, &args, err) != 0)
+        return -1;
+    if (acc->fn->nkeys == 0)
+        acc_sort_names(&args);
     for (uint32_t i = 0; i < mine->ntouched; i++) {
-        struct chosen *chosen =
-            &chosen_of(acc)[((uint32_t *)mine->touched.items)[i]];
-        char buf[COLUMN_TEXT_MAX];
-        struct sv text;
-
-        if (order != NULL) {
-            sb_reset(&mine->text);
-            acc_json_row(&mine->text, columns, order, chosen->pending - 1);
-            if (sb_failed(&mine->text))
-                return err_set(err, ERR_LIMIT, "a row is too long for %s()",
-                    acc->fn->type->name);
-            text = sb_sv(&mine->text);
-        } else {
-            text = column_text(columns, chosen->pending - 1, buf);
-        }
-        if (text_set(acc, chosen, text, err) != 0)
+        if (keep_row(acc, &all[touched[i]], &args, err) != 0)
             return -1;
-        chosen->pending = 0;
     }
     mine->ntouched = 0;
     return 0;
 }
 
 static int
-row_extreme_add(struct acc *acc, const struct acc_rows *in, struct err *err)
-{
-    struct acc_order order;
-
-    return offer_rows(acc, in, &in->columns[0], err) != 0 ||
-        order_given(acc, in, &order, err) != 0 ? -1
-        : keep_rows(acc, in, &order, err);
-}
-
-static int
-field_extreme_add(struct acc *acc, const struct acc_rows *in,
-    struct err *err)
+extreme_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 {
     return offer_rows(acc, in, &in->columns[0], err) != 0 ? -1
-        : keep_rows(acc, in, NULL, err);
+        : keep_rows(acc, in, err);
 }
 
 static int
 row_any_add(struct acc *acc, const struct acc_rows *in, struct err *err)
 {
     struct chosen *all = chosen_of(acc);
-    struct acc_order order;
 
     if (in->groups == NULL && all[in->one].is_set)
         return 0;
@@ -347,10 +383,7 @@ row_any_add(struct acc *acc, const struct acc_rows *in, struct err *err)
         if (in->groups == NULL)
             break;
     }
-    if (((struct row *)acc)->ntouched == 0)
-        return 0;
-    return acc_order_names(acc, in, &order, err) != 0 ? -1
-        : keep_rows(acc, in, &order, err);
+    return keep_rows(acc, in, err);
 }
 
 static int
@@ -481,8 +514,8 @@ row_free(struct acc *acc)
 }
 
 const struct acc_ops acc_row_any = ROW_OPS(row_any_add, row_print);
-const struct acc_ops acc_row_max = ROW_OPS(row_extreme_add, row_print);
-const struct acc_ops acc_row_min = ROW_OPS(row_extreme_add, row_print);
+const struct acc_ops acc_row_max = ROW_OPS(extreme_add, row_print);
+const struct acc_ops acc_row_min = ROW_OPS(extreme_add, row_print);
 const struct acc_ops acc_any = ROW_OPS(any_add, field_print);
-const struct acc_ops acc_field_max = ROW_OPS(field_extreme_add, field_print);
-const struct acc_ops acc_field_min = ROW_OPS(field_extreme_add, field_print);
+const struct acc_ops acc_field_max = ROW_OPS(extreme_add, field_print);
+const struct acc_ops acc_field_min = ROW_OPS(extreme_add, field_print);
