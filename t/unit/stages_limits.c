@@ -56,6 +56,21 @@ static const char *const heavy[] = {
     "* | sort by (a) limit 10000",
     "* | sort by (b) limit 1 partition by (n)",
     "* | sort",
+    "* | stats values(a) v",
+    "* | stats by (n) values(b) v",
+    "* | stats json_values(a, n) v",
+    "* | stats json_values(a, n) sort by (n) limit 9000 v",
+    "* | stats by (a) row_any(n) r",
+    "* | stats by (n) row_max(a, b) r",
+    "* | stats by (n) any(a) r",
+    "* | stats by (a) histogram(n) h",
+    "* | stats by (a) stddev(n) v",
+    "* | top by (a)",
+    "* | field_values a",
+    "* | first 10000 by (a)",
+    "* | facets 10 max_values_per_field 100K",
+    "* | running_stats by (a) count() n",
+    "* | total_stats last(a) n",
 };
 
 static void
