@@ -55,8 +55,7 @@ at_clause(const struct parser *p)
 {
     return parse_at_end(p) || parse_at(p, "asc") || parse_at(p, "desc") ||
         parse_at(p, "offset") || parse_at(p, "limit") ||
-        parse_at(p, "partition") || parse_at(p, "rank") ||
-        parse_at(p, "hits");
+        parse_at(p, "partition") || parse_at(p, "rank");
 }
 
 int

@@ -42,6 +42,14 @@ take_hits(struct parser *p, struct sv *out)
     return parse_name(p, out, STOP_NAME);
 }
 
+/* "hits" behind it is no name. */
+static int
+take_rank(struct parser *p, struct sv *out)
+{
+    *out = SV("rank");
+    return parse_at(p, "hits") ? 0 : parse_rank(p, out);
+}
+
 static int
 top_parse(struct parser *p, struct pipe *pipe)
 {
@@ -55,7 +63,7 @@ top_parse(struct parser *p, struct pipe *pipe)
         if (parse_take(p, "hits"))
             result = take_hits(p, &hits);
         else if (parse_take(p, "rank"))
-            result = parse_rank(p, &rank);
+            result = take_rank(p, &rank);
         else
             return parse_unexpected(p, "'hits', 'rank' or '|'");
         if (result == -1)

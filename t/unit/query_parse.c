@@ -299,6 +299,7 @@ static const struct {
         "as rank"},
     {"* | top by (hits, rank) rank", "* | top 10 by (hits, rank) hits as "
         "hitss rank as ranks"},
+    {"* | sort by (a) rank hits", "* | sort by (a) rank as hits"},
     {"* | facets", "* | facets 10"},
     {"* | facets 5 max_value_len 10 keep_const_fields "
         "max_values_per_field 1K", "* | facets 5 max_value_len 10 "
