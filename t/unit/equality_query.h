@@ -49,9 +49,9 @@ add_names(struct maker *m, uint32_t max)
 
 /* Functions whose answer does not depend on copies, then the others. */
 static const char *const sure_functions[] = {"count_uniq", "uniq_values",
-    "min", "max"};
+    "min", "max", "count_uniq_hash"};
 static const char *const other_functions[] = {"count", "sum", "avg",
-    "median", "quantile"};
+    "median", "quantile", "count_empty", "sum_len", "stddev", "histogram"};
 
 /*
  * Where doubles are summed in some order, the result's name begins with
@@ -64,7 +64,8 @@ add_function(struct maker *m, uint32_t i)
     const char *name = is_sure
         ? sure_functions[below(m, ARRAY_LEN(sure_functions))]
         : other_functions[below(m, ARRAY_LEN(other_functions))];
-    bool is_exact = strcmp(name, "sum") != 0 && strcmp(name, "avg") != 0;
+    bool is_exact = strcmp(name, "sum") != 0 && strcmp(name, "avg") != 0 &&
+        strcmp(name, "stddev") != 0;
     bool is_counter = strstr(name, "count") != NULL ||
         strstr(name, "uniq") != NULL;
 
@@ -77,6 +78,8 @@ add_function(struct maker *m, uint32_t i)
         sb_add_str(&m->sb, one_in(m, 3) ? "name" : "trace_id");
     else if (!is_counter && one_in(m, 2))
         sb_add_str(&m->sb, "duration");
+    else if (strcmp(name, "histogram") == 0)
+        add_name(m);
     else if (!is_counter && name[0] != 'q' && strcmp(name, "median") != 0 &&
         one_in(m, 10))
         sb_add_str(&m->sb, "\"span_attr:\"*");
@@ -278,6 +281,36 @@ make_uniq(struct maker *m, struct random_query *q)
     take_pipe(m, q, has_limit ? COMPARE_COUNT : COMPARE_SET);
 }
 
+/* Tuples, values or rows with what is counted of all; no copies. */
+static void
+make_counts(struct maker *m, struct random_query *q)
+{
+    enum compare compare = COMPARE_LIST;
+
+    switch (below(m, 4)) {
+    case 0:
+        sb_addf(&m->sb, "facets %u max_values_per_field %u max_value_len %u",
+            1 + below(m, 10), 1 + below(m, 60), 1 + below(m, 60));
+        break;
+    case 1:
+        sb_add_str(&m->sb, "field_values ");
+        add_name(m);
+        sb_addf(&m->sb, " filter \"%s\"", one_in(m, 2) ? "" : "a");
+        compare = COMPARE_SET;
+        break;
+    case 2:
+        sb_add_str(&m->sb, "total_stats by (name) count() as exact7, "
+            "max(duration) as exact8");
+        compare = COMPARE_SET;
+        break;
+    default:
+        sb_addf(&m->sb, "top %u by (", 1 + below(m, 30));
+        add_names(m, 2);
+        sb_addf(&m->sb, ")%s", one_in(m, 2) ? " rank as ranked" : "");
+    }
+    take_pipe(m, q, compare);
+}
+
 static void
 make_stats(struct maker *m, struct random_query *q)
 {
@@ -332,7 +365,10 @@ make_pipes(struct maker *m, struct random_query *q)
         break;
     case 4:
     case 5:
-        make_uniq(m, q);
+        if (!has_copies && one_in(m, 2))
+            make_counts(m, q);
+        else
+            make_uniq(m, q);
         break;
     default:
         make_stats(m, q);
