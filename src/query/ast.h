@@ -17,6 +17,7 @@ struct function_name;
 struct pipe_type;
 struct query;
 struct regexp; /* query/regexp.h */
+struct text_pattern;
 
 /* --- filters --- */
 
@@ -51,6 +52,10 @@ enum filter_kind {
                             [len_min, len_max] */
     FILTER_STREAM,       /* stream: {...} */
     FILTER_STREAM_ID,    /* values: 48 lower-case hex digits, or subquery */
+    FILTER_SUBSTRING,    /* text, anywhere */
+    FILTER_PATTERN,      /* pattern */
+    FILTER_IPV6_RANGE,   /* text .. text_end: addresses of 16 bytes */
+    FILTER_JSON_ARRAY,   /* values */
 };
 
 enum stream_op {
@@ -98,6 +103,7 @@ struct filter {
     bool is_resolved;       /* values are those of the subquery now */
     struct sv subquery_field;
     struct regexp *regexp;
+    struct text_pattern *pattern; /* query/text_pattern.h */
     struct stream_all *stream;
     uint32_t nstream;
     double min, max;        /* NUMBER_RANGE, after nextafter() for ( and ) */
@@ -238,14 +244,30 @@ struct pipe {
 
 /* --- a query --- */
 
+/* options(allow_partial_response=...) */
+enum partial_option {
+    PARTIAL_NOT_GIVEN,
+    PARTIAL_ALLOWED,
+    PARTIAL_REFUSED,
+};
+
 struct query {
     struct pool *pool;
     struct sv text;        /* as given */
+    const struct query *outer; /* that this one is inside of; NULL: none */
     struct filter *filter; /* never NULL */
     struct pipe *pipes;
     uint32_t npipes;
     uint32_t concurrency;  /* options(concurrency=N); 0: not given */
+    uint32_t parallel_readers; /* the same of this option */
     bool ignore_global_time_filter;
+    enum partial_option allow_partial;
+    /*
+     * options(time_offset=D): the filter looks so much earlier, and pipes
+     * see times that are so much later.
+     */
+    int64_t time_offset_ns;
+    struct sv time_offset; /* as written */
     /* Fields that nothing of the query may see; see query_hide(). */
     struct field_pattern *hidden;
     uint32_t nhidden;

@@ -4,8 +4,11 @@
 #include "query/filter.h"
 
 #include "core/assert.h"
+#include "core/json_in.h"
+#include "core/pool.h"
 #include "query/regexp.h"
 #include "query/text.h"
+#include "query/text_pattern.h"
 
 static bool
 match_contains_all(const struct filter *filter, struct sv text)
@@ -73,6 +76,80 @@ match_ipv4(const struct filter *filter, struct sv text)
 
     return ipv4_parse(text, &ip) && ip >= filter->len_min &&
         ip <= filter->len_max;
+}
+
+static bool
+match_ipv6(const struct filter *filter, struct sv text)
+{
+    uint8_t ip[16];
+
+    return ipv6_parse(text, ip) &&
+        memcmp(ip, filter->text.ptr, sizeof(ip)) >= 0 &&
+        memcmp(ip, filter->text_end.ptr, sizeof(ip)) <= 0;
+}
+
+/* Decoded strings of one array. */
+#define ARRAY_POOL_MAX (64 * MIB)
+
+/* The text of a scalar; false: it is none. */
+static bool
+read_scalar(struct json_in *in, struct sv *out)
+{
+    bool flag;
+
+    switch (json_peek(in)) {
+    case JSON_STRING:
+        return json_read_string(in, out);
+    case JSON_NUMBER:
+        return json_read_number(in, out);
+    case JSON_TRUE:
+    case JSON_FALSE:
+        if (!json_read_bool(in, &flag))
+            return false;
+        *out = flag ? SV("true") : SV("false");
+        return true;
+    case JSON_NULL:
+        *out = SV("null");
+        return json_read_null(in);
+    default:
+        (void)json_skip(in);
+        return false;
+    }
+}
+
+static bool
+is_listed(const struct filter *filter, struct sv text)
+{
+    for (uint32_t i = 0; i < filter->nvalues; i++) {
+        if (sv_eq(filter->values[i], text))
+            return true;
+    }
+    return false;
+}
+
+static bool
+match_json_array(const struct filter *filter, struct sv text)
+{
+    struct json_in in;
+    struct pool *pool;
+    bool found = false;
+
+    text = sv_trim(text);
+    if (text.len < 2 || text.ptr[0] != '[')
+        return false;
+    pool = pool_new(ARRAY_POOL_MAX);
+    json_in_init(&in, text, pool);
+    if (json_enter_array(&in)) {
+        while (json_next_item(&in)) {
+            struct sv item;
+
+            if (read_scalar(&in, &item) && is_listed(filter, item))
+                found = true;
+        }
+    }
+    found = found && !json_in_failed(&in) && json_peek(&in) == JSON_END;
+    pool_free(pool);
+    return found;
 }
 
 /* Nanoseconds from `floor`'s last multiple to t. */
@@ -170,6 +247,15 @@ filter_match_text(const struct filter *filter, struct sv text,
         return match_length(filter, text);
     case FILTER_IPV4_RANGE:
         return match_ipv4(filter, text);
+    case FILTER_IPV6_RANGE:
+        return match_ipv6(filter, text);
+    case FILTER_JSON_ARRAY:
+        return match_json_array(filter, text);
+    case FILTER_PATTERN:
+        return text_pattern_matches(filter->pattern, text);
+    case FILTER_SUBSTRING:
+        return memmem(text.ptr, text.len, filter->text.ptr,
+            filter->text.len) != NULL;
     case FILTER_TIME:
     case FILTER_DAY_RANGE:
     case FILTER_WEEK_RANGE:

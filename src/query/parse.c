@@ -10,53 +10,6 @@
 /* Positions are 32 bits; the HTTP layer has a far smaller limit. */
 #define QUERY_TEXT_MAX MIB
 
-/* --- options (reference 3.7) --- */
-
-static int
-take_option(struct parser *p, struct query *query)
-{
-    struct word name, value;
-    uint64_t n;
-
-    if (parse_word(p, &name, "=,()|", "the name of an option") == -1 ||
-        parse_want(p, "=", "after the name of an option") == -1 ||
-        parse_word(p, &value, STOP_NAME, "the value of an option") == -1)
-        return -1;
-    if (sv_eq(name.text, SV("concurrency"))) {
-        if (!uint_parse(value.text, &n))
-            return parse_fail(p, value.pos, "expected a number, found '%s'",
-                parse_show(value.text).text);
-        query->concurrency = (uint32_t)MIN(n, UINT32_MAX);
-        return 0;
-    }
-    if (!sv_eq(name.text, SV("ignore_global_time_filter")))
-        return parse_fail(p, name.pos, "unknown option '%s'; there are "
-            "concurrency and ignore_global_time_filter",
-            parse_show(name.text).text);
-    query->ignore_global_time_filter = sv_eq(value.text, SV("true"));
-    if (!query->ignore_global_time_filter &&
-        !sv_eq(value.text, SV("false")))
-        return parse_fail(p, value.pos, "expected true or false, found '%s'",
-            parse_show(value.text).text);
-    return 0;
-}
-
-static int
-take_options(struct parser *p, struct query *query)
-{
-    if (!parse_take(p, "options"))
-        return 0;
-    if (parse_want(p, "(", "after 'options'") == -1)
-        return -1;
-    while (!parse_take(p, ")")) {
-        if (take_option(p, query) == -1)
-            return -1;
-        if (!parse_take(p, ",") && !parse_at(p, ")"))
-            return parse_unexpected(p, "',' or ')'");
-    }
-    return 0;
-}
-
 /* --- a query --- */
 
 static int
@@ -81,14 +34,30 @@ take_pipes(struct parser *p, struct query *query)
 }
 
 static int
-take_query(struct parser *p, struct query *query)
+take_query(struct parser *p, struct query *query, struct filter **global)
 {
-    if (take_options(p, query) == -1 ||
+    if ((parse_take(p, "options") &&
+        parse_query_options(p, query, global) == -1) ||
         parse_first_filter(p, &query->filter) == -1)
         return -1;
     if (!parse_at_end(p))
         return parse_unexpected(p, "a filter, '|' or the end of the query");
     return take_pipes(p, query);
+}
+
+static void
+inherit_options(struct query *query, const struct query *outer)
+{
+    query->time_offset = SV_EMPTY;
+    query->outer = outer;
+    if (outer == NULL)
+        return;
+    query->concurrency = outer->concurrency;
+    query->parallel_readers = outer->parallel_readers;
+    query->ignore_global_time_filter = outer->ignore_global_time_filter;
+    query->allow_partial = outer->allow_partial;
+    query->time_offset = outer->time_offset;
+    query->time_offset_ns = outer->time_offset_ns;
 }
 
 int
@@ -97,24 +66,26 @@ parse_query(struct parser *p, struct query **out)
     struct query *query = pool_zalloc(p->pool, sizeof(*query));
     const struct query *outer = p->query;
     const char *start = p->lex.token.raw.ptr;
+    bool was_field_prefix = p->is_field_prefix;
+    struct filter *global = NULL;
 
     if (query == NULL)
         return parse_no_memory(p);
     query->pool = p->pool;
-    if (outer != NULL) {
-        query->concurrency = outer->concurrency;
-        query->ignore_global_time_filter = outer->ignore_global_time_filter;
-    }
+    inherit_options(query, outer);
     p->query = query;
-    if (take_query(p, query) == -1)
+    p->is_field_prefix = false;
+    if (take_query(p, query, &global) == -1)
         return -1;
+    p->is_field_prefix = was_field_prefix;
     p->query = outer;
     query->text = sv_make(start, (size_t)(p->lex.token.raw.ptr - start));
     if (query_rewrite(query) == -1)
         return parse_no_memory(p);
     query_set_times(query);
     *out = query;
-    return 0;
+    return global == NULL ? 0 : query_add_filter(query, global, false,
+        p->err);
 }
 
 int
@@ -154,12 +125,23 @@ parser_init(struct parser *p, struct sv text, int64_t now_ns,
     return 0;
 }
 
+/* ';' may end a query; it would be a part of the last word. */
+static struct sv
+cut_end(struct sv text)
+{
+    struct sv cut = sv_trim(text);
+
+    return sv_ends_with(cut, SV(";")) ? sv_make(text.ptr,
+        (size_t)(cut.ptr + cut.len - 1 - text.ptr)) : text;
+}
+
 int
 query_parse(struct query **out, struct sv text, int64_t now_ns,
     struct pool *pool, struct err *err)
 {
     struct parser p;
 
+    text = cut_end(text);
     if (parser_init(&p, text, now_ns, pool, err) == -1 ||
         parse_query(&p, out) == -1)
         return -1;

@@ -73,10 +73,28 @@ at_not(const struct parser *p, const struct sv *field)
     return parse_at(p, "!") || parse_at(p, "not");
 }
 
+/* What follows "prefix*:". */
+static int
+parse_prefix_part(struct parser *p, struct filter **out, struct sv field)
+{
+    int rc;
+
+    p->is_field_prefix = true;
+    if (at_not(p, NULL))
+        rc = parse_not(p, out, &field);
+    else if (parse_at(p, "("))
+        rc = parse_group(p, out, &field);
+    else
+        rc = parse_leaf(p, out, &field);
+    return rc;
+}
+
 /* What follows "field:". */
 static int
 parse_field_part(struct parser *p, struct filter **out, struct sv field)
 {
+    if (p->is_field_prefix)
+        return parse_prefix_part(p, out, field);
     if (at_not(p, &field))
         return parse_not(p, out, &field);
     if (sv_eq(field, SV("_time")))
@@ -88,6 +106,46 @@ parse_field_part(struct parser *p, struct filter **out, struct sv field)
     if (parse_at(p, "("))
         return parse_group(p, out, &field);
     return parse_leaf(p, out, &field);
+}
+
+/* "*:", which is one sign behind a prefix: takes it. */
+static bool
+take_star(struct parser *p)
+{
+    struct lexer before = p->lex;
+
+    if (!parse_take(p, "*"))
+        return false;
+    if (p->lex.token.is_touching && parse_take(p, ":"))
+        return true;
+    p->lex = before;
+    return false;
+}
+
+/*
+ * "prefix*:" before a filter, or "*:", as parse_prefix().
+ */
+static int
+parse_field_prefix(struct parser *p, struct sv *prefix)
+{
+    struct lexer before = p->lex;
+    struct word word = {SV_EMPTY, false, 0};
+
+    if (p->lex.token.kind == TOKEN_WORD ||
+        p->lex.token.kind == TOKEN_QUOTED) {
+        if (parse_word(p, &word, STOP_PHRASE, "a filter") == -1)
+            return -1;
+        if (!p->lex.token.is_touching) {
+            p->lex = before;
+            return 0;
+        }
+    }
+    if (take_star(p)) {
+        *prefix = word.text;
+        return 1;
+    }
+    p->lex = before;
+    return 0;
 }
 
 /*
@@ -131,7 +189,14 @@ parse_unary(struct parser *p, struct filter **out, const struct sv *field)
         return parse_group(p, out, NULL);
     if (p->lex.token.kind == TOKEN_BAD)
         return parse_unexpected(p, "a filter");
-    found = parse_prefix(p, &name);
+    found = parse_field_prefix(p, &name);
+    if (found == 1) {
+        found = parse_prefix_part(p, out, name);
+        p->is_field_prefix = false;
+        return found;
+    }
+    if (found == 0)
+        found = parse_prefix(p, &name);
     if (found == -1)
         return -1;
     if (found == 1)

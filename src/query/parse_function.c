@@ -47,7 +47,9 @@ call_take_args(struct parser *p, struct call *call, uint32_t least, uint32_t mos
 static bool
 has_options(const struct query *query)
 {
-    return query->concurrency > 0 || query->ignore_global_time_filter;
+    return query->concurrency > 0 || query->parallel_readers > 0 ||
+        query->ignore_global_time_filter || query->time_offset_ns != 0 ||
+        query->allow_partial != PARTIAL_NOT_GIVEN;
 }
 
 static int
@@ -283,5 +285,10 @@ parse_function(struct parser *p, struct filter **out, struct sv field)
     *out = call.filter = filter_new(p->pool, FILTER_PHRASE, field, call.pos);
     if (call.filter == NULL)
         return parse_no_memory(p);
+    if (p->is_field_prefix && (name->call == call_field ||
+        name->call == call_value_type))
+        return parse_fail(p, call.pos, "%s() takes one field, not those "
+            "with a prefix", call.name);
+    call.filter->is_field_prefix = p->is_field_prefix;
     return name->call(p, &call) == -1 ? -1 : 1;
 }

@@ -47,4 +47,15 @@ int call_string_range(struct parser *p, struct call *call);
 int call_len_range(struct parser *p, struct call *call);
 int call_ipv4_range(struct parser *p, struct call *call);
 
+/* --- parse_newer.c --- */
+
+int call_pattern_match(struct parser *p, struct call *call);
+int call_pattern_match_full(struct parser *p, struct call *call);
+int call_pattern_match_prefix(struct parser *p, struct call *call);
+int call_pattern_match_suffix(struct parser *p, struct call *call);
+int call_equals_case(struct parser *p, struct call *call);
+int call_contains_case(struct parser *p, struct call *call);
+int call_ipv6_range(struct parser *p, struct call *call);
+int call_json_array(struct parser *p, struct call *call);
+
 #endif

@@ -18,6 +18,8 @@ leaf_new(struct parser *p, enum filter_kind kind, const struct sv *field)
 
     if (filter == NULL)
         parse_no_memory(p);
+    else
+        filter->is_field_prefix = p->is_field_prefix;
     return filter;
 }
 
@@ -39,20 +41,50 @@ refuse_call(struct parser *p, const struct word *word)
         "the whole text", parse_show(word->text).text);
 }
 
+/* "*text*": 1 and the text; 0: it is not there, and nothing was taken. */
+static int
+parse_substring(struct parser *p, struct word *word, const char *stops)
+{
+    struct lexer before = p->lex;
+
+    lexer_next(&p->lex);
+    if (p->lex.token.is_touching && p->lex.token.kind != TOKEN_END &&
+        (p->lex.token.kind == TOKEN_WORD ||
+        p->lex.token.kind == TOKEN_QUOTED ||
+        strchr(stops, p->lex.token.raw.ptr[0]) == NULL)) {
+        if (parse_word(p, word, stops, "a filter") == -1)
+            return -1;
+        if (parse_at(p, "*") && p->lex.token.is_touching) {
+            lexer_next(&p->lex);
+            return 1;
+        }
+    }
+    p->lex = before;
+    *word = (struct word){SV_EMPTY, false, 0};
+    return 0;
+}
+
 static int
 parse_phrase(struct parser *p, struct filter **out, const struct sv *field)
 {
-    struct word word;
+    const char *stops = field == NULL ? STOP_PHRASE : STOP_VALUE;
+    struct word word = {SV_EMPTY, false, 0};
 
     *out = leaf_new(p, FILTER_PHRASE, field);
     if (*out == NULL)
         return -1;
     if (parse_at(p, "*")) {
-        lexer_next(&p->lex);
-        (*out)->kind = FILTER_PREFIX;
+        int done = parse_substring(p, &word, stops);
+
+        if (done == -1)
+            return -1;
+        if (done == 0)
+            lexer_next(&p->lex);
+        (*out)->text = word.text;
+        (*out)->kind = word.text.len > 0 ? FILTER_SUBSTRING : FILTER_PREFIX;
     } else {
-        if (parse_word(p, &word, field == NULL ? STOP_PHRASE : STOP_VALUE,
-            "a filter") == -1 || refuse_call(p, &word) == -1)
+        if (parse_word(p, &word, stops, "a filter") == -1 ||
+            refuse_call(p, &word) == -1)
             return -1;
         (*out)->text = word.text;
         if (parse_at(p, "*") && p->lex.token.is_touching) {

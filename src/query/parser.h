@@ -26,6 +26,7 @@ struct parser {
     unsigned depth;
     uint32_t nodes;
     const struct query *query; /* the one being parsed; NULL: none */
+    bool is_field_prefix; /* of the filters that are parsed now */
     unsigned inside;  /* queries around it */
     unsigned queries; /* inside the whole */
 };
@@ -226,6 +227,11 @@ int parse_field_names(struct parser *p, struct pipe *pipe) WARN_UNUSED;
 int parse_plain_names(struct parser *p, struct values *out) WARN_UNUSED;
 
 /* --- parse.c --- */
+
+/* "(name=value, ...)" behind "options". */
+int parse_query_options(struct parser *p, struct query *query,
+    struct filter **global) WARN_UNUSED;
+void print_query_options(struct sb *out, const struct query *query);
 
 /* Options, filter and pipes up to the end or a ')'. */
 int parse_query(struct parser *p, struct query **out) WARN_UNUSED;

@@ -249,6 +249,10 @@ print_operator(struct sb *out, const struct filter *filter)
     case FILTER_PREFIX_NOCASE:
         print_call(out, "i(", filter->text, "*)");
         break;
+    case FILTER_SUBSTRING:
+        sb_add_char(out, '*');
+        print_call(out, "", filter->text, "*");
+        break;
     case FILTER_IN:
         print_list(out, "in", filter);
         break;

@@ -213,19 +213,7 @@ print_pipe(struct sb *out, const struct pipe *pipe)
 void
 query_print(struct sb *out, const struct query *query)
 {
-    bool has_both = query->concurrency > 0 &&
-        query->ignore_global_time_filter;
-
-    if (query->concurrency > 0 || query->ignore_global_time_filter) {
-        sb_add_str(out, "options(");
-        if (query->concurrency > 0)
-            print_n(out, "concurrency=", query->concurrency);
-        if (has_both)
-            sb_add_str(out, ", ");
-        if (query->ignore_global_time_filter)
-            sb_add_str(out, "ignore_global_time_filter=true");
-        sb_add_str(out, ") ");
-    }
+    print_query_options(out, query);
     filter_print(out, query->filter);
     for (const struct pipe *pipe = query->pipes; pipe != NULL;
         pipe = pipe->next) {

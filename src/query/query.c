@@ -7,6 +7,7 @@
 #include "query/filter.h"
 #include "query/inside.h"
 #include "query/parse.h"
+#include "query/shift.h"
 #include "query/source.h"
 
 /* Makes the stages from the last pipe to the first; *first is the first. */
@@ -34,6 +35,26 @@ stages_make(const struct pipe *pipe, struct query_run *run,
     return 0;
 }
 
+/* What the source gives, and when, after options(time_offset=...). */
+static int
+plan_shift(struct source_plan *plan, const struct query *query,
+    struct stage **first, struct err *err)
+{
+    int64_t ns = query->time_offset_ns;
+
+    plan->filter = query->filter;
+    plan->min_time = query->min_time;
+    plan->max_time = query->max_time;
+    if (ns == 0)
+        return 0;
+    plan->filter = shift_filter(query->filter, ns, query->pool);
+    if (plan->filter == NULL)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    plan->min_time = shift_time(query->min_time, -ns);
+    plan->max_time = shift_time(query->max_time, -ns);
+    return shift_stage(first, query, plan->run, err);
+}
+
 /* run has all but what follows from the query; the sink is freed. */
 static int
 execute(struct query *query, struct query_run *run, struct stage *sink,
@@ -41,7 +62,6 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
 {
     const struct query_env *env = run->env;
     struct source_plan plan = {.tenant = env->tenant,
-        .min_time = query->min_time, .max_time = query->max_time,
         .run = run, .tasks = env->tasks, .answer = run->answer,
         .seconds = env->seconds, .results_max = env->results_max,
         .results_rows_min = env->results_rows_min};
@@ -54,9 +74,12 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
     sink->run = run;
     if (query->concurrency > 0)
         run->nlanes = MIN(run->nlanes, query->concurrency);
+    if (query->parallel_readers > 0)
+        run->nlanes = MIN(run->nlanes, query->parallel_readers);
     if (inside_resolve(run, query, err) != 0 ||
         query_prepare(query, err) != 0 ||
-        stages_make(query->pipes, run, &first, err) != 0)
+        stages_make(query->pipes, run, &first, err) != 0 ||
+        plan_shift(&plan, query, &first, err) != 0)
         goto out;
     if (front != NULL) {
         front->run = run;
@@ -64,7 +87,6 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         first = front;
     }
     plan.first = first;
-    plan.filter = query->filter;
     if (source_local(&plan, err) != 0)
         goto out;
     return stages_flush(first, err);

@@ -484,7 +484,9 @@ stage_new_sort(struct stage **out, const struct pipe *pipe,
     if (spec->limit != 0 && spec->limit <= SORT_KEEP_MAX &&
         spec->offset <= SORT_KEEP_MAX)
         mine->keep = (uint32_t)(spec->limit + spec->offset);
-    if (keeps_greatest(pipe, run->query->pipes, SV("_time")))
+    /* Shifted times are not those that a source knows. */
+    if (run->query->time_offset_ns == 0 &&
+        keeps_greatest(pipe, run->query->pipes, SV("_time")))
         mine->source_bound = &run->time_bound;
     if (keeps_greatest(pipe, run->query->pipes, SV("duration"))) {
         mine->source_bound = &run->duration_bound;

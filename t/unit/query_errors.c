@@ -50,7 +50,26 @@ static const struct {
     {"row_any", ""}, {"by:x", ""}, {"* | filter count", ""},
     {"options a", ""}, {"options(concurrency=x) a", ""},
     {"options(a=1) b", "position 9: unknown option 'a'; there are "
-        "concurrency and ignore_global_time_filter"},
+        "concurrency, ignore_global_time_filter, parallel_readers, "
+        "time_offset, allow_partial_response and global_filter"},
+    {"options(time_offset=x) a", "position 21: expected a duration, found "
+        "'x'"},
+    {"options(allow_partial_response=1) a", "position 32: expected true or "
+        "false, found '1'"},
+    {"options(global_filter=a) b", "position 23: expected '(' before a "
+        "filter, found 'a'"},
+    {"options(global_filter=()) b", "position 24: expected a filter, found "
+        "')'"},
+    {"a:pattern_match()", "position 3: pattern_match() takes 1 value"},
+    {"a:patern_match(b)", "position 3: unknown filter function "
+        "'patern_match'; did you mean 'pattern_match'?"},
+    {"a:ipv6_range(10.0.0.1)", "position 3: ipv6_range() takes two IPv6 "
+        "addresses, one, or a network as 2001:db8::/32"},
+    {"a:ipv6_range(\"::1/129\")", ""}, {"a:ipv6_range(\"::1\", b)", ""},
+    {"*:eq_field(b)", "position 3: eq_field() takes one field, not those "
+        "with a prefix"},
+    {"*:", "position 3: expected a filter, found the end"},
+    {";", ""}, {"a | ;", ""},
     {"options(concurrency=1)", ""},
     {"a:i()", ""}, {"a:i(b,c)", "position 3: i() takes one value"},
     {"a:exact()", ""}, {"a:exact(a,b)", ""}, {"a:re()", ""},
