@@ -43,7 +43,7 @@ refuse_call(struct parser *p, const struct word *word)
 
 /* "*text*": 1 and the text; 0: it is not there, and nothing was taken. */
 static int
-parse_substring(struct parser *p, struct word *word, const char *stops)
+take_starred(struct parser *p, struct word *word, const char *stops)
 {
     struct lexer before = p->lex;
 
@@ -74,7 +74,7 @@ parse_phrase(struct parser *p, struct filter **out, const struct sv *field)
     if (*out == NULL)
         return -1;
     if (parse_at(p, "*")) {
-        int done = parse_substring(p, &word, stops);
+        int done = take_starred(p, &word, stops);
 
         if (done == -1)
             return -1;
