@@ -10,7 +10,6 @@
 #include <math.h>
 
 #include "query/parse.h"
-#include "query/parser.h"
 
 #include "tap.h"
 
@@ -183,28 +182,6 @@ static const struct {
     {"a:(>5 <=50)", "a:>5 a:<=50"},
     {"a:range(1ms, 2s]", NULL},
     {"a:range[99,+inf)", "a:range[99, \"+inf\")"},
-    /* functions of later versions */
-    {"a:pattern_match(\"b <N>\")", NULL},
-    {"a:pattern_match_full(b) a:PATTERN_MATCH_PREFIX(\"<W>\") "
-        "a:pattern_match_suffix(c)",
-        "a:pattern_match_full(b) a:pattern_match_prefix(\"<W>\") "
-        "a:pattern_match_suffix(c)"},
-    {"a:equals_common_case(Foo, \"b c\")", NULL},
-    {"a:contains_common_case(FooBar)", NULL},
-    {"a:contains_common_case(b, \"\") a:equals_common_case()", "!*"},
-    {"a:ipv6_range(\"2001:db8::/32\") a:ipv6_range(::1, ::2)",
-        "a:ipv6_range(\"2001:db8::/32\") a:ipv6_range(\"::1\", \"::2\")"},
-    {"a:json_array_contains_any(b, 3, \"c d\")", NULL},
-    {"pattern_match ipv6_range:b", "\"pattern_match\" \"ipv6_range\":b"},
-    /* all fields of a prefix */
-    {"*:b", NULL},
-    {"* :b", "b"},
-    {"\"a:\"*:b c*:d", "\"a:\"*:b \"c\"*:d"},
-    {"\"a:\"*:(b or !=c) d", "(\"a:\"*:b or !\"a:\"*:=c) d"},
-    {"*:!\"b c\" -*:~d *:>5", "!*:\"b c\" !*:~\"d\" *:>5"},
-    {"*:* *:\"\" *:b* *:*c*", "*:* *:\"\" *:b* *:*c*"},
-    {"*:in(a, b) *:in(c:d | fields e)", "*:in(a, b) *:in(c:d | fields e)"},
-    {"_time*:b", "\"_time\"*:b"},
     /* streams */
     {"{a=b,}", "{a=\"b\"}"},
     {"{\"a\"='b'}", "{a=\"b\"}"},
@@ -234,22 +211,6 @@ static const struct {
     {"options(concurrency=0x10, ignore_global_time_filter=true) a",
         "options(concurrency=16, ignore_global_time_filter=true) a"},
     {"options(ignore_global_time_filter=false) a", "a"},
-    {"options(parallel_readers=3, allow_partial_response=false) a", NULL},
-    {"options(time_offset=-1.5h) a | count() b", "options(time_offset="
-        "\"-1.5h\") a | stats count(*) as b"},
-    {"options(time_offset=1d) a:in(options(time_offset=0s) b | fields c)",
-        NULL},
-    {"options(concurrency=2, ignore_global_time_filter=true) a:in(options("
-        "concurrency=0, ignore_global_time_filter=false) b | fields c)",
-        NULL},
-    {"options(global_filter=(a or b)) c:in(d | fields e) | union (f | "
-        "count() g)", "(a or b) c:in((a or b) d | fields e) | union ((a or "
-        "b) f | stats count(*) as g)"},
-    {"options(global_filter=(a)) b:in(options(global_filter=(c)) d | fields "
-        "e)", "a b:in(a c d | fields e)"},
-    {"a | count() b ; ", "a | stats count(*) as b"},
-    {"a;", "a"},
-    {"\"a;\"", NULL},
     {"\"options\"", NULL},
     /* pipes */
     {"* | fields a, b:c, d*, *", "* | fields a, \"b:c\", \"d*\", *"},
@@ -286,17 +247,6 @@ static const struct {
     {"* | uniq by (a) with hits | limit 5", NULL},
     {"* | field_names", "* | field_names as name"},
     {"* | field_names x", "* | field_names as x"},
-    {"* | join on (a, b:c) (d | fields a) prefix p. inner",
-        "* | join by (a, \"b:c\") (d | fields a) inner prefix p."},
-    {"* | JOIN (a) (* | join by (b) (c))",
-        "* | join by (a) (* | join by (b) (c))"},
-    {"* | join (a) rows({a:b, \"c d\"=\"e f\"}, {} {a=''})",
-        "* | join by (a) rows({a=\"b\", \"c d\"=\"e f\"} {} {a=\"\"})"},
-    {"* | union (a | limit 1) | union rows()",
-        "* | union (a | limit 1) | union rows()"},
-    {"a:in(* | fields a) b", "b"},
-    {"a:in(* | fields b)", NULL},
-    {"a:in(options(concurrency=1) * | fields a)", NULL},
     /* stats */
     {"* | count()", "* | stats count(*) as \"count(*)\""},
     {"* | by (a) count() n", "* | stats by (a) count(*) as n"},
@@ -409,22 +359,6 @@ test_texts(void)
         }
         print(again, sizeof(again), query);
         is_str(again, text, "%s again", text);
-    }
-}
-
-/* Those of the tables: parsed, printed, parsed. */
-static void
-test_examples(void)
-{
-    for (size_t i = 0; i < nfilter_names; i++) {
-        const struct filter_name *name = &filter_names[i];
-        char text[4096], again[4096];
-
-        print(text, sizeof(text), must(name->example));
-        print(again, sizeof(again), must(text));
-        is_str(again, text, "filter %s: %s", name->name, name->example);
-        ok(name->syntax[0] != '\0' && name->doc[0] != '\0',
-            "filter %s: syntax and text", name->name);
     }
 }
 
@@ -660,7 +594,6 @@ main(void)
 {
     pool = pool_new(256 * MIB);
     test_texts();
-    test_examples();
     test_filters();
     test_times();
     test_min_max();
