@@ -13,6 +13,7 @@
 #include "core/assert.h"
 #include "core/timefmt.h"
 #include "query/filter.h"
+#include "query/inside.h"
 #include "query/parse.h"
 #include "query/pipe.h"
 #include "query/rows.h"
@@ -188,19 +189,46 @@ run_both(struct query_run *run, struct stage *first)
         is_expected(&err);
 }
 
+/* A query inside the query: of the same rows. */
+static int
+ask_inside(struct query_run *outer, struct query *query, struct stage *last,
+    struct err *err)
+{
+    struct query_run run = {
+        .budget = {0, outer->budget.max, NULL, &outer->budget},
+        .query = query, .nlanes = 2, .deadline_ns = outer->deadline_ns,
+        .inside = outer->inside, .depth = outer->depth + 1,
+        .run_inside = ask_inside, .time_bound = INT64_MIN};
+    struct stage *first = last;
+
+    last->run = &run;
+    if (inside_resolve(&run, query, err) != 0 ||
+        query_prepare(query, err) != 0 ||
+        stages_make(query->pipes, &run, last, &first, err) != 0) {
+        stages_free(first);
+        return -1;
+    }
+    run_both(&run, first);
+    return 0;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sv text = sv_make(data, MIN(size, TEXT_MAX));
+    struct inside inside;
     struct pool *pool = pool_new(64 * MIB);
     struct query_run run = {.budget = {.max = MEMORY_MAX}, .nlanes = 2,
         .deadline_ns = clock_mono_ns() + SECONDS_MAX * NS_PER_SEC,
+        .inside = &inside, .run_inside = ask_inside,
         .time_bound = INT64_MIN};
     struct stage sink = {&sink_ops, &run, NULL}, *first = &sink;
     struct err err = ERR_INIT;
     struct query *query;
 
+    inside_init(&inside, &run.budget);
     if (query_parse(&query, text, NOW, pool, &err) == 0 &&
+        inside_resolve(&run, query, &err) == 0 &&
         query_prepare(query, &err) == 0) {
         run.query = query;
         if (stages_make(query->pipes, &run, &sink, &first, &err) == 0)
@@ -208,6 +236,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             stages_free(first);
     }
+    inside_free(&inside);
+    check(run.budget.used == 0);
     pool_free(pool);
     return 0;
 }

@@ -193,4 +193,50 @@ is $reply->{body}, qq({"n":"5000"}\n), 'of some it works';
 is ask('query', undef, query => 'name:contains_any(* | fields name) | '
     . 'count() n')->{body}, qq({"n":"5000"}\n), 'many phrases';
 $spoor->stop;
+
+# --- stream_context -------------------------------------------------------------
+
+my $context = Test::Spoor->new;
+
+$context->start;
+$spoor = $context;
+post_traces($spoor, resource_spans('ctx',
+    map { at(600 - 10 * $_, 100 + $_, name => 'same', status => { code =>
+        $_ % 7 == 3 ? 2 : 0 }, fields => { n => sprintf('%02d', $_) }) }
+        0 .. 19),
+    resource_spans('other', at(505, 9, name => 'else', fields =>
+        { n => '99' })));
+in_all_states($spoor, sub {
+    my ($where) = @_;
+    my $same = 'name:=same';
+    my $numbers = sub {
+        my ($query, @args) = @_;
+
+        return join ' ', map { s/.*=//r } grep { /n=/ } @{rows(
+            "$query | fields $n", @args)};
+    };
+
+    is $numbers->("$same $n:=05 | stream_context before 1 after 2"),
+        '04 05 06 07', "$where: around one";
+    is $numbers->("$same $n:=05 | stream_context before 100 time_window 25s"),
+        '03 04 05', "$where: within a time";
+    is $numbers->("$same status_code:=2 | stream_context before 1"),
+        '02 03 09 10 16 17', "$where: around three";
+    is $numbers->("$n:=05 | stream_context after 1",
+        extra_filters => '{"span_attr:n":["05","07"]}'), '05 07',
+        "$where: what an extra filter forbids is not around";
+    is $numbers->("$n:=05 | stream_context before 1 after 1",
+        start => ($now_us - 551_000_000) / 1e6,
+        end => ($now_us - 549_000_000) / 1e6), '04 05 06',
+        "$where: times are of the filter";
+    is_deeply [grep { /---/ } @{rows("$same $n:=05 | stream_context before 1 "
+        . '| fields _msg')}], [], "$where: one chunk has no end";
+    is scalar(grep { /---/ } @{rows("$same $n:in(05, 10) | stream_context "
+        . 'before 1 after 1 | fields _msg')}), 2, "$where: two have";
+    is $numbers->("$n:in(05, 99) | stream_context after 1"), '05 06 99',
+        "$where: two streams";
+    is_deeply rows("$n:=99 | stream_context before 5 | count() c"), ['c=1'],
+        "$where: and stats";
+});
+$spoor->stop;
 done_testing;

@@ -106,6 +106,7 @@ extern const struct pipe_ops pipe_unpack_syslog;
 extern const struct pipe_ops pipe_unroll;
 extern const struct pipe_ops pipe_join;
 extern const struct pipe_ops pipe_union;
+extern const struct pipe_ops pipe_stream_context;
 extern const struct pipe_ops pipe_first; /* pipe_first.c */
 extern const struct pipe_ops pipe_last;
 extern const struct pipe_ops pipe_top;

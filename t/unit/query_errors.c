@@ -178,6 +178,14 @@ static const struct {
     {"* | stats by (a) count() a", "position 18: the result is named 'a', "
         "as a field of 'by' is"},
     {"a:~\"(\"", ""}, {"{a=~\"(\"}", ""},
+    {"* | stream_context", "position 19: expected 'before' or 'after' and a "
+        "number, found the end"},
+    {"* | limit 1 | stream_context before 1", "position 15: stream_context "
+        "must follow the filter"},
+    {"* | stream_context before x", "position 27: expected a number of "
+        "rows, found 'x'"},
+    {"* | stream_context after 1 time_window 5", "position 40: expected a "
+        "duration, found '5'"},
     {"* | join (a)", "position 13: expected '(' and a query, or rows(...), "
         "for 'join', found the end"},
     {"* | join by () (b)", "position 13: join needs the name of a field"},

@@ -91,6 +91,10 @@ static const struct {
         "* | join by (a) rows({a=\"b\", \"c d\"=\"e f\"} {} {a=\"\"})"},
     {"* | union (a | limit 1) | union rows()",
         "* | union (a | limit 1) | union rows()"},
+    {"a | stream_context after 2 before 1 time_window 5m | limit 1",
+        "a | stream_context before 1 after 2 time_window 5m | limit 1"},
+    {"a | filter b | stream_context before 0", "a b | stream_context "
+        "before 0"},
     {"a:in(* | fields a) b", "b"},
     {"a:in(* | fields b)", NULL},
     {"a:in(options(concurrency=1) * | fields a)", NULL},
