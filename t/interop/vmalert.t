@@ -68,7 +68,7 @@ sub taker {
     POSIX::_exit(0);
 }
 
-# The sample rules, evaluated each second over the last minutes.
+# The sample rules, evaluated each second over the last hour.
 sub rules {
     my $file = spoor_root() . '/contrib/vmalert/traces.yml';
 
@@ -76,7 +76,7 @@ sub rules {
     my $text = do { local $/; <$in> };
     $text =~ s/interval: 1m\n/interval: 1s\n/ or die "no interval\n";
     $text =~ s/eval_delay: 15s\n/eval_delay: 0s\n/ or die "no eval_delay\n";
-    $text =~ s/(expr: (?:>-\n\s+|'))/$1_time:5m /g;
+    $text =~ s/(expr: (?:>-\n\s+|'))/$1_time:1h /g;
     open my $out, '>', $spoor->dir . '/rules.yml' or die "rules.yml: $!\n";
     print $out $text;
     close $out;
