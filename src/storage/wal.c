@@ -20,6 +20,7 @@
 #include "core/metrics.h"
 #include "core/sys.h"
 #include "core/timefmt.h"
+#include "storage/wal_direct.h"
 #include "storage/wal_format.h"
 
 /* Allocation runs ahead in steps, so that a sync rarely changes the size. */
@@ -43,6 +44,7 @@ struct wal {
     uint8_t node_id[16];
     char *dir;
     int fd;
+    struct wal_direct direct;
     uint32_t number;    /* of the present file; 0: none yet */
     uint64_t offset;    /* where the next group goes */
     uint64_t allocated;
@@ -72,6 +74,7 @@ wal_open(struct wal **out, const char *dir, uint64_t log_id,
     memcpy(wal->node_id, node_id, sizeof(wal->node_id));
     wal->dir = xstrdup(dir);
     wal->fd = -1;
+    wal_direct_init(&wal->direct);
     check(pthread_mutex_init(&wal->mutex, NULL) == 0);
     *out = wal;
     return 0;
@@ -91,6 +94,7 @@ wal_close(struct wal *wal)
         return;
     OBJ_CHECK(wal, WAL_MAGIC);
     file_close(wal->fd);
+    wal_direct_release(&wal->direct);
     while (wal->files != NULL) {
         struct wal_file *next = wal->files->next;
 
@@ -155,6 +159,7 @@ wal_new_file(struct wal *wal, bool sync, struct err *err)
     }
     fault("wal.after_new_file");
     file_close(wal->fd);
+    wal_direct_leave(&wal->direct);
     wal->fd = fd;
     wal->number++;
     wal->offset = WAL_PAGE;
@@ -296,6 +301,17 @@ group_build(struct wal *wal, struct wal_group_header *group,
     return len + padding;
 }
 
+/* 1: written, 0: to be written as any other, -1: failed. */
+static int
+group_write_direct(struct wal *wal, struct err *err)
+{
+    struct wal_file_name name = {wal->log_id, wal->number, false};
+    char path[PATH_MAX];
+
+    wal_file_path(path, sizeof(path), wal->dir, &name);
+    return wal_direct_write(&wal->direct, path, wal->iov, wal->offset, err);
+}
+
 /* The vector in pieces that writev(2) takes (IOV_MAX is 1024). */
 static int
 group_write(struct wal *wal, struct err *err)
@@ -351,7 +367,7 @@ wal_append(struct wal *wal, const struct wal_record *records, unsigned n,
     struct wal_group_header group;
     uint32_t *rejected[GROUP_RECORDS_MAX];
     size_t len;
-    int rc = -1;
+    int rc = -1, written = 0;
 
     OBJ_CHECK(wal, WAL_MAGIC);
     check(!wal->is_failed);
@@ -363,8 +379,12 @@ wal_append(struct wal *wal, const struct wal_record *records, unsigned n,
         }
     }
     len = group_build(wal, &group, records, n, rejected);
-    if (wal_allocate(wal, wal->offset + len, err) != 0 ||
-        group_write(wal, err) != 0)
+    if (wal_allocate(wal, wal->offset + len, err) != 0)
+        goto out;
+    /* What need not be on the disk now is better off in the page cache. */
+    if (sync && len >= wal_direct_min)
+        written = group_write_direct(wal, err);
+    if (written < 0 || (written == 0 && group_write(wal, err) != 0))
         goto out;
     fault("wal.after_pwritev");
     if (sync && wal_datasync(wal, err) != 0)

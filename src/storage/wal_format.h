@@ -15,7 +15,7 @@
  * A group is what one write and one sync cover: struct wal_group_header, then
  * its records back to back, then zeros to the next boundary.  So no write
  * ever touches a page that holds an acknowledged record.  A group never spans
- * files.
+ * files.  Large ones are written past the page cache (wal_direct.h).
  *
  * A record is struct wal_record_header, then params_len bytes of canonical
  * request parameters, nrejected u32 (rows of this body that were refused, in

@@ -44,6 +44,8 @@
 #include "storage/compact.h"
 #include "storage/layout.h"
 #include "storage/store.h"
+#include "storage/wal_direct.h"
+#include "storage/wal_format.h"
 
 #define WORLD_REQUESTS_MAX 64u
 #define WORLD_TRACES 2u
@@ -164,6 +166,8 @@ world_request_make(struct world_request *request, uint64_t seed,
 static inline void
 world_make_at(uint64_t seed, unsigned n, int64_t now_ns)
 {
+    /* Some groups go past the page cache, some through it. */
+    wal_direct_min = 2 * WAL_PAGE;
     check(n <= WORLD_REQUESTS_MAX);
     world_n = n;
     for (unsigned i = 0; i < n; i++)

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "storage/wal.h"
+#include "storage/wal_direct.h"
 #include "storage/wal_format.h"
 #include "store_dir.h"
 #include "tap.h"
@@ -111,6 +112,25 @@ flip(const char *path, off_t offset)
     byte ^= 0x10;
     check(pwrite(fd, &byte, 1, offset) == 1);
     close(fd);
+}
+
+/* The same past the page cache, as far as this file system does it. */
+static void
+test_direct(void)
+{
+    struct wal *wal;
+    struct wal_scan scan;
+    struct seen seen;
+
+    wal_direct_min = 0;
+    wal = write_log(LOG_ID + 7);
+    wal_direct_min = WAL_DIRECT_MIN;
+    is_int(read_all(LOG_ID + 7, &seen, &scan), 0, "direct: the log is read");
+    is_int(seen.n, 12, "direct: all records");
+    is_int(seen.lens[2], 100000, "direct: bodies");
+    is_int(scan.groups, 4, "direct: groups");
+    is_int(scan.damaged + scan.torn, 0, "direct: nothing damaged");
+    wal_close(wal);
 }
 
 static void
@@ -251,6 +271,7 @@ main(void)
 {
     store_dir_make();
     test_round_trip();
+    test_direct();
     test_damage();
     test_foreign();
     test_release();
