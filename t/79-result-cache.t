@@ -91,6 +91,10 @@ for my $query (@queries) {
 my $relative = '_time:1s | stats count() n';
 is ask($spoor, $relative), ask($spoor, $relative), 'a time that moves on';
 
+my $hits = hits($spoor);
+is ask($spoor, $queries[0], nocache => 1), $first{$queries[0]}, 'nocache=1';
+is hits($spoor), $hits, 'uses nothing';
+
 # --- what is added ---------------------------------------------------------------
 
 my $count = '* | stats by (kind) count() n, sum(duration) s, max(span_id) m';

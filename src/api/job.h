@@ -47,6 +47,7 @@ struct job {
     bool is_explained;     /* the plan is the answer, not the rows */
     bool is_stats;         /* errors are 422 and JSON */
     bool is_logsql;        /* the reply tells tenant and duration */
+    bool no_cache;         /* kept results are neither used nor made */
     bool must_be_whole;    /* an error is better than a partial answer */
     bool is_broken;        /* what was streamed is not the whole answer */
 };

@@ -160,7 +160,7 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .seconds = METRIC_QUERY_SECONDS_LOGSQL,
         .lanes_max = conf_budget(conf)->lanes,
         .memory_max = job->bytes_max, .share = &job->memory,
-        .results_max = conf->query_no_cache ? 0 :
+        .results_max = conf->query_no_cache || job->no_cache ? 0 :
             conf_budget(conf)->cache / RESULTS_SHARE,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns,
         .figures = &figures};

@@ -309,7 +309,8 @@ logsql_query_in(struct job *job, struct query **out,
         add_hidden(job, *out, err) != 0 ||
         logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
             err) != 0 ||
-        logsql_bool_arg(job, "explain", &job->is_explained, err) != 0)
+        logsql_bool_arg(job, "explain", &job->is_explained, err) != 0 ||
+        logsql_bool_arg(job, "nocache", &job->no_cache, err) != 0)
         return -1;
     job->must_be_whole = !may_be_partial;
     timeout_arg(job);

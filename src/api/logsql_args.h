@@ -3,7 +3,7 @@
 /*
  * Arguments that the LogsQL endpoints share: query, start, end, time,
  * timeout, extra_filters, extra_stream_filters, hidden_fields_filters,
- * allow_partial_response.
+ * allow_partial_response, nocache.
  */
 
 #ifndef SPOOR_API_LOGSQL_ARGS_H

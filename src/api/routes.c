@@ -33,7 +33,7 @@ const struct route api_routes[] = {
         "Rows of a LogsQL query as JSON lines: query, start, end, time, "
         "limit, offset, format=csv, timeout, extra_filters, "
         "extra_stream_filters, hidden_fields_filters, "
-        "allow_partial_response"},
+        "allow_partial_response, nocache"},
     {"/select/logsql/hits", HTTP_GET | HTTP_POST,
         SELECT | ROUTE_BODY, logsql_hits, NULL,
         "Matching rows over time: step, offset, field, fields_limit, "

@@ -10,6 +10,7 @@
 
 #include "core/base.h"
 #include "query/acc.h"
+#include "query/state.h"
 
 #include <math.h>
 #include <stdlib.h>

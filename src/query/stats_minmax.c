@@ -299,6 +299,8 @@ minmax_load(struct acc *acc, struct enc_reader *in, struct err *err)
             atom.text = enc_read_sv(in);
         else
             atom.v = (int64_t)enc_read64(in);
+        if (in->failed || (atom.tag == ATOM_TEXT && atom.text.len == 0))
+            return state_bad(err);
         if (replace(acc, &extremes[i], &atom, err) != 0)
             return -1;
     }

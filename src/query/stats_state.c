@@ -85,7 +85,7 @@ stats_save(struct stage *stage, uint32_t groups_max, struct sb *out,
         return 1;
     sb_add_char(out, STATE_VERSION);
     state_put_varint(out, lane == NULL ? 0 : lane->keys.count);
-    if (lane == NULL)
+    if (lane == NULL || lane->keys.count == 0)
         return 0;
     save_groups(&lane->keys, out);
     for (uint32_t i = 0; i < fork->spec->nfns; i++) {

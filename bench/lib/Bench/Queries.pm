@@ -15,7 +15,9 @@ our @EXPORT = qw(query_rows trace_rows results);
 
 my $service = '"resource_attr:service.name"';
 
-sub logsql { return ('/select/logsql/query', query => @_) }
+# Not from kept results of an earlier round.
+sub logsql { return ('/select/logsql/query', nocache => 1, query => @_) }
+sub again { return ('/select/logsql/query', query => @_) }
 
 sub lines {
     my ($spoor, $query) = @_;
@@ -94,7 +96,34 @@ sub query_rows {
         ['a prefix of one field, count()', 0, 0, 10,
             logsql("$service:=\"$name\"* | count()")],
         ['hits, step 1m', 0, 0, 50, '/select/logsql/hits', query => '*',
-            step => '1m'],
+            step => '1m', nocache => 1],
+        ['hits, step 1m, by service', 0, 0, 50, '/select/logsql/hits',
+            query => '*', step => '1m', nocache => 1,
+            field => 'resource_attr:service.name'],
+        ['stats_query_range by minute: count, p95', 0, 0, 20,
+            '/select/logsql/stats_query_range', nocache => 1,
+            query => "$minutes | stats by ($service) count() n, "
+            . 'quantile(0.95, duration) p95', step => '1m'],
+        ['second run: stats by (service) quantile(0.95)', 0, 0, 50,
+            again("* | stats by ($service) quantile(0.95, duration)")],
+        ['second run: kind, count_uniq(span name), max', 0, 0, 50,
+            again('* | stats by (kind) count_uniq(name) n, '
+            . 'max(duration) m, avg(span_attr:http.response.body.size) a')],
+        ['the same, first run', 0, 0, 20,
+            logsql('* | stats by (kind) count_uniq(name) n, '
+            . 'max(duration) m, avg(span_attr:http.response.body.size) a')],
+        ['a word in any field, count()', 0, 0, 10,
+            logsql('*:timeout | count()')],
+        ['a needle in any field', 0, 0, 20, logsql("*:=\"$needle\"")],
+        ['word in db.query.text, count()', 0, 0, 20,
+            logsql('"span_attr:db.query.text":users | count()')],
+        ['status_code:=2 | stats by (name)', 0, 0, 50,
+            logsql('status_code:=2 | stats by (name) count()')],
+        ['top 10 by (trace_id)', 0, 0, 10,
+            logsql('* | top 10 by (trace_id)')],
+        ['field_values of db.query.text, limit 100', 0, 0, 20,
+            '/select/logsql/field_values', query => '*', limit => 100,
+            field => 'span_attr:db.query.text'],
         ['services', 0, 0, 200, '/select/jaeger/api/services'],
         ['operations of a service', 0, 0, 200,
             "/select/jaeger/api/services/$name/operations"],
