@@ -19,6 +19,13 @@
 #include "storage/part_cells.h"
 #include "storage/scan.h"
 
+
+/* What a lane may have (lanes.c); columns of a memtable take a part of it. */
+#define WIDE_BYTES_MIN (64 * MIB)
+#define WIDE_BYTES_MAX (512 * MIB)
+/* All columns of a few hundred rows. */
+#define SLICE_POOL_MAX (512 * MIB)
+
 struct work {
     const struct source_plan *plan;
     struct scan scan;
@@ -78,6 +85,96 @@ block_is_wanted(const struct source_plan *plan, struct block *block)
     return false;
 }
 
+/* The next slice of the bits from *row on; how many they are. */
+static uint32_t
+take_slice(const uint64_t *bits, uint32_t rows, uint32_t max, uint32_t *row,
+    uint64_t *slice)
+{
+    uint32_t n = 0;
+
+    memset(slice, 0, BITMAP_WORDS(rows) * sizeof(*slice));
+    for (; *row < rows && n < max; (*row)++) {
+        if (bitmap_has(bits, *row)) {
+            bitmap_set(slice, *row);
+            n++;
+        }
+    }
+    return n;
+}
+
+/*
+ * All columns of a memtable with very many keys do not fit into the memory of
+ * a query: the stage gets the rows in slices, which have few.
+ */
+static int
+write_slices(const struct reading *reading, struct rows *rows,
+    struct err *err)
+{
+    const struct query_run *run = rows->run;
+    struct pool *pool = pool_new(SLICE_POOL_MAX);
+    uint64_t *slice = pool_alloc(rows->pool,
+        BITMAP_WORDS(rows->n) * sizeof(*slice) + 8);
+    uint32_t row = 0, max = block_few_rows(rows->block);
+    int got = slice == NULL ?
+        err_set(err, ERR_LIMIT, "query needs too much memory") : 0;
+
+    pool_share(pool, run->budget.share);
+    while (got == 0 && take_slice(rows->selected, rows->n, max, &row,
+            slice) > 0) {
+        struct block *block;
+        struct rows few;
+
+        pool_reset(pool);
+        if (run_poll(run, err) != 0 ||
+            block_open_again(&block, rows->block, pool, err) != 0) {
+            got = -1;
+            break;
+        }
+        rows_init_block(&few, block, rows->n, pool);
+        few.run = run;
+        if (few.n == rows->n) {
+            rows_select(&few, slice);
+            got = stage_write(reading->stage, reading->lane, &few, err);
+        } else {
+            got = err_set(err, ERR_LIMIT, "query needs too much memory");
+        }
+        block_close(block);
+    }
+    pool_free(pool);
+    return got;
+}
+
+/*
+ * Do the pipes read all columns, or those of a prefix, which are too many for
+ * one chunk?
+ */
+static int
+is_too_wide(struct rows *rows, bool *out, struct err *err)
+{
+    size_t allowed = MIN(MAX(rows->run->budget.max, WIDE_BYTES_MIN),
+        WIDE_BYTES_MAX);
+    struct field_pattern *patterns = NULL;
+    const struct sv *names;
+    uint32_t n = 0;
+
+    *out = false;
+    if (block_wide_bytes(rows->block) <= allowed / 32 ||
+        rows->nselected <= block_few_rows(rows->block))
+        return 0;
+    if (pipes_needed(rows->run->query->pipes, rows->pool, &patterns, &n,
+            out) != 0)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    for (uint32_t i = 0; !*out && i < n; i++)
+        *out = patterns[i].is_prefix;
+    if (!*out)
+        return 0;
+    /* Each event of a row has columns of its own. */
+    if (rows_names(rows, &names, &n, err) != 0)
+        return -1;
+    *out = (uint64_t)n * rows->n * sizeof(uint32_t) > allowed / 2;
+    return 0;
+}
+
 /* 1: the stage has enough.  -1, or FAILED_IN_STAGE. */
 static int
 block_read(const struct source_plan *plan, const struct reading *reading,
@@ -88,6 +185,7 @@ block_read(const struct source_plan *plan, const struct reading *reading,
     struct rows rows;
     int64_t start_ns;
     uint32_t found;
+    bool is_wide;
     int got;
 
     if (!block_is_wanted(plan, block))
@@ -105,7 +203,10 @@ block_read(const struct source_plan *plan, const struct reading *reading,
         return 0;
     found = rows.nselected;
     start_ns = figures_clock(figures);
-    got = stage_write(reading->stage, reading->lane, &rows, err);
+    if (is_too_wide(&rows, &is_wide, err) != 0)
+        return -1;
+    got = is_wide ? write_slices(reading, &rows, err) :
+        stage_write(reading->stage, reading->lane, &rows, err);
     if (start_ns != 0)
         figures_stage_add(figures, 0, found, clock_mono_ns() - start_ns);
     return got < 0 ? FAILED_IN_STAGE : got;

@@ -207,6 +207,12 @@ int block_fields_asked(struct block *block, const struct block_ask *ask,
 bool block_may_pass(struct block *block, struct sv field,
     const struct block_ask *ask);
 /*
+ * About what the columns of all fields of a memtable take, 0 of a part; and
+ * of how many rows, at most, all columns cost little (block_fields_of()).
+ */
+uint64_t block_wide_bytes(const struct block *block);
+uint32_t block_few_rows(const struct block *block);
+/*
  * The same rows once more, so that columns can be loaded and forgotten: it
  * borrows what the block borrows, and has its own pool.
  */

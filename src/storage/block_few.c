@@ -13,6 +13,7 @@
 #include "storage/block_read.h"
 
 #include "span/flat.h"
+#include "storage/memtable_format.h"
 
 /* Rows whose flat views are held; more rows take whole columns. */
 #define ROWS_MAX 256u
@@ -55,6 +56,19 @@ is_few(const struct block *block, const uint64_t *wanted)
     n = bitmap_count(wanted, block->info.rows);
     return n > 0 && n <= ROWS_MAX &&
         (n == 1 || n <= block->info.rows / BLOCK_FEW_ROWS);
+}
+
+uint64_t
+block_wide_bytes(const struct block *block)
+{
+    return block->mt == NULL ? 0 : (uint64_t)block->info.rows *
+        MIN(block->mt->h.nkeys, MEMTABLE_KEYS_MAX) * sizeof(uint32_t);
+}
+
+uint32_t
+block_few_rows(const struct block *block)
+{
+    return MAX(1u, MIN(ROWS_MAX, block->info.rows / BLOCK_FEW_ROWS));
 }
 
 static int

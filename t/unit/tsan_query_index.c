@@ -340,6 +340,37 @@ test_any(void)
         xfree(names[--nnames]);
 }
 
+/* --- memtables of very many keys --- */
+
+/* All columns at a time would take gigabytes. */
+static void
+test_wide(void)
+{
+    static const char *const texts[] = {"*", "* | limit 5000",
+        "* | field_names", "* | fields span_attr:*"};
+    struct tenant tenant = {0, 0};
+    struct answer all, some;
+
+    store_empty();
+    spans.now_ns = SPAN_GEN_BASE_NS + 12 * 3600 * NS_PER_SEC;
+    spans.shapes = 8000;
+    for (uint32_t i = 0; i < 20; i++)
+        store_spans(&spans, true, 400, tenant);
+    spans.shapes = 0;
+    store_keep();
+    store_ask(&all, "* | fields span_id", tenant, INT64_MIN, INT64_MAX);
+    is_int(all.rc, 0, "wide: one column");
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        store_ask(&some, texts[i], tenant, INT64_MIN, INT64_MAX);
+        is_int(some.rc, 0, "wide: %s %s", texts[i], some.err.text);
+        if (i == 0)
+            is_int(some.sink.n, all.sink.n, "wide: all rows");
+        diag("wide: %s: %u lines", texts[i], some.sink.n);
+        sink_reset(&some.sink);
+    }
+    sink_reset(&all.sink);
+}
+
 /* --- sums by stream --- */
 
 static void
@@ -506,6 +537,7 @@ main(void)
 {
     span_gen_init(&spans, 4711);
     store_open();
+    test_wide();
     test_any();
     test_names();
     test_edges();
