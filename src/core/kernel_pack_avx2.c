@@ -30,7 +30,7 @@ pack(const uint64_t *v, uint32_t count, uint32_t width, uint64_t base,
     uint8_t *bits)
 {
     const __m256i from = _mm256_set1_epi64x((long long)base);
-    const __m256i mask = _mm256_set1_epi64x((1 << width % 32) - 1);
+    const __m256i mask = _mm256_set1_epi64x((INT64_C(1) << width % 32) - 1);
     const __m256i shifts = _mm256_set_epi64x(3 * width, 2 * width, width, 0);
 
     if (width > SHORT_WIDTH_MAX) {
