@@ -95,6 +95,17 @@ result_cache_get(const struct result_key *key, struct sb *out)
     return entry != NULL && !sb_failed(out);
 }
 
+bool
+result_cache_has(const struct result_key *key)
+{
+    bool has;
+
+    pthread_mutex_lock(&cache.mutex);
+    has = *find(key) != NULL;
+    pthread_mutex_unlock(&cache.mutex);
+    return has;
+}
+
 void
 result_cache_put(const struct result_key *key, struct sv state,
     size_t bytes_max)
@@ -107,7 +118,8 @@ result_cache_put(const struct result_key *key, struct sv state,
     if (entry == NULL)
         return;
     *entry = (struct entry){.key = *key, .len = state.len};
-    memcpy(entry->state, state.ptr, state.len);
+    if (state.len > 0)
+        memcpy(entry->state, state.ptr, state.len);
     pthread_mutex_lock(&cache.mutex);
     link = find(key);
     if (*link != NULL)

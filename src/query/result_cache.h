@@ -26,6 +26,8 @@ struct result_key {
 
 /* Appends the state; false: it is not there. */
 bool result_cache_get(const struct result_key *key, struct sb *out);
+/* Is it there?  No hit, no miss. */
+bool result_cache_has(const struct result_key *key);
 /*
  * Keeps a copy; what was used least recently goes when all states together
  * take more than bytes_max.

@@ -61,7 +61,9 @@ is_lasting(const struct filter *filter)
 {
     if (filter == NULL)
         return true;
-    if (filter->kind == FILTER_TIME || filter->subquery != NULL)
+    /* options(time_offset) moves days and weeks, too, but not their text. */
+    if (filter->kind == FILTER_TIME || filter->kind == FILTER_DAY_RANGE ||
+        filter->kind == FILTER_WEEK_RANGE || filter->subquery != NULL)
         return false;
     for (uint32_t i = 0; i < filter->nitems; i++) {
         if (!is_lasting(filter->items[i]))
@@ -107,16 +109,40 @@ plan_text(struct sb *text, const struct source_plan *plan)
     return add_filter(text, plan->filter) && !sb_failed(text);
 }
 
+/* What a state is of, besides the plan; of zeros: the plan itself. */
+struct about {
+    struct part_info part;
+    int64_t min_time, max_time;
+};
+
+static struct result_key
+hash_key(const struct source_cached *cached, const struct about *about)
+{
+    XXH3_state_t hash;
+    XXH128_hash_t sum;
+
+    XXH3_128bits_reset(&hash);
+    XXH3_128bits_update(&hash, about, sizeof(*about));
+    XXH3_128bits_update(&hash, cached->text.ptr, cached->text.len);
+    sum = XXH3_128bits_digest(&hash);
+    return (struct result_key){sum.low64, sum.high64};
+}
+
+/* Under this an empty state is kept when those of the plan are too large. */
+static struct result_key
+key_of_plan(const struct source_cached *cached)
+{
+    struct about about;
+
+    memset(&about, 0, sizeof(about));
+    return hash_key(cached, &about);
+}
+
 static struct result_key
 key_of(const struct source_cached *cached, const struct part_info *part)
 {
     const struct source_plan *plan = cached->plan;
-    struct {
-        struct part_info part;
-        int64_t min_time, max_time;
-    } about;
-    XXH3_state_t hash;
-    XXH128_hash_t sum;
+    struct about about;
 
     memset(&about, 0, sizeof(about)); /* padding, too */
     about.part.id = part->id;
@@ -128,11 +154,7 @@ key_of(const struct source_cached *cached, const struct part_info *part)
     about.part.max_end_ns = part->max_end_ns;
     about.min_time = MAX(plan->min_time, part->min_end_ns);
     about.max_time = MIN(plan->max_time, part->max_end_ns);
-    XXH3_128bits_reset(&hash);
-    XXH3_128bits_update(&hash, &about, sizeof(about));
-    XXH3_128bits_update(&hash, cached->text.ptr, cached->text.len);
-    sum = XXH3_128bits_digest(&hash);
-    return (struct result_key){sum.low64, sum.high64};
+    return hash_key(cached, &about);
 }
 
 /* --- what is known --- */
@@ -177,6 +199,18 @@ take_known(struct source_cached *cached, struct err *err)
     return rc;
 }
 
+/* False: nothing can be kept of the plan, or its states were too large. */
+static bool
+is_worth_it(struct source_cached *cached)
+{
+    struct result_key key;
+
+    if (!plan_text(&cached->text, cached->plan))
+        return false;
+    key = key_of_plan(cached);
+    return !result_cache_has(&key);
+}
+
 int
 source_cached_take(struct source_cached **out,
     const struct source_plan *plan, struct scan *scan, struct err *err)
@@ -191,7 +225,7 @@ source_cached_take(struct source_cached **out,
     cached->plan = plan;
     cached->scan = scan;
     sb_init(&cached->text, PLAN_TEXT_MAX);
-    if (!plan_text(&cached->text, plan)) {
+    if (!is_worth_it(cached)) {
         source_cached_free(cached);
         return 0;
     }
@@ -282,11 +316,15 @@ keep(struct source_cached *cached, struct cached_part *part, struct err *err)
     sb_init(&state, STATE_TEXT_MAX);
     rc = stats_save(part->fork, CACHED_GROUPS_MAX, &state, err);
     if (rc == 0 && !sb_failed(&state) &&
-        state.len <= RESULT_CACHE_STATE_MAX)
+        state.len <= RESULT_CACHE_STATE_MAX) {
         result_cache_put(&part->key, sb_sv(&state),
             cached->plan->results_max);
-    else
+    } else if (rc >= 0) {
+        struct result_key plan = key_of_plan(cached);
+
         atomic_store(&cached->is_wide, true);
+        result_cache_put(&plan, SV_EMPTY, cached->plan->results_max);
+    }
     sb_release(&state);
     return rc < 0 ? -1 : 0;
 }
