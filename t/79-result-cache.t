@@ -59,7 +59,7 @@ my @queries = (
     'duration:>1ms | stats by (name) count() n, max(duration) m',
     '* | stats by (name) sum(flags) s, avg(duration) a, min(duration) i',
     'kind:=2 | stats by (_time:1m) count() n, count_uniq(span_id) u',
-    '* | stats quantile(0.5, duration) q, uniq_values(kind) v, count(a) c',
+    'name:=GET | stats quantile(0.5, duration) q, uniq_values(kind) v, count(a) c',
     '* | stats by (kind) count() if (duration:>2ms) n, median(name) m',
 );
 
