@@ -100,8 +100,12 @@ wal_direct_write(struct wal_direct *direct, const char *path,
 
     if (direct->is_refused)
         return 0;
-    if ((direct->fd >= 0 || open_file(direct, path, &local) == 0) &&
-        write_staged(direct, iov, offset, &local) == 0)
+    /* Without memory or a descriptor the page cache does as well. */
+    if (direct->fd < 0 && open_file(direct, path, &local) != 0) {
+        direct->is_refused = is_refusal(&local);
+        return 0;
+    }
+    if (write_staged(direct, iov, offset, &local) == 0)
         return 1;
     wal_direct_leave(direct);
     if (is_refusal(&local)) {

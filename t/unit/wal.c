@@ -4,11 +4,13 @@
 
 #include "core/base.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "storage/wal.h"
 #include "storage/wal_direct.h"
 #include "storage/wal_format.h"
@@ -130,6 +132,33 @@ test_direct(void)
     is_int(seen.lens[2], 100000, "direct: bodies");
     is_int(scan.groups, 4, "direct: groups");
     is_int(scan.damaged + scan.torn, 0, "direct: nothing damaged");
+    wal_close(wal);
+}
+
+/* No descriptor is left for it. */
+static int
+open_but_direct(const char *path, int flags, mode_t mode)
+{
+    if ((flags & O_DIRECT) == 0)
+        return sys_kernel.open(path, flags, mode);
+    errno = EMFILE;
+    return -1;
+}
+
+static void
+test_direct_not_now(void)
+{
+    struct wal *wal;
+    struct wal_scan scan;
+    struct seen seen;
+
+    wal_direct_min = 0;
+    sys.open = open_but_direct;
+    wal = write_log(LOG_ID + 8);
+    sys.open = sys_kernel.open;
+    wal_direct_min = WAL_DIRECT_MIN;
+    is_int(read_all(LOG_ID + 8, &seen, &scan), 0, "not direct: it is read");
+    is_int(seen.n, 12, "not direct: all records");
     wal_close(wal);
 }
 
@@ -272,6 +301,7 @@ main(void)
     store_dir_make();
     test_round_trip();
     test_direct();
+    test_direct_not_now();
     test_damage();
     test_foreign();
     test_release();
