@@ -27,6 +27,23 @@ static struct waiting {
 } waiting[WAITING_MAX];
 static unsigned nwaiting;
 
+/*
+ * Those that nobody reads any more have been asked for since, unless the part
+ * or its file has gone.
+ */
+static void
+forget_gone(void)
+{
+    uint64_t oldest = catalog_oldest_reader();
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < nwaiting; i++) {
+        if (waiting[i].gen > oldest)
+            waiting[n++] = waiting[i];
+    }
+    nwaiting = n;
+}
+
 /* True when nobody who could see the part as good is left. */
 static bool
 has_no_readers(uint64_t id)
@@ -37,7 +54,10 @@ has_no_readers(uint64_t id)
         i++;
     if (i == nwaiting) {
         if (nwaiting == WAITING_MAX)
+            forget_gone();
+        if (nwaiting == WAITING_MAX)
             return false;
+        i = nwaiting;
         catalog_begin();
         waiting[nwaiting++] = (struct waiting){id, catalog_commit()};
     }
