@@ -51,7 +51,8 @@ int part_read_cells(struct part *part, uint32_t block,
 
 /*
  * The greatest duration of the block's rows, of all tenants; INT64_MAX: it
- * has no cells, or damaged ones.  Read once, then known.
+ * has no cells, or damaged ones.  Read once, then known; what is in the pool
+ * is of no use afterwards.
  */
 int64_t part_max_duration(struct part *part, uint32_t block,
     struct pool *pool);

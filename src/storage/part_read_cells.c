@@ -163,6 +163,7 @@ part_max_duration(struct part *part, uint32_t block, struct pool *pool)
     struct err err = ERR_INIT;
     struct part_cells cells;
     int64_t max;
+    int got;
 
     if (part->cells == NULL)
         return INT64_MAX;
@@ -171,7 +172,10 @@ part_max_duration(struct part *part, uint32_t block, struct pool *pool)
     if (max != INT64_MIN)
         return max;
     /* Whoever comes at the same time finds the same. */
-    if (part_read_cells(part, block, &cells, pool, &err) <= 0 || cells.n == 0)
+    got = part_read_cells(part, block, &cells, pool, &err);
+    if (got < 0 && err.code == ERR_LIMIT)
+        return INT64_MAX; /* another time */
+    if (got <= 0 || cells.n == 0)
         max = INT64_MAX;
     for (uint32_t i = 0; i < cells.n && max != INT64_MAX; i++)
         max = MAX(max, cells.v[i].max);

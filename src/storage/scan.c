@@ -14,6 +14,8 @@
 
 /* A snapshot's items: 128 bytes each, and their blocks. */
 #define SNAPSHOT_BYTES_MAX (128 * MIB)
+/* Cells of one block, with the times of their rows. */
+#define CELLS_BYTES_MAX (128 * MIB)
 
 int
 scan_begin(struct scan *scan, int64_t min_end, int64_t max_end,
@@ -165,6 +167,8 @@ scan_longest_first(struct scan *scan, struct err *err)
     const struct memtable *mt;
     struct part *part = NULL;
     uint32_t open = UINT32_MAX;
+    /* The cells of all blocks are far more than the scan may hold. */
+    struct pool *pool = pool_new(CELLS_BYTES_MAX);
     int got = 0;
 
     /* Blocks of a part mostly stand together. */
@@ -179,8 +183,10 @@ scan_longest_first(struct scan *scan, struct err *err)
         }
         if (part != NULL)
             block->max_duration = part_max_duration(part, block->index,
-                scan->pool);
+                pool);
+        pool_reset(pool);
     }
+    pool_free(pool);
     scan_close_item(part);
     if (got < 0)
         return -1;
