@@ -58,9 +58,17 @@ must_quote(struct sv text)
     return false;
 }
 
+/* Text number i of n in a line. */
 static void
-put_text(struct sb *sb, struct sv text)
+put_text(struct sb *sb, struct sv text, uint32_t i, uint32_t n)
 {
+    if (i > 0)
+        sb_add_char(sb, ',');
+    /* Readers skip a line that is empty. */
+    if (n == 1 && text.len == 0) {
+        sb_add_str(sb, "\"\"");
+        return;
+    }
     if (!must_quote(text)) {
         sb_add_sv(sb, text);
         return;
@@ -79,9 +87,7 @@ put_header(struct sink_csv *sink)
 {
     sink->has_header = true;
     for (uint32_t i = 0; i < sink->n; i++) {
-        if (i > 0)
-            sb_add_char(&sink->sb, ',');
-        put_text(&sink->sb, sink->names[i]);
+        put_text(&sink->sb, sink->names[i], i, sink->n);
     }
     if (sink->n > 0)
         sb_add_char(&sink->sb, '\n');
@@ -119,9 +125,8 @@ write_fixed(struct sink_csv *sink, struct rows *rows, struct err *err)
         for (uint32_t i = 0; i < sink->n; i++) {
             char buf[COLUMN_TEXT_MAX];
 
-            if (i > 0)
-                sb_add_char(&sink->sb, ',');
-            put_text(&sink->sb, column_text(&columns[i], row, buf));
+            put_text(&sink->sb, column_text(&columns[i], row, buf), i,
+                sink->n);
         }
         sb_add_char(&sink->sb, '\n');
         rc = send_full(sink, err);
@@ -229,11 +234,8 @@ print_kept(struct sink_csv *sink, struct err *err)
             cells[i] = SV_EMPTY;
         for (uint32_t i = 0; i < row->n; i++)
             cells[row->cells[i].column] = row->cells[i].text;
-        for (uint32_t i = 0; i < sink->n; i++) {
-            if (i > 0)
-                sb_add_char(&sink->sb, ',');
-            put_text(&sink->sb, cells[i]);
-        }
+        for (uint32_t i = 0; i < sink->n; i++)
+            put_text(&sink->sb, cells[i], i, sink->n);
         sb_add_char(&sink->sb, '\n');
         if (send_full(sink, err) != 0)
             return -1;

@@ -38,6 +38,8 @@ static int
 tenants_add(struct tenant_list *tenants, const struct tenant *add, uint32_t n,
     struct err *err)
 {
+    if (n == 0)
+        return 0;
     if (n > tenants->cap - tenants->n) {
         uint32_t cap;
         struct tenant *v;
