@@ -64,6 +64,9 @@ post_traces($spoor,
     resource_spans('pay',
         at(7, 1500, name => 'charge', kind => 1, attributes =>
             attributes(user => 'ann', took => '1.5s'))));
+# Its rows are in the same blocks.
+post_traces($spoor, resource_spans('x', at(7, 1, name => 'other', attributes =>
+    attributes(other_tenant => 'x'))), [AccountID => 7]);
 
 in_all_states($spoor, sub {
     my ($where) = @_;
@@ -131,6 +134,9 @@ in_all_states($spoor, sub {
     gives($where, '* | block_stats | filter field:=name '
         . '| stats sum(rows) r, sum(values_bytes) b',
         { r => '4', b => '27' });
+    gives($where, '* | block_stats | filter field:other_tenant | fields field');
+    gives($where, '* | block_stats | filter field:=name '
+        . '| stats sum(dict_items) n | filter n:>3 | fields n');
     gives($where, '* | blocks_count as n | filter n:>0 | fields nosuch');
 });
 $spoor->stop;

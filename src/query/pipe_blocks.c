@@ -206,9 +206,31 @@ struct stage_blocks {
     struct blocks_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
 };
 
-static void
+/* Those that rows have: a dictionary may be of other tenants' rows, too. */
+static int
+measure_dictionary(const struct column *column, const struct picks *picks,
+    struct pool *pool, struct block_field *out)
+{
+    uint64_t *seen = pool_zalloc(pool,
+        (BITMAP_WORDS((size_t)column->nvalues) + 1) * sizeof(*seen));
+
+    if (seen == NULL)
+        return -1;
+    for (uint32_t i = 0; i < picks->n; i++) {
+        uint32_t code = column->codes[picks_row(picks, i)];
+
+        if (bitmap_has(seen, code))
+            continue;
+        bitmap_set(seen, code);
+        out->dict_items++;
+        out->dict_bytes += column->values[code].len;
+    }
+    return 0;
+}
+
+static int
 measure(const struct column *column, const struct picks *picks,
-    struct block_field *out)
+    struct pool *pool, struct block_field *out)
 {
     char buf[COLUMN_TEXT_MAX];
 
@@ -217,10 +239,12 @@ measure(const struct column *column, const struct picks *picks,
     for (uint32_t i = 0; i < picks->n; i++)
         out->values_bytes +=
             column_text(column, picks_row(picks, i), buf).len;
-    if (column->kind == COLUMN_CONST || column->kind == COLUMN_CODES)
-        out->dict_items = column->kind == COLUMN_CONST ? 1 : column->nvalues;
-    for (uint32_t i = 0; i < out->dict_items; i++)
-        out->dict_bytes += column->values[i].len;
+    if (column->kind == COLUMN_CONST) {
+        out->dict_items = 1;
+        out->dict_bytes = column->values[0].len;
+    }
+    return column->kind != COLUMN_CODES ? 0
+        : measure_dictionary(column, picks, pool, out);
 }
 
 static int
@@ -234,7 +258,11 @@ add_field(struct blocks_lane *lane, struct rows *rows,
         return -1;
     if (column->kind == COLUMN_EMPTY)
         return 0;
-    measure(column, picks, &field);
+    if (measure(column, picks, rows->pool, &field) != 0)
+        return err_set(err, ERR_LIMIT, "query needs too much memory");
+    /* Only rows that were left out, perhaps of another tenant, have it. */
+    if (field.values_bytes == 0)
+        return 0;
     if (hold_text(&lane->hold, name, &field.name, err) != 0 ||
         hold_grow_raw(&lane->hold, &lane->fields, (size_t)lane->n + 1,
             sizeof(field), err) != 0)
