@@ -58,6 +58,7 @@ sub refused {
     return $reply->{body};
 }
 
+is $spoor->get('/select/tenant_ids')->{body}, '[]', 'no tenants';
 post_traces($spoor,
     resource_spans('cart',
         at(0, name => 'GET', kind => 2, attributes => attributes(
@@ -118,6 +119,11 @@ in_all_states($spoor, sub {
         step => '60', offset => '30s')->{data}{result}}], [-30, 30, 90],
         "$where: offset of points";
 
+    my $odd = "h\0" . 'n' x 200;
+    is $_->{metric}{__name__}, "${odd}_bucket", "$where: a NUL in a name"
+        for @{answer('stats_query', query => '* | stats histogram(kind) as "'
+        . $odd =~ s/\0/\\x00/r . '"')->{data}{result}};
+
     # --- hits ----------------------------------------------------------------
     $got = answer('hits', query => '*', step => '1m', start => $base - 60,
         end => $base + 239);
@@ -175,6 +181,9 @@ in_all_states($spoor, sub {
     is ask('query', format => 'csv', query => '* | stats by (kind) count() '
         . 'n | sort by (kind)')->{body}, "kind,n\n2,2\n3,2\n",
         "$where: CSV of columns that are not named";
+    is ask('query', format => 'csv', query => '* | sort by (_time) | fields '
+        . '"span_attr:note"')->{body}, qq(span_attr:note\n""\n""\n)
+        . qq("a, ""b"""\n""\n), "$where: CSV of one column has no empty line";
     is ask('query', format => 'csv', query => 'name:=x | fields a, b')
         ->{body}, "a,b\n", "$where: CSV of nothing";
     like $reply->{headers}{'vl-request-duration-seconds'}, qr/^\d+\.\d+$/,
@@ -221,6 +230,9 @@ for my $bad (['*'], ['* | fields name'], ['('], [''],
     is $error->{errorType}, '422', 'errorType';
     ok length $error->{error}, "error: $error->{error}";
 }
+# Each "copy" makes twice as many labels.
+refused(422, 'stats_query', query => join ' | ', '* | stats by (a) count() n',
+    map { "copy a* as a$_*" } 'a' .. 'j');
 refused(422, 'stats_query_range', query => '* | count()', step => $_)
     for qw(0 -1h x);
 refused(400, 'hits', query => '*', step => $_) for qw(0 -1h x);

@@ -161,13 +161,16 @@ histogram_add(struct sink_stats *sink, const struct stats_row *in,
 {
     char buf[COLUMN_TEXT_MAX];
     struct pool *pool = in->rows->pool;
-    size_t len = column->name.len + 7;
-    char *name = pool_alloc(pool, len + 1);
+    static const struct sv suffix = {"_bucket", 7};
+    size_t len = column->name.len + suffix.len;
+    char *name = pool_alloc(pool, len);
     struct json_in json;
 
     if (name == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
-    snprintf(name, len + 1, "%.*s_bucket", SV_ARG(column->name));
+    /* A name may hold a NUL. */
+    memcpy(name, column->name.ptr, column->name.len);
+    memcpy(name + column->name.len, suffix.ptr, suffix.len);
     json_in_init(&json, column_text(column, in->row, buf), pool);
     if (json_peek(&json) != JSON_ARRAY || !json_enter_array(&json))
         return 0;

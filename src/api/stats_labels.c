@@ -8,6 +8,11 @@
 #include "query/stage.h"
 
 #define TIME_FIELD SV("_time")
+/*
+ * Labels of the results: a series has few.  "copy a* as ab*" makes twice as
+ * many each time it is said, and they are looked for one by one.
+ */
+#define LABELS_MAX 256u
 
 struct finder {
     struct stats_labels *labels;
@@ -44,6 +49,9 @@ column_add(struct finder *f, struct sv name, enum stats_role role)
 {
     struct stats_labels *labels = f->labels;
 
+    if (labels->n == LABELS_MAX)
+        return err_set(f->err, ERR_INVALID, "more than %u labels",
+            LABELS_MAX);
     if (labels->n == labels->cap) {
         uint32_t cap = MAX(2 * labels->cap, 16u);
         struct stats_column *columns = pool_alloc(f->pool,
