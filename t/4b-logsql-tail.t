@@ -15,7 +15,8 @@ use Test::Traces;
 use Time::HiRes qw(time sleep);
 
 my $json = JSON::PP->new->utf8;
-my $spoor = Test::Spoor->new(conf => { workers => 3 });
+my $spoor = Test::Spoor->new(conf => { workers => 3,
+    'search.max_query_len' => '1MiB' });
 
 $spoor->start;
 
@@ -111,6 +112,25 @@ for my $bad ([query => '* | count()'], [query => '* | sort by (_time)'],
 }
 is $spoor->get('/select/logsql/tail?query=*', { AccountID => 'x' })
     ->{status}, 400, 'refused: a bad tenant';
+
+# --- odd arguments, and many rounds ----------------------------------------------
+
+my $ancient = tail(query => '*', offset => '285y', start_offset => '285y');
+ok read_until($ancient, qr{^HTTP/1.1 200 .*\r\n\r\n}s), 'times of long ago';
+close $ancient->{socket};
+
+# Text that has to be decoded is not kept of every round.
+my $form = 'refresh_interval=10ms&offset=0s&query=name:=%22many%22'
+    . '+' x 900_000;
+my $many = { socket => $spoor->connect, data => '' };
+print {$many->{socket}} "POST /select/logsql/tail HTTP/1.1\r\nHost: a\r\n"
+    . "Content-Type: application/x-www-form-urlencoded\r\n"
+    . 'Content-Length: ' . length($form) . "\r\n\r\n$form";
+read_until($many, qr/\r\n\r\n/);
+sleep 6;
+post_traces($spoor, ended(0, 'many'));
+ok read_until($many, qr/"many"/, 10), 'a long query, many rounds';
+close $many->{socket};
 
 # --- ends ----------------------------------------------------------------------
 

@@ -501,6 +501,16 @@ queue_add(struct job *job)
     loop_timer_set(queue.timer, QUEUE_POLL_NS);
 }
 
+bool
+job_take_place(struct job *job)
+{
+    if (!place_enter(job))
+        return false;
+    job->has_place = true;
+    nplaces++;
+    return true;
+}
+
 void
 job_start_lookup(struct job *job, void (*run)(struct job *job))
 {

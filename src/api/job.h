@@ -68,6 +68,12 @@ void job_start(struct job *job, void (*run)(struct job *job));
  */
 void job_start_lookup(struct job *job, void (*run)(struct job *job));
 /*
+ * A place for a job that the caller has a thread run by itself, until
+ * job_free().  False: there is none now, or replies that wait to be read
+ * leave no memory for another.
+ */
+bool job_take_place(struct job *job) WARN_UNUSED;
+/*
  * On the task's thread: sends what is in `part` before the answer is
  * complete and empties it; status and content type are settled by the first
  * call.  Waits while the client is slow.  What is in job->reply when run()

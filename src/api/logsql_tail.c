@@ -5,8 +5,8 @@
  *
  * A tail asks the store again and again (refresh_interval) for the spans that
  * ended up to `offset` ago, so it shows those of all workers.  Each round is
- * a query of its own on a thread, with a limit of time and memory; between
- * two rounds a tail holds no thread and no place.  The window of a round
+ * a query of its own on a thread, with a place as others have and a limit of
+ * time and memory; between two rounds a tail holds no thread and no place.  The window of a round
  * begins TAIL_OVERLAP_NS before the end of the one before: spans that come
  * late are shown late instead of never, each once.
  */
@@ -70,6 +70,7 @@ struct sink_tail {
     struct sb text;
     struct tail_line *lines;
     uint32_t n, cap;
+    size_t charged; /* of the job's memory, for the text */
 };
 
 static int
@@ -90,6 +91,19 @@ line_keep(struct sink_tail *sink, struct tail_line line, struct err *err)
         sink->cap = cap;
     }
     sink->lines[sink->n++] = line;
+    return 0;
+}
+
+/* What the text has grown to counts against the job's memory. */
+static int
+text_charge(struct sink_tail *sink, struct err *err)
+{
+    size_t more = sink->text.cap - MIN(sink->text.cap, sink->charged);
+
+    if (sb_failed(&sink->text) ||
+        !mem_share_take(&sink->job->memory, more))
+        return err_set(err, ERR_LIMIT, "too many rows at a time");
+    sink->charged += more;
     return 0;
 }
 
@@ -119,8 +133,7 @@ tail_write(struct stage *stage, unsigned lane, struct rows *rows,
         if (line_keep(sink, line, err) != 0)
             return -1;
     }
-    return sb_failed(&sink->text)
-        ? err_set(err, ERR_LIMIT, "too many rows at a time") : 0;
+    return text_charge(sink, err);
 }
 
 static int
@@ -144,7 +157,8 @@ tail_flush(struct stage *stage, struct err *err)
         sb_add(&sink->job->reply, sink->text.ptr + sink->lines[i].at,
             sink->lines[i].len);
     return sb_failed(&sink->job->reply)
-        ? err_set(err, ERR_LIMIT, "too many rows at a time") : 0;
+        ? err_set(err, ERR_LIMIT, "too many rows at a time")
+        : job_charge_reply(sink->job, err);
 }
 
 static void
@@ -152,6 +166,7 @@ tail_sink_free(struct stage *stage)
 {
     struct sink_tail *sink = (struct sink_tail *)stage;
 
+    mem_share_give(&sink->job->memory, sink->charged);
     sb_release(&sink->text);
     xfree(sink);
 }
@@ -246,6 +261,10 @@ round_run(void *arg)
 
     tail->has_failed = query_execute(job->arg, &env, sink_tail_new(job),
         &job->answer, &tail->err) != 0;
+    if (!tail->has_failed && job->must_be_whole && job->answer.is_partial)
+        tail->has_failed = err_set(&tail->err, ERR_CORRUPT, "damaged data "
+            "was left out, which allow_partial_response=0 does not allow")
+            != 0;
 }
 
 /* Others had the threads or the memory: the next round asks again. */
@@ -302,15 +321,26 @@ round_done(void *arg)
         loop_timer_set(tail->timer, 0);
 }
 
+/*
+ * What arguments decode to goes where the job is: the request's region lasts
+ * as long as the tail, whose rounds are without number.
+ */
 static int
 round_query(const struct tail *tail, struct job *job, struct query **out,
     struct err *err)
 {
+    struct http_req *req = job->req;
+    struct pool *pool = req->pool;
+    int rc;
     struct logsql_times times = {.start = tail->from_ns, .end = tail->to_ns,
         .instant = tail->to_ns, .now = tail->to_ns, .has_start = true,
         .has_end = true};
 
-    return logsql_query_in(job, out, &times, err);
+    req->pool = job->pool;
+    req->has_lost_arg = false;
+    rc = logsql_query_in(job, out, &times, err);
+    req->pool = pool;
+    return rc;
 }
 
 static void
@@ -325,7 +355,8 @@ round_start(struct tail *tail)
     tail->round = job;
     tail->to_ns = clock_wall_ns() - tail->offset_ns;
     tail->next_ns = clock_mono_ns() + tail->refresh_ns;
-    if (tail->to_ns < tail->from_ns) /* the clock went back */
+    /* The clock went back, or the server has enough to do. */
+    if (tail->to_ns < tail->from_ns || !job_take_place(job))
         rc = -1;
     if (rc == 0)
         rc = round_query(tail, job, &query, &tail->err);
@@ -423,7 +454,9 @@ tail_args(struct job *job, struct tail *tail, bool *overlaps,
         return -1;
     tail->refresh_ns = MAX(tail->refresh_ns, TAIL_REFRESH_MIN_NS);
     tail->to_ns = clock_wall_ns() - tail->offset_ns;
-    tail->first_ns = tail->from_ns = tail->to_ns - start_ns;
+    if (__builtin_sub_overflow(tail->to_ns, start_ns, &tail->first_ns))
+        tail->first_ns = INT64_MIN;
+    tail->from_ns = tail->first_ns;
     return round_query(tail, job, &query, err) != 0 ? -1
         : check_pipes(query, overlaps, err);
 }
