@@ -6,9 +6,13 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use JSON::PP ();
+use POSIX ();
 use Test::More;
+use Test::Otlp;
 use Test::Spoor;
+use Test::Traces;
 use Time::HiRes qw(sleep time);
 
 my $spoor = Test::Spoor->new;
@@ -149,6 +153,82 @@ SKIP: {
     like $history, qr/stats/, 'history is kept';
     is((stat "$dir/home/.local/state/spoor/history")[2] & 0777, 0600,
         'for its owner alone');
+}
+
+# --- what must not reach a terminal ---------------------------------------------
+
+# Runs spoorctl on a pseudo terminal; its exit code, and all that was shown.
+# Ctrl-C comes when the text is there.
+sub on_terminal {
+    my ($words, $interrupt_at, %more) = @_;
+    my $script = <<'END';
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+wanted, shown, end = sys.argv[1].encode(), b'', time.time() + 15
+while time.time() < end:
+    if select.select([fd], [], [], 0.1)[0]:
+        try:
+            shown += os.read(fd, 65536)
+        except OSError:
+            break
+    if wanted and wanted in shown:
+        os.write(fd, b'\3')
+        wanted = b''
+status = os.waitpid(pid, 0)[1]
+sys.stdout.buffer.write(b'status %d\n' % status + shown)
+END
+    return run_command(['python3', '-c', $script, $interrupt_at, $ctl, @$words],
+        env => { %env, PAGER => '', NO_COLOR => 1, %more },
+        seconds => 30)->{out};
+}
+
+# Answers one request with the bytes, and goes when `hold` ends.
+sub false_server {
+    my ($bytes) = @_;
+    my $listen = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+        or die "listen: $!\n";
+    my $pid = fork;
+
+    die "fork: $!\n" unless defined $pid;
+    if ($pid == 0) {
+        my $socket = $listen->accept or POSIX::_exit(1);
+        sysread $socket, my $request, 65536;
+        syswrite $socket, "HTTP/1.1 200 OK\r\n\r\n$bytes";
+        sleep 20;
+        POSIX::_exit(0);
+    }
+    return ($pid, 'http://127.0.0.1:' . $listen->sockport);
+}
+
+post_traces($spoor, resource_spans('hostile', otlp_span(name => 'hostile',
+    attributes => attributes(evil => "a\033]0;b\007 \x{9b}31mc"))));
+my @evil = ('name:=hostile | fields "span_attr:evil"');
+
+unlike ctl(['query', '--format', 'logfmt', @evil])->{out}, qr/\033|\xc2\x9b/,
+    'logfmt escapes control characters, the upper ones, too';
+my ($pid, $url) = false_server("\033]0;owned\007\n");
+$run = ctl(['query', '--url', $url, '--format', 'table', '*']);
+kill 'KILL', $pid;
+waitpid $pid, 0;
+like $run->{err}, qr/the server says: /, 'what a server says';
+unlike $run->{err}, qr/\033/, 'is shown without control characters';
+
+SKIP: {
+    skip 'no python3', 4
+        if run_command(['python3', '-c', 'import pty'])->{status} != 0;
+    for my $format (qw(csv json)) {
+        unlike on_terminal(['query', '--format', $format, @evil], ''),
+            qr/\033|\xc2\x9b/, "$format on a terminal is harmless";
+    }
+    ($pid, $url) = false_server(qq({"a":"first"}\n) x 600 . '{"a":"b');
+    my $shown = on_terminal(['query', '--url', $url, '--format', 'table',
+        '*'], 'first', PAGER => 'cat; sleep 0.5; echo the pager is done');
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    like $shown, qr/the pager is done/, 'Ctrl-C leaves the pager';
+    unlike $shown, qr/^status 2$/m, 'and ends the query in order';
 }
 
 $spoor->stop;

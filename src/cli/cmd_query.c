@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "cli/pager.h"
@@ -91,6 +92,24 @@ print_stats(const struct query_asked *asked)
         (double)asked->took_ns / NS_PER_SEC);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt(UNUSED int signal_number)
+{
+    interrupted = 1;
+}
+
+/* Ctrl-C ends the query; the pager, which gets it, too, stays until left. */
+static void
+leave_to_pager(struct query_ask *ask)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+
+    sigaction(SIGINT, &action, NULL);
+    ask->cancel = &interrupted;
+}
+
 static int
 ask_with(struct args *args, const char *verb, int argc, char **argv)
 {
@@ -115,7 +134,10 @@ ask_with(struct args *args, const char *verb, int argc, char **argv)
     ask->print.width = cli_width();
     if (!ask->is_tail && isatty(STDOUT_FILENO))
         pager_begin(&pager);
+    if (pager.pid != 0)
+        leave_to_pager(ask);
     ask->print.out = pager.out;
+    ask->print.is_screen = isatty(STDOUT_FILENO);
     status = query_ask(ask, &asked);
     pager_end(&pager);
     if (args->has_stats)

@@ -129,6 +129,19 @@ answer_status(const struct query_ask *ask,
     return CLI_ERROR;
 }
 
+/* An error may repeat what the server says. */
+static int
+fail(const char *message)
+{
+    struct sb out;
+
+    sb_init(&out, ERROR_BYTES_MAX);
+    text_add(&out, sv_from(message));
+    cli_fail("%.*s", SV_ARG(sb_sv(&out)));
+    sb_release(&out);
+    return CLI_ERROR;
+}
+
 static int
 run(const struct query_ask *ask, struct http_client *client,
     struct rows_print *print, struct query_asked *asked)
@@ -157,11 +170,12 @@ run(const struct query_ask *ask, struct http_client *client,
     if (rc != 0 && err.code == ERR_CANCELLED) {
         struct err ignored = ERR_INIT;
 
+        rows_print_cut(print);
         if (rows_print_end(print, &ignored) != 0)
             err_reset(&ignored);
         status = CLI_ERROR;
     } else if (rc != 0) {
-        status = cli_fail("%s", err.text);
+        status = fail(err.text);
     }
     sb_release(&form);
     sb_release(&reply.body);

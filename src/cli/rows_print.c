@@ -41,6 +41,7 @@ struct rows_print {
     uint32_t ncolumns;
     bool is_settled;
     bool is_broken; /* nobody reads */
+    bool has_lead;  /* 0xc2, which may begin a control character */
     uint64_t rows;
     uint64_t bytes;
 };
@@ -254,6 +255,13 @@ print_long_row(struct rows_print *print, const struct row *row)
     }
 }
 
+/* The second byte of U+0080 to U+009F, whose first is 0xc2. */
+static bool
+is_upper(char c)
+{
+    return ((unsigned char)c & 0xe0) == 0x80;
+}
+
 /* Quoted if it has a blank, a quote, a backslash or a control character. */
 static void
 add_logfmt_text(struct sb *out, struct sv text)
@@ -279,6 +287,8 @@ add_logfmt_text(struct sb *out, struct sv text)
             sb_add_str(out, "\\n");
         else if (c < ' ' || c == 0x7f)
             sb_addf(out, "\\x%02x", c);
+        else if (c == 0xc2 && i + 1 < text.len && is_upper(text.ptr[i + 1]))
+            sb_addf(out, "\\u%04x", (unsigned char)text.ptr[++i]);
         else
             sb_add_char(out, (char)c);
     }
@@ -394,13 +404,41 @@ lines_take(struct rows_print *print, struct sv data, struct err *err)
     return 0;
 }
 
-static void
-raw_take(struct rows_print *print, struct sv data)
+/* Control characters are "?", as in text_add(); but lines and tabulators. */
+static int
+screen_take(struct rows_print *print, struct sv data, struct err *err)
+{
+    struct sb *out = &print->out;
+
+    for (size_t i = 0; i < data.len; i++) {
+        unsigned char c = (unsigned char)data.ptr[i];
+        bool had_lead = print->has_lead;
+
+        print->has_lead = c == 0xc2;
+        if (had_lead && is_upper(data.ptr[i])) {
+            sb_add_char(out, '?');
+            continue;
+        }
+        if (had_lead)
+            sb_add_char(out, '\xc2');
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+            sb_add_char(out, '?');
+        else if (!print->has_lead)
+            sb_add_char(out, (char)c);
+    }
+    return out_write(print, err);
+}
+
+static int
+raw_take(struct rows_print *print, struct sv data, struct err *err)
 {
     for (size_t i = 0; i < data.len; i++)
         print->rows += data.ptr[i] == '\n';
+    if (print->conf.is_screen)
+        return screen_take(print, data, err);
     if (fwrite(data.ptr, 1, data.len, print->conf.out) != data.len)
         print->is_broken = true;
+    return 0;
 }
 
 int
@@ -409,9 +447,8 @@ rows_print_data(void *arg, struct sv data, struct err *err)
     struct rows_print *print = arg;
 
     print->bytes += data.len;
-    if (print->format == ROWS_RAW)
-        raw_take(print, data);
-    else if (lines_take(print, data, err) != 0)
+    if (print->format == ROWS_RAW ? raw_take(print, data, err) != 0
+        : lines_take(print, data, err) != 0)
         return -1;
     if (print->conf.is_live) {
         if (sample_print(print, err) != 0)
@@ -420,6 +457,12 @@ rows_print_data(void *arg, struct sv data, struct err *err)
             print->is_broken = true;
     }
     return print->is_broken ? 1 : 0;
+}
+
+void
+rows_print_cut(struct rows_print *print)
+{
+    sb_reset(&print->line);
 }
 
 int

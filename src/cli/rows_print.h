@@ -32,12 +32,15 @@ struct rows_print_conf {
     unsigned width; /* of the terminal, in columns */
     bool has_color;
     bool is_live;   /* rows are shown as soon as they are there */
+    bool is_screen; /* people see it: raw bytes, too, must not control it */
 };
 struct rows_print *rows_print_new(const struct rows_print_conf *conf);
 void rows_print_free(struct rows_print *print);
 
 /* An http_client_data_fn.  1 when nobody reads the output any more. */
 int rows_print_data(void *print, struct sv data, struct err *err);
+/* The data ends within a row: that is dropped. */
+void rows_print_cut(struct rows_print *print);
 /* Behind the last data. */
 int rows_print_end(struct rows_print *print, struct err *err) WARN_UNUSED;
 

@@ -42,6 +42,7 @@ run_query(struct shell *shell, const char *query, bool is_tail)
     if (shell->is_terminal && !is_tail)
         pager_begin(&pager);
     ask.print.out = pager.out;
+    ask.print.is_screen = shell->is_terminal;
     shell->status = query_ask(&ask, &asked);
     pager_end(&pager);
     if (shell->status == CLI_NOT_FOUND)
