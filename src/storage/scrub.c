@@ -118,6 +118,8 @@ mark_bad(const struct part_info *part, const char *why)
 static void
 mark_good(const struct part_info *part)
 {
+    /* Before the entry is read: it must not get into another day's list. */
+    uint32_t incarnation = partition_incarnation(part->day);
     struct manifest manifest;
     struct err err = ERR_INIT;
     int rc = 0;
@@ -127,7 +129,7 @@ mark_good(const struct part_info *part)
     for (size_t i = 0; rc == 0 && i < manifest.nparts; i++) {
         struct manifest_part *entry = &manifest.parts[i];
         struct manifest_edit edit = {.add = entry, .nadd = 1,
-            .incarnation = partition_incarnation(part->day)};
+            .incarnation = incarnation};
 
         if (entry->info.id != part->id || !entry->is_bad)
             continue;
