@@ -138,13 +138,15 @@ END
 }
 
 SKIP: {
-    skip 'no python3', 5
+    skip 'no python3', 6
         if run_command(['python3', '-c', 'import pty'])->{status} != 0;
     my $shown = typed('* | sta\t by (kind) count() terminal\r',
         '\\\\tim\t\r', '* | uniq by (span_i\t) | count() ids\r');
     like $shown, qr/spoor> /, 'a prompt';
     like $shown, qr/terminal.*kind/s, 'a pipe was completed';
     like $shown, qr/timing is on/, 'a command was completed';
+    like typed('* | limit 0 |\r\x03* | count() gaveup\r'),
+        qr/gaveup(?:\033\[0m)?\r\n[1-9]/, 'Ctrl-C gives all lines up';
     my $history = '';
     if (open my $in, '<', "$dir/home/.local/state/spoor/history") {
         local $/;

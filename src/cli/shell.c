@@ -336,8 +336,9 @@ shell_line(struct shell *shell, const char *line)
 
 /* --- lines --- */
 
+/* *is_continued becomes false when what was there has been given up. */
 static const char *
-next_line(struct shell_edit *edit, bool is_continued)
+next_line(struct shell_edit *edit, bool *is_continued)
 {
     static char *line;
     static size_t cap;
@@ -370,10 +371,15 @@ run_lines(struct shell *shell, struct shell_edit *edit)
     struct sb all;
 
     sb_init(&all, LINE_BYTES_MAX);
-    while (!shell->is_done &&
-        (line = next_line(edit, all.len > 0)) != NULL) {
-        bool is_whole = add_line(&all, line);
+    while (!shell->is_done) {
+        bool is_continued = all.len > 0, is_whole;
 
+        line = next_line(edit, &is_continued);
+        if (line == NULL)
+            break;
+        if (!is_continued)
+            sb_reset(&all);
+        is_whole = add_line(&all, line);
         if (sb_failed(&all))
             shell->status = cli_fail("the query is too long");
         else if (!is_whole)

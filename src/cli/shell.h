@@ -34,7 +34,10 @@ extern volatile sig_atomic_t shell_interrupted;
 struct shell_edit;
 struct shell_edit *shell_edit_new(struct shell *shell);
 void shell_edit_free(struct shell_edit *edit); /* keeps the history */
-/* NULL: the end.  Good until the next call. */
-const char *shell_edit_line(struct shell_edit *edit, bool is_continued);
+/*
+ * NULL: the end.  Good until the next call.  *is_continued: lines before
+ * belong to it; false afterwards when Ctrl-C has given them up.
+ */
+const char *shell_edit_line(struct shell_edit *edit, bool *is_continued);
 
 #endif

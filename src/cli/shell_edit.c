@@ -224,13 +224,13 @@ shell_edit_free(struct shell_edit *edit)
 }
 
 const char *
-shell_edit_line(struct shell_edit *edit, bool is_continued)
+shell_edit_line(struct shell_edit *edit, bool *is_continued)
 {
     const char *line;
     HistEvent event;
     int n;
 
-    edit->is_continued = is_continued;
+    edit->is_continued = *is_continued;
     for (;;) {
         shell_interrupted = 0;
         line = el_gets(edit->el, &n);
@@ -243,7 +243,7 @@ shell_edit_line(struct shell_edit *edit, bool is_continued)
             return NULL;
         putchar('\n');
         el_reset(edit->el);
-        edit->is_continued = false;
+        edit->is_continued = *is_continued = false;
     }
     if (text_strip(sv_from(line)).len > 0)
         history(edit->history, &event, H_ENTER, line);
