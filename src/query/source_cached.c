@@ -22,6 +22,7 @@
 #include <xxhash.h>
 
 #include "core/mem.h"
+#include "query/dict.h"
 #include "query/parse.h"
 #include "query/parser.h"
 #include "query/result_cache.h"
@@ -121,7 +122,8 @@ hash_key(const struct source_cached *cached, const struct about *about)
     XXH3_state_t hash;
     XXH128_hash_t sum;
 
-    XXH3_128bits_reset(&hash);
+    /* With a secret, so that no tenant can look for the key of another's. */
+    (void)XXH3_128bits_reset_withSeed(&hash, dict_secret());
     XXH3_128bits_update(&hash, about, sizeof(*about));
     XXH3_128bits_update(&hash, cached->text.ptr, cached->text.len);
     sum = XXH3_128bits_digest(&hash);
