@@ -135,6 +135,18 @@ in_all_states($spoor, sub {
         . '| stats sum(rows) r, sum(values_bytes) b',
         { r => '4', b => '27' });
     gives($where, '* | block_stats | filter field:other_tenant | fields field');
+    for my $query ('*', '* | sort by (_time)', '* | field_names', '* | facets '
+        . '9 keep_const_fields', '* | pack_json as p', '* | pack_logfmt as p',
+        '* | row_any(*) x', '* | json_values(*) x', '* | fields span_attr:* '
+        . '| pack_logfmt as p') {
+        for my $format (qw(json csv)) {
+            my $body = $spoor->get("/select/logsql/query?format=$format&query="
+                . uri($query))->{body};
+
+            like $body, qr/cart|ann|span_attr/, "$where: $query as $format";
+            unlike $body, qr/other_tenant/, "$where: nothing of others";
+        }
+    }
     gives($where, '* | block_stats | filter field:=name '
         . '| stats sum(dict_items) n | filter n:>3 | fields n');
     gives($where, '* | blocks_count as n | filter n:>0 | fields nosuch');

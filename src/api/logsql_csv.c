@@ -13,6 +13,7 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
+#include "query/stage.h"
 
 /* Written to the client at a time. */
 #define CSV_BYTES (64 * KIB)
@@ -199,6 +200,18 @@ keep_row(struct sink_csv *sink, const struct rows *rows,
     return 0;
 }
 
+/* Of a field that only rows of others have, perhaps of another tenant. */
+static bool
+is_empty(const struct rows *rows, const struct column *column)
+{
+    for (uint32_t row = rows_first(rows); row < rows->n;
+        row = rows_next(rows, row)) {
+        if (column_is_filled(column, row))
+            return false;
+    }
+    return true;
+}
+
 static int
 write_any(struct sink_csv *sink, struct rows *rows, struct err *err)
 {
@@ -211,8 +224,10 @@ write_any(struct sink_csv *sink, struct rows *rows, struct err *err)
     if (numbers == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     pthread_mutex_lock(&sink->mutex);
-    for (uint32_t i = 0; rc == 0 && i < rows->ncolumns; i++)
-        rc = column_find(sink, rows->columns[i].name, &numbers[i], err);
+    for (uint32_t i = 0; rc == 0 && i < rows->ncolumns; i++) {
+        if (!is_empty(rows, &rows->columns[i]))
+            rc = column_find(sink, rows->columns[i].name, &numbers[i], err);
+    }
     for (uint32_t row = rows_first(rows); rc == 0 && row < rows->n;
         row = rows_next(rows, row))
         rc = keep_row(sink, rows, numbers, row, err);
