@@ -147,6 +147,13 @@ http_client_free(struct http_client *client)
 
 /* --- the socket --- */
 
+static int
+look_at_cancel(const struct http_client *client, struct err *err)
+{
+    return client->cancel == NULL || *client->cancel == 0 ? 0
+        : err_set(err, ERR_CANCELLED, "interrupted");
+}
+
 /* Waits for events until the deadline; *ready gets what came. */
 static int
 wait_for(const struct http_client *client, short events, short *ready,
@@ -157,8 +164,8 @@ wait_for(const struct http_client *client, short events, short *ready,
     int n;
 
     do {
-        if (client->cancel != NULL && *client->cancel != 0)
-            return err_set(err, ERR_CANCELLED, "interrupted");
+        if (look_at_cancel(client, err) != 0)
+            return -1;
         left_ns = client->deadline_ns - clock_mono_ns();
         n = poll(&pfd, 1, (int)MIN(MAX(left_ns, 0) / NS_PER_MS + 1,
             client->cancel != NULL ? CLIENT_POLL_MS : INT_MAX));
@@ -339,6 +346,9 @@ reply_fill(struct http_client *client, size_t *n, struct err *err)
         client->in_pos = 0;
     }
     check(client->in_len < CLIENT_IN_MAX);
+    /* From a fast server there is always something to read. */
+    if (look_at_cancel(client, err) != 0)
+        return -1;
     for (;;) {
         got = recv(client->fd, client->in + client->in_len,
             CLIENT_IN_MAX - client->in_len, 0);

@@ -253,6 +253,56 @@ test_refused_body(void)
     end();
 }
 
+static volatile sig_atomic_t cancelled;
+static size_t data_len;
+
+/* The first is enough for 1; somebody interrupts it for 2. */
+static int
+take_data(void *arg, struct sv data, UNUSED struct err *err)
+{
+    int what = *(int *)arg;
+
+    data_len += data.len;
+    if (what == 2) {
+        cancelled = 1;
+        usleep(100000);
+    }
+    return what == 1;
+}
+
+static void
+test_streamed(void)
+{
+    static char bytes[200000];
+    struct step steps[] = {
+        {bytes, 0, true, false}, {bytes, 0, true, false},
+        {bytes, 0, true, false}, {NULL, 0, false, false},
+    };
+    struct err err = ERR_INIT;
+    int what = 0, head;
+
+    head = snprintf(bytes, sizeof(bytes), "HTTP/1.1 200 OK\r\n\r\n");
+    memset(bytes + head, 'x', sizeof(bytes) - (size_t)head - 1);
+    begin(steps, 5000 * MS);
+    reply.on_data = take_data;
+    reply.arg = &what;
+    reply.cancel = &cancelled;
+    is_int(get("/", &err), 0, "a body larger than its maximum");
+    is_int(data_len, sizeof(bytes) - (size_t)head - 1, "all of it");
+    what = 1;
+    data_len = 0;
+    is_int(get("/", &err), 0, "enough of a body");
+    ok(data_len < 100000, "not all of it");
+    what = 2;
+    data_len = 0;
+    is_int(get("/", &err), -1, "interrupted while all is there");
+    is_int(err.code, ERR_CANCELLED, "%s", err.text);
+    ok(data_len < 100000, "not all of it");
+    reply.on_data = NULL;
+    reply.cancel = NULL;
+    end();
+}
+
 static void
 check_error(const char *bytes, enum err_code code, const char *name)
 {
@@ -356,6 +406,7 @@ main(void)
     test_stale();
     test_refused_body();
     test_errors();
+    test_streamed();
     test_limit();
     test_urls();
     return tap_done();
