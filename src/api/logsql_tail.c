@@ -6,9 +6,9 @@
  * A tail asks the store again and again (refresh_interval) for the spans that
  * ended up to `offset` ago, so it shows those of all workers.  Each round is
  * a query of its own on a thread, with a place as others have and a limit of
- * time and memory; between two rounds a tail holds no thread and no place.  The window of a round
- * begins TAIL_OVERLAP_NS before the end of the one before: spans that come
- * late are shown late instead of never, each once.
+ * time and memory; between two rounds a tail holds neither.  The window of a
+ * round begins TAIL_OVERLAP_NS before the end of the one before: spans that
+ * come late are shown late instead of never, each once.
  */
 
 #include "core/base.h"
