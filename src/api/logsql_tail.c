@@ -331,10 +331,10 @@ round_query(const struct tail *tail, struct job *job, struct query **out,
 {
     struct http_req *req = job->req;
     struct pool *pool = req->pool;
-    int rc;
     struct logsql_times times = {.start = tail->from_ns, .end = tail->to_ns,
         .instant = tail->to_ns, .now = tail->to_ns, .has_start = true,
         .has_end = true};
+    int rc;
 
     req->pool = job->pool;
     req->has_lost_arg = false;
@@ -348,6 +348,7 @@ round_start(struct tail *tail)
 {
     struct job *job = job_new(tail->req);
     struct query *query = NULL;
+    int64_t wait_ns;
     int rc = 0;
 
     check(job != NULL); /* the tenant was good before */
@@ -367,7 +368,9 @@ round_start(struct tail *tail)
     if (rc != 0) {
         job_free(job);
         tail->round = NULL;
-        loop_timer_set(tail->timer, MIN(tail->refresh_ns, TAIL_TICK_NS));
+        wait_ns = MIN(tail->refresh_ns, TAIL_TICK_NS);
+        tail->next_ns = clock_mono_ns() + wait_ns;
+        loop_timer_set(tail->timer, wait_ns);
     }
 }
 
