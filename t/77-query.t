@@ -224,7 +224,7 @@ SKIP: {
         unlike on_terminal(['query', '--format', $format, @evil], ''),
             qr/\033|\xc2\x9b/, "$format on a terminal is harmless";
     }
-    ($pid, $url) = false_server(qq({"a":"first"}\n) x 600 . '{"a":"b');
+    ($pid, $url) = false_server(qq({"a":"first"}\n) x 20_000 . '{"a":"b');
     my $shown = on_terminal(['query', '--url', $url, '--format', 'table',
         '*'], 'first', PAGER => 'cat; sleep 0.5; echo the pager is done');
     kill 'KILL', $pid;
