@@ -143,4 +143,24 @@ $spoor->signal('QUIT');
 ok read_until($tail, qr/\r\n0\r\n\r\n$/), 'a stop ends the answer properly';
 is $spoor->wait_exit, 0, 'the server stops';
 cmp_ok time() - $start, '<', 4, 'soon';
+
+# --- a place as queries have -----------------------------------------------------
+
+$spoor = Test::Spoor->new(conf => { workers => 1,
+    'search.max_concurrent_requests' => 1 });
+$spoor->start;
+$tail = tail(query => '*');
+read_until($tail, qr/\r\n\r\n/);
+
+# Nobody reads its answer, so it keeps the only place.
+my $greedy = $spoor->connect;
+print $greedy 'GET /select/logsql/query?query='
+    . uri('* | generate_sequence 20000000') . " HTTP/1.1\r\nHost: a\r\n\r\n";
+sleep 1;
+post_traces($spoor, ended(0, 'placed'));
+ok !read_until($tail, qr/"placed"/, 1.5), 'no round without a place';
+close $greedy;
+ok read_until($tail, qr/"placed"/), 'a round when there is one';
+close $tail->{socket};
+$spoor->stop;
 done_testing;
