@@ -39,6 +39,9 @@ struct point {
     int64_t time_ns;
 };
 
+/* With the entries of its two texts in the tables of these. */
+#define POINT_BYTES (sizeof(struct point) + 2 * 40)
+
 struct sink_stats {
     struct stage stage;
     struct job *job;
@@ -64,7 +67,7 @@ points_grow(struct sink_stats *sink, struct err *err)
     if (sink->n < sink->cap)
         return 0;
     if (!mem_share_take(&sink->job->memory,
-            (cap - sink->cap) * sizeof(*sink->points)))
+            (cap - sink->cap) * POINT_BYTES))
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     sink->points = xrealloc(sink->points, cap * sizeof(*sink->points));
     sink->cap = cap;
@@ -396,7 +399,7 @@ stats_free(struct stage *stage)
 {
     struct sink_stats *sink = (struct sink_stats *)stage;
 
-    mem_share_give(&sink->job->memory, sink->cap * sizeof(*sink->points));
+    mem_share_give(&sink->job->memory, sink->cap * POINT_BYTES);
     xfree(sink->points);
     intern_release(&sink->metrics);
     intern_release(&sink->values);
@@ -419,6 +422,8 @@ sink_stats_new(struct job *job)
     check(pthread_mutex_init(&sink->mutex, NULL) == 0);
     intern_init(&sink->metrics, job->bytes_max / 4, dict_secret());
     intern_init(&sink->values, job->bytes_max / 4, dict_secret());
+    intern_share(&sink->metrics, &job->memory);
+    intern_share(&sink->values, &job->memory);
     sb_init(&sink->metric, METRIC_BYTES_MAX);
     return &sink->stage;
 }

@@ -35,6 +35,13 @@ intern_release(struct intern *intern)
     memset(intern, 0, sizeof(*intern));
 }
 
+void
+intern_share(struct intern *intern, struct mem_share *share)
+{
+    pool_share(intern->fixed, share);
+    pool_share(intern->loose, share);
+}
+
 /* The slot of the bytes, or the free one where they belong. */
 static uint32_t *
 find_slot(const struct intern *intern, struct sv bytes, uint64_t hash)

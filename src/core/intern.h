@@ -13,6 +13,7 @@
 
 #define INTERN_NONE UINT32_MAX
 
+struct mem_share;
 struct pool;
 
 struct intern {
@@ -31,6 +32,8 @@ struct intern {
 /* At most bytes_max of strings before and after intern_fix() each. */
 void intern_init(struct intern *intern, size_t bytes_max, uint64_t seed);
 void intern_release(struct intern *intern);
+/* Before the first: the strings count against the share as well. */
+void intern_share(struct intern *intern, struct mem_share *share);
 
 /* Its number; INTERN_NONE: no memory, or more than bytes_max. */
 uint32_t intern_add(struct intern *intern, struct sv bytes) WARN_UNUSED;
