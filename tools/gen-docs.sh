@@ -41,6 +41,11 @@ END
         sed 's/^\([^:]*\):[a-z]*("\(.*\)"$/| `\2` | `\1` |/' | sort -u
 }
 
+checklist() {
+    perl -It/lib -MTest::Checklist -e 'binmode STDOUT, ":utf8";
+        print checklist_page(checklist("t/data/checklist"))'
+}
+
 page conf/spoor.full.yaml "$spoor" -print-sample
 page docs/configuration.md "$spoor" -print-reference
 page man/spoor.yaml.5 "$spoor" -print-man spoor.yaml.5
@@ -48,6 +53,7 @@ page man/spoor.8 "$spoor" -print-man spoor.8
 page man/spoorctl.1 "$print_docs" spoorctl
 page man/spoor-logsql.7 "$print_docs" spoor-logsql
 page docs/logsql-reference.md "$print_docs" logsql
+page docs/logsql-checklist.md checklist
 page docs/http-api.md "$print_docs" routes
 page docs/metrics.md "$print_docs" metrics
 page docs/fault-points.md fault_points

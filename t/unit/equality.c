@@ -3,7 +3,8 @@
 /*
  * The same spans in memory, in level-1 parts, merged, merged again and mixed
  * give the same answer to every question: random LogsQL, traces by id, the
- * search for traces, services and operations.
+ * search for traces, services and operations.  So does the canonical text of
+ * a query.
  *
  * EQUALITY_QUERIES says how many queries, EQUALITY_SEED where to begin.  Who
  * fails prints its seed, the query and the data, both made smaller.
@@ -17,6 +18,7 @@
 
 #include "api/search_sink.h"
 #include "core/conf.h"
+#include "equality_canonical.h"
 #include "equality_shrink.h"
 #include "store_dir.h"
 #include "storage/store.h"
@@ -89,8 +91,10 @@ world_ask(struct world *world, uint32_t nqueries)
             answer_run(answer, text, &world_tenants[q->tenant], false);
             if (q->compare[q->npipes] != COMPARE_LIST)
                 answer_sort(answer);
-            if (form == FORM_MEMORY)
+            if (form == FORM_MEMORY) {
                 count_answer(answer, text);
+                canonical_check(q, text, i, answer);
+            }
             sb_release(&sb);
         }
     }
@@ -375,6 +379,11 @@ main(void)
         (unsigned long long)ntyped_different);
     diag("%llu answers without a row, %llu queries failed",
         (unsigned long long)nempty, (unsigned long long)nrun_errors);
+    diag("%llu printed and parsed again, %llu of them run, %llu differences",
+        (unsigned long long)canonical.nprinted,
+        (unsigned long long)canonical.nrun,
+        (unsigned long long)canonical.ndifferent);
+    is_int(canonical.ndifferent, 0, "what is printed is the same query");
     is_int(ndifferent, 0, "every query has one answer in all forms");
     is_int(ntyped_different, 0, "every typed question, too");
     is_int(nparse_errors, 0, "every query is parsed");
