@@ -107,7 +107,7 @@ sub _end {
 sub close {
     my ($self) = @_;
 
-    close $self->{socket} if $self->{socket};
+    CORE::close($self->{socket}) if $self->{socket};
     $self->{socket} = undef;
     $self->{is_done} = 1;
     return;
