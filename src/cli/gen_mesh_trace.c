@@ -58,6 +58,7 @@ run_leaf(struct gen *gen, uint32_t op_number, const struct span *parent,
 {
     const struct mesh_op *op = &gen->mesh->ops[op_number];
     struct span *span = gen_span(gen, parent, start_ns);
+    bool has_failed;
 
     if (span == NULL)
         return start_ns;
@@ -66,7 +67,8 @@ run_leaf(struct gen *gen, uint32_t op_number, const struct span *parent,
         : op->style == MESH_PUBLISH ? PRODUCER : CLIENT;
     span->name = op->name;
     span->end_ns = start_ns + some_time(gen, op->typical_us);
-    finish(gen, span, op_number, gen_random(gen), gen_below(gen, 400) == 0);
+    has_failed = gen_below(gen, 400) == 0;
+    finish(gen, span, op_number, gen_random(gen), has_failed);
     return span->end_ns;
 }
 
@@ -170,7 +172,8 @@ root_op(struct gen *gen)
     for (uint32_t i = 0; i < mesh->nservices &&
         mesh->services[i].layer <= 1; i++)
         n += mesh->services[i].nentries;
-    r = gen_below(gen, n) * (1 + gen_below(gen, n)) / n;
+    r = gen_below(gen, n);
+    r = r * (1 + gen_below(gen, n)) / n;
     for (uint32_t i = 0;; i++) {
         if (r < mesh->services[i].nentries)
             return mesh->services[i].first_entry + r;

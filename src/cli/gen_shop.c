@@ -108,6 +108,7 @@ http_attrs(struct gen *gen, const struct op *op, bool client, bool failed,
         "python-requests/2.33"};
     const char *path = strchr(op->name, ' ') + 1;
     size_t method_len = (size_t)(path - op->name) - 1;
+    uint32_t address[3];
 
     gen_add_text(list, SV("http.request.method"),
         sv_make(op->name, method_len));
@@ -124,8 +125,11 @@ http_attrs(struct gen *gen, const struct op *op, bool client, bool failed,
     }
     gen_add_text(list, SV("user_agent.original"),
         sv_from(agents[gen_below(gen, ARRAY_LEN(agents))]));
+    address[2] = gen_below(gen, 256);
+    address[1] = gen_below(gen, 256);
+    address[0] = gen_below(gen, 4);
     gen_add_text(list, SV("client.address"), gen_printf(gen, "10.%u.%u.%u",
-        gen_below(gen, 4), gen_below(gen, 256), gen_below(gen, 256)));
+        address[0], address[1], address[2]));
     gen_add_text(list, SV("session.id"), uuid(gen));
     gen_add_text(list, SV("user.id"), gen_printf(gen, "user-%u",
         gen_below(gen, 20000)));
@@ -158,16 +162,18 @@ static void
 sql_attrs(struct gen *gen, const struct op *op, struct gen_list *list)
 {
     const char *table = strchr(op->name, ' ') + 1;
+    uint32_t shard, id;
 
     gen_add_text(list, SV("db.system"), SV("postgresql"));
     gen_add_text(list, SV("db.namespace"), SV("shop"));
     gen_add_text(list, SV("db.operation.name"), sv_make(op->name,
         (size_t)(table - op->name) - 1));
     gen_add_text(list, SV("db.collection.name"), sv_from(table));
+    shard = gen_below(gen, 16);
+    id = gen_below(gen, 4000);
     gen_add_text(list, SV("db.query.text"), gen_printf(gen,
         "SELECT id, name, price_cents, stock FROM %s WHERE id = %u AND "
-        "shard = %u ORDER BY updated_at DESC LIMIT 50", table,
-        gen_below(gen, 4000), gen_below(gen, 16)));
+        "shard = %u ORDER BY updated_at DESC LIMIT 50", table, id, shard));
     gen_add_text(list, SV("server.address"), SV("postgres-0.db.svc"));
     gen_add_int(list, SV("server.port"), 5432);
     gen_add_int(list, SV("db.response.returned_rows"), gen_below(gen, 50));

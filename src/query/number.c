@@ -23,10 +23,14 @@ is_digit(char c)
 static inline bool
 parse_whole(struct sv text, double *out)
 {
-    const char *ptr = text.ptr, *end = ptr + text.len;
-    bool is_negative = text.len > 0 && *ptr == '-';
+    const char *ptr = text.ptr, *end;
+    bool is_negative;
     uint64_t v = 0;
 
+    if (text.len == 0)
+        return false;
+    end = ptr + text.len;
+    is_negative = *ptr == '-';
     ptr += is_negative;
     if (ptr == end || end - ptr > 18)
         return false;
@@ -323,11 +327,12 @@ uint_parse(struct sv text, uint64_t *out)
 bool
 ipv4_parse(struct sv text, uint32_t *out)
 {
-    const char *ptr = text.ptr, *end = ptr + text.len;
+    const char *ptr = text.ptr, *end;
     uint32_t address = 0;
 
     if (text.len < 7 || text.len > 15)
         return false;
+    end = ptr + text.len;
     for (unsigned octet = 0; octet < 4; octet++) {
         const char *start = ptr;
         unsigned v = 0;

@@ -64,10 +64,11 @@ bool
 stats_takes_cells(const struct stage *stage, struct cells_want *want)
 {
     const struct stage_stats *mine = (const struct stage_stats *)stage;
-    const struct stats_spec *spec = mine->spec;
+    const struct stats_spec *spec;
 
     if (stage->ops != &stats_ops)
         return false;
+    spec = mine->spec;
     for (uint32_t i = 0; i < spec->nby; i++) {
         const struct stats_by *by = &spec->by[i];
 

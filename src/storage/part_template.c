@@ -143,7 +143,9 @@ parse_var(struct template *t, uint32_t *at, uint32_t literal)
     uint8_t kind = (uint8_t)t->text.ptr[*at];
     size_t n = template_marker_bytes(kind);
 
-    if (kind > TEMPLATE_UUID || n > t->text.len - *at)
+    /* A variable is one number at least, so that there is room for it. */
+    if (kind > TEMPLATE_UUID || n > t->text.len - *at ||
+        t->nnumbers == PART_TEMPLATE_NUMBERS)
         return false;
     *var = (struct template_var){literal, *at - literal, kind,
         (uint8_t)t->text.ptr[*at + 1], 0};

@@ -579,6 +579,7 @@ main(int argc, char **argv)
     while (wait(NULL) > 0 || errno == EINTR)
         ;
     print_table((double)(clock_mono_ns() - start_ns) / 1e9);
+    xfree(cases);
     if (violations() == 0)
         command("rm -rf %s%s", base, "");
     return violations() == 0 ? 0 : 1;

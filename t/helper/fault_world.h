@@ -169,6 +169,10 @@ world_make_at(uint64_t seed, unsigned n, int64_t now_ns)
     /* Some groups go past the page cache, some through it. */
     wal_direct_min = 2 * WAL_PAGE;
     check(n <= WORLD_REQUESTS_MAX);
+    for (unsigned i = 0; i < world_n; i++) {
+        sb_release(&world[i].body);
+        pool_free(world[i].batch.pool);
+    }
     world_n = n;
     for (unsigned i = 0; i < n; i++)
         world_request_make(&world[i], seed, i, now_ns);
