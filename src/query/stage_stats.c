@@ -567,7 +567,11 @@ stats_free(struct stage *stage)
 {
     struct stage_stats *mine = (struct stage_stats *)stage;
 
-    for (unsigned i = 0; i < QUERY_LANES_MAX; i++)
+    /*
+     * The other way round than they are merged: behind a merge that failed
+     * an earlier lane may own what a later one still uses.
+     */
+    for (unsigned i = QUERY_LANES_MAX; i-- > 0;)
         stats_lane_free(mine, mine->lanes[i]);
     pool_free(mine->pool);
     xfree(mine);

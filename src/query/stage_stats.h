@@ -43,7 +43,10 @@ int stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
 int stats_lane_get(struct stage_stats *mine, unsigned i,
     struct stats_lane **out, struct err *err) WARN_UNUSED;
 void stats_lane_free(struct stage_stats *mine, struct stats_lane *lane);
-/* Adds all groups of `from`, whose states may be spoilt. */
+/*
+ * Adds all groups of `from`, whose states may be spoilt.  `to` may own memory
+ * of `from` then, also when it failed: `from` is freed before `to`.
+ */
 int stats_lane_merge(struct stage_stats *mine, struct stats_lane *to,
     struct stats_lane *from, struct err *err) WARN_UNUSED;
 int stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,

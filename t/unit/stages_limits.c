@@ -8,6 +8,8 @@
 #include "core/base.h"
 #include "query/pipe.h"
 
+#include <malloc.h>
+
 #include "tap.h"
 
 #include "query/text.h"
@@ -94,6 +96,39 @@ test_memory(void)
         sink_reset(&sink);
         pool_free(chain.pool);
     }
+}
+
+/*
+ * A merge that fails in its middle: the lane that it went to owns some of
+ * what the other one still uses.
+ */
+static void
+test_merge(void)
+{
+    static const char query[] =
+        "* | stats by (b) quantile(0.5, n) q, uniq_values(a) v";
+    uint32_t failed = 0, charged = 0;
+
+    /* What is freed is not what it was. */
+    (void)mallopt(M_PERTURB, 0xa5);
+    for (size_t more = 0; more < 512 * KIB; more += 16 * KIB) {
+        struct err err = ERR_INIT;
+        struct chain chain;
+        uint64_t random = 1;
+
+        if (chain_make(&chain, query, &sink, GIB, &err) != 0 ||
+            chain_feed(&chain, &table, 3, &random, &err) != 0)
+            abort();
+        chain.run.budget.max = chain.run.budget.used + more;
+        failed += stages_flush(chain.first, &err) != 0 &&
+            err.code == ERR_LIMIT;
+        charged += chain.run.budget.used != 0;
+        sink_reset(&sink);
+        pool_free(chain.pool);
+    }
+    ok(failed > 5, "%u merges failed", failed);
+    is_int(charged, 0, "nothing is charged behind them");
+    (void)mallopt(M_PERTURB, 0);
 }
 
 /* --- ends before the end --- */
@@ -548,6 +583,7 @@ main(void)
 
     make_table(pool);
     test_memory();
+    test_merge();
     test_poll();
     test_trouble();
     test_stop();
