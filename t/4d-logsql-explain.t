@@ -75,6 +75,22 @@ for my $where ('memory', 'parts') {
     plan_of('facets', query => '*');
     ok flush($spoor), 'flushed' if $where eq 'memory';
 }
+
+# Filters that the pipe makes are gone when the plan is printed: blocks that
+# they skip, between two windows, are counted only.
+for my $ago (3000, 2000, 1000) {
+    my $time = int((time() - $ago) * 1e6) . '000';
+
+    post_traces($spoor, resource_spans('ctx', otlp_span(kind => 1,
+        name => $ago == 2000 ? 'between' : 'hit', startTimeUnixNano => $time,
+        endTimeUnixNano => $time)));
+    ok flush($spoor), 'a part';
+}
+my $context = plan_of('query',
+    query => 'name:=hit | stream_context before 1 time_window 1s');
+cmp_ok $context->{blocks}{skipped_by_filter}, '>', 0, 'blocks skipped';
+is_deeply [grep { !/^name:=hit$/ } map { $_->{filter} }
+    @{$context->{skipping_filters}}], [], 'by a filter of the query, as told';
 is $spoor->get('/select/logsql/query?query=*&explain=x')->{status}, 400,
     'a bad explain';
 like $spoor->log, qr/slow query of tenant 0:0: \d+ ms, CPU \d+ ms, .*kind:=2/,

@@ -74,11 +74,13 @@ skipping_filter(const struct filter *filter, struct block *block)
 }
 
 void
-figures_skip(struct query_figures *figures, const struct filter *filter,
+figures_skip(const struct query_run *run, const struct filter *filter,
     struct block *block)
 {
+    struct query_figures *figures = figures_of(run);
+
     figures_add(&figures->skipped, 1);
-    if (!figures->is_explained)
+    if (!figures->is_explained || run->depth > 0)
         return;
     filter = skipping_filter(filter, block);
     for (uint32_t i = 0; i < FIGURES_FILTERS_MAX; i++) {

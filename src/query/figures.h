@@ -59,8 +59,11 @@ figures_add(_Atomic uint64_t *figure, uint64_t n)
     atomic_fetch_add_explicit(figure, n, memory_order_relaxed);
 }
 
-/* The block is skipped by this filter, or by an item of it. */
-void figures_skip(struct query_figures *figures, const struct filter *filter,
+/*
+ * The block is skipped by this filter, or by an item of it; it is told which
+ * of the outermost query's, whose filters live as long as the plan is printed.
+ */
+void figures_skip(const struct query_run *run, const struct filter *filter,
     struct block *block);
 
 /* Of one thread, from begin to end: bytes read, processor time. */

@@ -81,7 +81,7 @@ block_is_wanted(const struct source_plan *plan, struct block *block)
     }
     if (filter_may_match(plan->filter, block))
         return true;
-    figures_skip(figures, plan->filter, block);
+    figures_skip(plan->run, plan->filter, block);
     return false;
 }
 
