@@ -88,6 +88,14 @@ for my $query (@queries) {
     isnt ask($spoor, $query, extra_filters => 'duration:>3ms'), $first{$query},
         'another filter';
 }
+
+# Shifted by half a day each half is the other one.
+my @halves = ('[00:00, 12:00)', '[12:00, 24:00)');
+my @plain = map { ask($spoor, "_time:day_range$_ | stats count() n") } @halves;
+my @moved = map { ask($spoor, 'options(time_offset=12h) '
+    . "_time:day_range$_ | stats count() n") } @halves;
+is_deeply \@moved, [reverse @plain], 'options(time_offset=12h)';
+isnt $plain[0], $plain[1], 'which are not the same';
 my $relative = '_time:1s | stats count() n';
 is ask($spoor, $relative), ask($spoor, $relative), 'a time that moves on';
 

@@ -7,7 +7,8 @@
  * query's own stage.
  *
  * The key has all that a state depends on: the tenant, the part, the times of
- * it that are wanted, the filter and the functions as canonical text.  Times
+ * it that are wanted, the filter and the functions as canonical text.
+ * Its hash has a secret.  Times
  * in the filter are in the key as the times of the part that they let
  * through; a query with times elsewhere, where the text does not tell them,
  * or with subqueries keeps nothing.
@@ -191,8 +192,11 @@ take_known(struct source_cached *cached, struct err *err)
     if (fates == NULL)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     sb_init(&state, STATE_TEXT_MAX);
-    for (uint32_t i = 0; i < cached->n && rc == 0; i++)
-        rc = take_part(cached, i, &fates[i], &state, err);
+    for (uint32_t i = 0; i < cached->n && rc == 0; i++) {
+        rc = run_poll(cached->plan->run, err);
+        if (rc == 0)
+            rc = take_part(cached, i, &fates[i], &state, err);
+    }
     sb_release(&state);
     scan_drop_blocks(cached->scan, fates);
     /* Now those that are left, to see whether other indexes take some. */
