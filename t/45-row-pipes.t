@@ -77,6 +77,15 @@ in_all_states($spoor, sub {
     gives('* | replace ("charge", "") at name | field_names | '
         . 'filter name:=name', { name => 'name', hits => 61 });
     gives('name:charge | len(name) as name | uniq by (name)', { name => 6 });
+    # Of many fields, too.
+    gives('* | format "zebra <name>" as q | filter *:zebra | count() n',
+        { n => 64 });
+    gives('* | format "zebra" as name | filter name*:zebra | count() n',
+        { n => 64 });
+    gives('* | format "zebra" as name | filter name*:GET | count() n',
+        { n => 0 });
+    gives('name:charge | format "zebra" as name | filter !name*:charge | '
+        . 'count() n', { n => 3 });
     gives("* | format '<:resource_attr:service.name>' as s | delete s | "
         . "fields s, $service | uniq by (s, $service) | sort by ($service)",
         { 'resource_attr:service.name' => 'cart' },

@@ -16,6 +16,8 @@
 /* Columns of a block that are held at a time, and what asking may take. */
 #define COLUMNS_BYTES_MAX (16 * MIB)
 #define POOL_BYTES_MAX (512 * MIB)
+/* Texts that are asked between two looks at the clock. */
+#define ASKED_MAX 16u
 
 struct any {
     struct rows *rows;
@@ -23,6 +25,7 @@ struct any {
     uint64_t *left; /* rows that no field has passed yet */
     uint64_t *hits;
     uint64_t *out;
+    uint32_t nasked;
 };
 
 static int
@@ -105,6 +108,19 @@ filter_ask_text(void *arg, struct sv text, struct err *err)
     return predicate_ask(&predicate, text, err);
 }
 
+/* The same for find_names(), which may ask very many texts. */
+static int
+ask_text(void *arg, struct sv text, struct err *err)
+{
+    struct any *any = arg;
+    const struct query_run *run = any->rows->run;
+
+    if (any->nasked++ % ASKED_MAX == 0 && run != NULL &&
+        run_poll(run, err) != 0)
+        return -1;
+    return filter_ask_text((void *)(uintptr_t)any->filter, text, err);
+}
+
 /* --- the fields --- */
 
 static int
@@ -153,8 +169,13 @@ run_some(struct any *any, const struct name_list *names, uint32_t *next,
     if (rows.n != any->rows->n)
         rc = no_memory(err);
     while (rc == 0 && *next < names->n && !is_done(any) &&
-        pool_used(pool) < COLUMNS_BYTES_MAX)
-        rc = run_field(any, &rows, names->v[(*next)++], err);
+        pool_used(pool) < COLUMNS_BYTES_MAX) {
+        struct sv name = names->v[(*next)++];
+
+        /* What a pipe made of it counts, not what is stored. */
+        if (rows_block_of(any->rows, name) != NULL)
+            rc = run_field(any, &rows, name, err);
+    }
     block_close(block);
     return rc;
 }
@@ -167,7 +188,7 @@ find_names(struct any *any, struct pool *pool, struct name_list *out,
     const struct filter *filter = any->filter;
     struct block_ask ask = {filter->field, forms_of(filter),
         filter->kind == FILTER_EXACT && filter->text.len > 0 ?
-        &filter->text : NULL, filter_ask_text, (void *)(uintptr_t)filter};
+        &filter->text : NULL, ask_text, any};
     const struct sv *names = NULL;
     struct block *block;
     struct sv *copies;
@@ -212,6 +233,20 @@ run_block(struct any *any, struct err *err)
     return rc;
 }
 
+/* Fields that pipes made of the rows of a block. */
+static int
+run_made(struct any *any, struct err *err)
+{
+    struct rows *rows = any->rows;
+
+    for (uint32_t i = 0; i < rows->nmade && !is_done(any); i++) {
+        if (sv_starts_with(rows->made[i], any->filter->field) &&
+            run_field(any, rows, rows->made[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 run_columns(struct any *any, struct err *err)
 {
@@ -234,12 +269,13 @@ filter_run_any(struct rows *rows, const struct filter *filter,
 {
     size_t bytes = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
     struct any any = {rows, filter, pool_alloc(rows->pool, bytes + 8),
-        pool_alloc(rows->pool, bytes + 8), out};
+        pool_alloc(rows->pool, bytes + 8), out, 0};
 
     if (any.left == NULL || any.hits == NULL)
         return no_memory(err);
     memcpy(any.left, in, bytes);
     memset(out, 0, bytes);
-    return rows->block != NULL ? run_block(&any, err) :
-        run_columns(&any, err);
+    if (rows->block == NULL)
+        return run_columns(&any, err);
+    return run_made(&any, err) != 0 ? -1 : run_block(&any, err);
 }
