@@ -160,6 +160,10 @@ in_all_states($spoor, sub {
     is_deeply rows("name:=a | fields name | union rows({name=x, y=z} {}) | "
         . "sort by (name)"), ['name=a', 'name=a', 'name=x y=z'],
         "$where: union of rows";
+    is_deeply rows('name:=nosuch | union rows({} {}) | count() c'), ['c=2'],
+        "$where: rows of nothing";
+    is_deeply rows("name:=a | join by ($n) (* | fields nosuch) | count() c"),
+        ['c=2'], "$where: join with rows of nothing";
     is_deeply rows("name:=nosuch | union (name:=d) | fields $n",
         extra_filters => '{"resource_attr:service.name":"cart"}'), [],
         "$where: extra filters of union";

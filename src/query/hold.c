@@ -107,7 +107,8 @@ hold_alloc(struct hold *hold, size_t size, struct err *err)
 {
     void *ptr;
 
-    size = ALIGN_UP(size, 8);
+    /* Nothing is somewhere, too: NULL is an error. */
+    size = ALIGN_UP(MAX(size, (size_t)1), 8);
     if (size > (size_t)(hold->end - hold->ptr) &&
         chunk_add(hold, size, err) != 0)
         return NULL;
