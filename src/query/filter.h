@@ -109,6 +109,8 @@ int predicate_run_codes(const struct predicate *predicate,
 /* Asking takes long, so at least for each 64 texts: is the query still on? */
 int column_rows_poll(const struct column_rows *rows, struct err *err)
     WARN_UNUSED;
+/* One text may take so long that it is asked for each. */
+bool predicate_is_slow(const struct predicate *predicate);
 
 /*
  * Bit i is flags[i], which is 0 or 1: the compiler makes bytes out of many

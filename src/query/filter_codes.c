@@ -29,9 +29,10 @@ ask_all(const struct predicate *predicate, const struct column_rows *rows,
     struct verdict *out, struct err *err)
 {
     const struct column *column = rows->column;
+    uint32_t few = predicate_is_slow(predicate) ? 1 : 64;
 
     for (uint32_t code = 0; code < column->nvalues; code++) {
-        int matches = code % 64 == 0 && column_rows_poll(rows, err) != 0 ? -1
+        int matches = code % few == 0 && column_rows_poll(rows, err) != 0 ? -1
             : predicate_ask(predicate, column->values[code], err);
 
         if (matches < 0)
@@ -118,6 +119,7 @@ ask_word(const struct predicate *predicate, const struct column_rows *rows,
     uint32_t word, uint8_t *known, struct err *err)
 {
     const struct column *column = rows->column;
+    bool is_slow = predicate_is_slow(predicate);
 
     if (rows->in[word] != 0 && column_rows_poll(rows, err) != 0)
         return -1;
@@ -130,7 +132,7 @@ ask_word(const struct predicate *predicate, const struct column_rows *rows,
         if (known[code] != UNKNOWN)
             continue;
         matches = predicate_ask(predicate, column->values[code], err);
-        if (matches < 0)
+        if (matches < 0 || (is_slow && column_rows_poll(rows, err) != 0))
             return -1;
         known[code] = matches > 0 ? YES : NO;
     }

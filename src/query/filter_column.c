@@ -29,6 +29,22 @@ predicate_ask(const struct predicate *predicate, struct sv text,
         : filter_match_text(predicate->filter, text, err);
 }
 
+/* Lists of phrases over one text, and what goes through it again and again. */
+#define PHRASES_FEW 64u
+
+bool
+predicate_is_slow(const struct predicate *predicate)
+{
+    const struct filter *filter = predicate->filter;
+
+    if (predicate->tag != NULL)
+        return predicate->tag->regexp != NULL;
+    return filter->kind == FILTER_REGEXP || filter->kind == FILTER_PATTERN ||
+        ((filter->kind == FILTER_CONTAINS_ALL ||
+        filter->kind == FILTER_CONTAINS_ANY || filter->kind == FILTER_SEQ) &&
+        filter->nvalues > PHRASES_FEW);
+}
+
 int
 column_rows_poll(const struct column_rows *rows, struct err *err)
 {
@@ -267,6 +283,8 @@ static int
 run_texts(const struct predicate *predicate, const struct column_rows *rows,
     uint64_t *out, struct err *err)
 {
+    bool is_slow = predicate_is_slow(predicate);
+
     for (uint32_t word = 0; word < BITMAP_WORDS(rows->n); word++) {
         uint64_t hits = 0;
 
@@ -278,7 +296,7 @@ run_texts(const struct predicate *predicate, const struct column_rows *rows,
             int matches = predicate_ask(predicate, column_text(rows->column,
                 word * 64 + i, buf), err);
 
-            if (matches < 0)
+            if (matches < 0 || (is_slow && column_rows_poll(rows, err) != 0))
                 return -1;
             hits |= (uint64_t)matches << i;
         }

@@ -118,16 +118,6 @@ read_scalar(struct json_in *in, struct sv *out)
 }
 
 static bool
-is_listed(const struct filter *filter, struct sv text)
-{
-    for (uint32_t i = 0; i < filter->nvalues; i++) {
-        if (sv_eq(filter->values[i], text))
-            return true;
-    }
-    return false;
-}
-
-static bool
 match_json_array(const struct filter *filter, struct sv text)
 {
     struct json_in in;
@@ -143,7 +133,7 @@ match_json_array(const struct filter *filter, struct sv text)
         while (json_next_item(&in)) {
             struct sv item;
 
-            if (read_scalar(&in, &item) && is_listed(filter, item))
+            if (read_scalar(&in, &item) && match_in(filter, item))
                 found = true;
         }
     }

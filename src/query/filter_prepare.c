@@ -3,12 +3,17 @@
 #include "core/base.h"
 #include "query/filter.h"
 
+#include "core/timefmt.h"
 #include "query/index.h"
 #include "storage/block.h"
 #include "storage/part_cells.h"
 
 /* Values of a list that are looked up in a block's index one by one. */
 #define LOOKUPS_MAX 64u
+/* How long the values of one block's part are asked whether one passes, and
+ * how many of them between two looks at the clock. */
+#define ASKING_NS (50 * NS_PER_MS)
+#define ASKED_MAX 16u
 
 /* --- order --- */
 
@@ -88,8 +93,8 @@ filter_prepare(struct filter *filter, struct err *err)
         filter->nitems > 1)
         qsort(filter->items, filter->nitems, sizeof(*filter->items),
             cost_cmp);
-    if ((filter->kind == FILTER_IN || filter->kind == FILTER_STREAM_ID) &&
-        filter->nvalues > 1)
+    if ((filter->kind == FILTER_IN || filter->kind == FILTER_STREAM_ID ||
+        filter->kind == FILTER_JSON_ARRAY) && filter->nvalues > 1)
         qsort(filter->values, filter->nvalues, sizeof(*filter->values),
             value_cmp);
     return 0;
@@ -177,16 +182,35 @@ items_may_match(const struct filter *filter, struct block *block)
     return filter->kind == FILTER_AND;
 }
 
+/* Asking the values of a part; rows are asked where it may be given up. */
+struct asking {
+    const struct filter *filter;
+    int64_t end_ns; /* monotonic */
+    uint32_t n;
+};
+
+/* As soon as it takes long any text may pass. */
+static int
+ask_text(void *arg, struct sv text, struct err *err)
+{
+    struct asking *asking = arg;
+
+    if (++asking->n % ASKED_MAX == 0 && clock_mono_ns() > asking->end_ns)
+        return 1;
+    return filter_ask_text((void *)(uintptr_t)asking->filter, text, err);
+}
+
 /* By the values that the part has of the field. */
 static bool
 text_may_match(const struct filter *filter, struct block *block)
 {
+    struct asking asking = {filter, clock_mono_ns() + ASKING_NS, 0};
     struct block_ask ask = {.prefix = filter->field, .forms = ~0u,
-        .text = filter_ask_text, .arg = (void *)(uintptr_t)filter};
+        .text = ask_text, .arg = &asking};
     struct err err = ERR_INIT;
 
     /* What rows without a value pass, any block may have. */
-    return filter_ask_text(ask.arg, SV_EMPTY, &err) != 0 ||
+    return filter_ask_text((void *)(uintptr_t)filter, SV_EMPTY, &err) != 0 ||
         block_may_pass(block, filter->field, &ask);
 }
 

@@ -41,6 +41,29 @@ static const struct {
     {{"<W>", 3}, ITEM_WORD},
 };
 
+/* Bytes of a kind up to one that is not. */
+struct run {
+    const char *start;
+    const char *end;
+};
+
+/*
+ * What one placeholder found in a value, so that the value is not gone
+ * through once for each place where a match might begin: the end of a run is
+ * that of each of its bytes, and behind a quote that is not closed none is.
+ */
+struct seen {
+    struct run run;      /* of hex digits, or of a word */
+    struct run digits;
+    const char *open[3]; /* by quote; NULL: none was seen */
+};
+
+static bool
+is_in_run(const struct run *run, const char *s)
+{
+    return run->start != NULL && s >= run->start && s < run->end;
+}
+
 /* --- what a placeholder takes: its length from s on, 0: nothing --- */
 
 static size_t
@@ -65,11 +88,18 @@ take_hex(const char *s, const char *end, size_t most)
 
 /* Hex only where it cannot be a word of a few letters. */
 static size_t
-take_number(const char *s, const char *end)
+take_number(const char *s, const char *end, struct seen *seen)
 {
-    size_t hex = take_hex(s, end, SIZE_MAX);
+    size_t hex;
 
-    return hex >= 4 && hex % 2 == 0 ? hex : take_digits(s, end, SIZE_MAX);
+    if (!is_in_run(&seen->run, s))
+        seen->run = (struct run){s, s + take_hex(s, end, SIZE_MAX)};
+    hex = (size_t)(seen->run.end - s);
+    if (hex >= 4 && hex % 2 == 0)
+        return hex;
+    if (!is_in_run(&seen->digits, s))
+        seen->digits = (struct run){s, s + take_digits(s, end, SIZE_MAX)};
+    return (size_t)(seen->digits.end - s);
 }
 
 /*
@@ -133,19 +163,34 @@ take_datetime(const char *s, const char *end)
     return n;
 }
 
+/* With its quotes; 0: it does not end. */
 static size_t
-take_word(const char *s, const char *end)
+take_quoted(const char *s, const char *end, const char **open)
 {
+    if (*open != NULL && s >= *open)
+        return 0;
+    for (const char *q = s + 1; q < end; q++) {
+        if (*q == '\\' && *s != '`')
+            q++;
+        else if (*q == *s)
+            return (size_t)(q + 1 - s);
+    }
+    *open = s;
+    return 0;
+}
+
+static size_t
+take_word(const char *s, const char *end, struct seen *seen)
+{
+    static const char quotes[] = "\"'`";
+    const char *quote = s < end && *s != '\0' ? strchr(quotes, *s) : NULL;
     const char *at = s;
 
-    if (at < end && (*at == '"' || *at == '\'' || *at == '`')) {
-        for (const char *q = at + 1; q < end; q++) {
-            if (*q == '\\' && *at != '`')
-                q++;
-            else if (*q == *at)
-                return (size_t)(q + 1 - s);
-        }
-    }
+    if (quote != NULL)
+        return take_quoted(s, end, &seen->open[quote - quotes]);
+    /* Not in the middle of a code point. */
+    if (is_in_run(&seen->run, s) && ((unsigned char)*s & 0xc0) != 0x80)
+        return (size_t)(seen->run.end - s);
     while (at < end) {
         uint32_t rune;
         unsigned len = lex_rune(at, end, &rune);
@@ -154,11 +199,13 @@ take_word(const char *s, const char *end)
             break;
         at += len;
     }
+    seen->run = (struct run){s, at};
     return (size_t)(at - s);
 }
 
 static size_t
-item_take(const struct item *item, const char *s, const char *end)
+item_take(const struct item *item, const char *s, const char *end,
+    struct seen *seen)
 {
     switch (item->kind) {
     case ITEM_LITERAL:
@@ -166,7 +213,7 @@ item_take(const struct item *item, const char *s, const char *end)
             memcmp(s, item->text.ptr, item->text.len) == 0 ?
             item->text.len : 0;
     case ITEM_NUMBER:
-        return take_number(s, end);
+        return take_number(s, end, seen);
     case ITEM_UUID:
         return take_form(s, end, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
     case ITEM_IP4:
@@ -178,7 +225,7 @@ item_take(const struct item *item, const char *s, const char *end)
     case ITEM_DATETIME:
         return take_datetime(s, end);
     case ITEM_WORD:
-        return take_word(s, end);
+        return take_word(s, end, seen);
     }
     return 0;
 }
@@ -201,10 +248,10 @@ may_begin(const struct item *item, const char *start, const char *s)
 
 static bool
 matches_at(const struct text_pattern *pattern, const char *s,
-    const char *end)
+    const char *end, struct seen *seen)
 {
     for (uint32_t i = 0; i < pattern->n; i++) {
-        size_t n = item_take(&pattern->items[i], s, end);
+        size_t n = item_take(&pattern->items[i], s, end, &seen[i]);
 
         if (n == 0)
             return false;
@@ -218,12 +265,14 @@ text_pattern_matches(const struct text_pattern *pattern, struct sv value)
 {
     const char *end = value.ptr + value.len;
     const struct item *first = &pattern->items[0];
+    struct seen seen[PATTERN_ITEMS_MAX];
 
+    memset(seen, 0, pattern->n * sizeof(*seen));
     if (pattern->n == 0)
         return (pattern->ends & PATTERN_AT_END) == 0 ||
             (pattern->ends & PATTERN_AT_START) == 0 || value.len == 0;
     if (pattern->ends & PATTERN_AT_START)
-        return matches_at(pattern, value.ptr, end);
+        return matches_at(pattern, value.ptr, end, seen);
     for (const char *s = value.ptr; s < end; s++) {
         if (first->kind == ITEM_LITERAL) {
             s = memmem(s, (size_t)(end - s), first->text.ptr,
@@ -231,7 +280,7 @@ text_pattern_matches(const struct text_pattern *pattern, struct sv value)
             if (s == NULL)
                 return false;
         }
-        if (may_begin(first, value.ptr, s) && matches_at(pattern, s, end))
+        if (may_begin(first, value.ptr, s) && matches_at(pattern, s, end, seen))
             return true;
     }
     return false;

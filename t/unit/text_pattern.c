@@ -4,6 +4,8 @@
 
 #include "core/base.h"
 
+#include <time.h>
+
 #include "query/filter.h"
 #include "query/parse.h"
 #include "query/text_pattern.h"
@@ -83,6 +85,9 @@ static const struct {
     {"json_array_contains_any(b, 3)", " [1, 2, 3]", true},
     {"json_array_contains_any(b, 3)", "[\"3\"]", true},
     {"json_array_contains_any(b, 3)", "[3.0, [3], {\"b\":3}]", false},
+    {"json_array_contains_any(z, b, a, 9, 3)", "[\"b\"]", true},
+    {"json_array_contains_any(z, b, a, 9, 3)", "[\"x\",3]", true},
+    {"json_array_contains_any(z, b, a, 9, 3)", "[\"x\",4]", false},
     {"json_array_contains_any(true, null)", "[null]", true},
     {"json_array_contains_any(true, null)", "[true]", true},
     {"json_array_contains_any(\"a\\nb\")", "[\"a\\nb\"]", true},
@@ -92,10 +97,91 @@ static const struct {
     {"json_array_contains_any(b)", "{\"b\":\"b\"}", false},
 };
 
+static bool
+matches(const char *pattern, enum pattern_ends ends, struct sv value)
+{
+    struct pool *pool = pool_new(MIB);
+    struct text_pattern *made;
+    struct err err = ERR_INIT;
+    bool result;
+
+    if (text_pattern_make(&made, sv_from(pattern), ends, pool, &err) != 0)
+        abort();
+    result = text_pattern_matches(made, value);
+    pool_free(pool);
+    return result;
+}
+
+/*
+ * What is remembered of a value changes nothing: a pattern that begins with a
+ * literal matches where its rest does from some byte on.
+ */
+static void
+test_same(void)
+{
+    static const char *const patterns[] = {
+        "a<N>b", "a<N>x<N>y", "\"<W>", "a<W>'<W>b", "'<W><N>", "1<W>x<N>'",
+        "a<W> <W>", "\xc3<W>x", "a<IP4>.<N>b",
+    };
+    static const char bytes[] = "ab1'\"\\x y.`\xc3\xa9""0";
+    uint64_t random = 1;
+    uint32_t wrong = 0, found = 0;
+
+    for (uint32_t round = 0; round < 60000; round++) {
+        const char *pattern = patterns[round % ARRAY_LEN(patterns)];
+        char text[24];
+        size_t len = round % sizeof(text);
+        bool want = false;
+
+        for (size_t i = 0; i < len; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            text[i] = bytes[(random >> 33) % (sizeof(bytes) - 1)];
+        }
+        for (size_t i = 0; i < len && !want; i++)
+            want = matches(pattern, PATTERN_AT_START,
+                sv_make(text + i, len - i));
+        wrong += matches(pattern, PATTERN_ANYWHERE, sv_make(text, len)) !=
+            want;
+        found += want;
+    }
+    is_int(wrong, 0, "as from each byte on");
+    ok(found > 500, "%u of them match", found);
+}
+
+/* Not once more for each byte. */
+static void
+test_long(void)
+{
+    static const struct {
+        const char *pattern;
+        const char *piece;
+    } cases_of[] = {
+        {"<N>x", "a"}, {"a<N>x", "a"}, {"a<W>,", "a"}, {"a<N>b<N>x", "ba"},
+        {"<W>x", "\"\\"}, {"'<W>x", "'\\"}, {"\\<W>", "\\\"'"},
+    };
+    size_t len = MIB + 1;
+    char *text = malloc(len);
+
+    for (size_t i = 0; i < ARRAY_LEN(cases_of); i++) {
+        size_t n = strlen(cases_of[i].piece);
+        clock_t began = clock();
+
+        for (size_t k = 0; k < len; k++)
+            text[k] = cases_of[i].piece[k % n];
+        ok(!matches(cases_of[i].pattern, PATTERN_ANYWHERE,
+            sv_make(text, len)), "%s: no match", cases_of[i].pattern);
+        ok(clock() - began < 5 * CLOCKS_PER_SEC, "soon");
+    }
+    free(text);
+}
+
 int
 main(void)
 {
     struct pool *pool = pool_new(64 * MIB);
+
+    test_same();
+    test_long();
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct filter *filter;
