@@ -22,6 +22,9 @@ take_pipes(struct parser *p, struct query *query)
 
         if (pipe == NULL)
             return parse_no_memory(p);
+        if (++p->pipes > QUERY_PIPES_MAX)
+            return parse_too_many(p, lexer_pos(&p->lex), QUERY_PIPES_MAX,
+                "pipes");
         if (parse_count(p) == -1 || parse_pipe(p, pipe) == -1)
             return -1;
         *end = pipe;

@@ -18,6 +18,11 @@
 #define QUERY_DEPTH_MAX 100
 /* Filters and pipes, and values of all lists, of one query. */
 #define QUERY_NODES_MAX 20000
+/*
+ * Pipes of a query and of those inside it: each one's rows are written in a
+ * call in that of the one before, of less than 700 bytes of stack.
+ */
+#define QUERY_PIPES_MAX 9000
 
 /* Relative times count from now_ns (reference 3.9). */
 int query_parse(struct query **out, struct sv text, int64_t now_ns,

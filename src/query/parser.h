@@ -29,6 +29,7 @@ struct parser {
     bool is_field_prefix; /* of the filters that are parsed now */
     unsigned inside;  /* queries around it */
     unsigned queries; /* inside the whole */
+    unsigned pipes;   /* of all of them */
 };
 
 /* --- parse_word.c: errors, words, lists --- */

@@ -257,6 +257,8 @@ test_limits(void)
         {"a ", "b", "", 9000, 20000, "words"},
         {"a:in(b) or ", "b", "", 3000, 20000, "lists"},
         {"", "*", " | limit 1", 9000, 20001, "pipes"},
+        {"", "*", " | len a", QUERY_PIPES_MAX, QUERY_PIPES_MAX + 1,
+            "calls in each other"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
