@@ -12,6 +12,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <stdlib.h>
+
 #include "core/mem.h"
 #include "query/dict.h"
 #include "query/pipe_inner.h"
@@ -26,6 +28,12 @@ struct join_spec {
 
 #define NONE UINT32_MAX
 
+/* A name of held cells as it goes on, and its number. */
+struct join_name {
+    struct sv name;
+    uint32_t held;
+};
+
 struct stage_join {
     struct stage stage;
     const struct join_spec *spec;
@@ -35,6 +43,8 @@ struct stage_join {
     uint32_t *by;           /* numbers of names of held rows, or NONE */
     struct sv *names;       /* of held cells, with the prefix; by number */
     bool *is_wanted;        /* the same: it goes on, and is no by-field */
+    struct join_name *sorted; /* those that are wanted, by name */
+    uint32_t nsorted;
     struct hold_array slots; /* uint32_t: first row + 1 of a chain */
     struct hold_array next;  /* uint32_t: row + 1 with the same values */
     uint32_t mask;
@@ -43,6 +53,8 @@ struct stage_join {
 
 /* The pool of names: their number is limited by held rows. */
 #define JOIN_POOL_MAX (128 * MIB)
+/* Names between two looks at the clock: each may be compared with many. */
+#define POLL_NAMES 64u
 
 /* --- the pipe --- */
 
@@ -208,6 +220,35 @@ is_by(const struct join_spec *spec, struct sv name)
     return false;
 }
 
+static int
+name_cmp(const void *left, const void *right)
+{
+    return sv_cmp(((const struct join_name *)left)->name,
+        ((const struct join_name *)right)->name);
+}
+
+/* The number of the wanted held name, or NONE. */
+static uint32_t
+find_wanted(const struct stage_join *mine, struct sv name)
+{
+    const struct join_name wanted = {name, NONE}, *found;
+
+    found = mine->nsorted == 0 ? NULL : bsearch(&wanted, mine->sorted,
+        mine->nsorted, sizeof(wanted), name_cmp);
+    return found == NULL ? NONE : found->held;
+}
+
+/* The number of the field in held rows, or NONE. */
+static uint32_t
+find_held(const struct intern *names, struct sv name)
+{
+    for (uint32_t k = 0; k < names->n; k++) {
+        if (sv_eq(names->v[k], name))
+            return k;
+    }
+    return NONE;
+}
+
 /* Names of held cells as they go on. */
 static int
 names_make(struct stage_join *mine, struct err *err)
@@ -219,19 +260,22 @@ names_make(struct stage_join *mine, struct err *err)
     mine->names = pool_alloc(mine->pool, (names->n + 1u) *
         sizeof(*mine->names));
     mine->is_wanted = pool_zalloc(mine->pool, names->n + 1u);
-    if (mine->by == NULL || mine->names == NULL || mine->is_wanted == NULL)
+    mine->sorted = pool_alloc(mine->pool, (names->n + 1u) *
+        sizeof(*mine->sorted));
+    if (mine->by == NULL || mine->names == NULL ||
+        mine->is_wanted == NULL || mine->sorted == NULL)
         return err_set(err, ERR_LIMIT, "no memory for join");
     for (uint32_t i = 0; i < spec->nby; i++) {
-        mine->by[i] = NONE;
-        for (uint32_t k = 0; k < names->n; k++) {
-            if (sv_eq(names->v[k], spec->by[i]))
-                mine->by[i] = k;
-        }
+        if (run_poll(mine->stage.run, err) != 0)
+            return -1;
+        mine->by[i] = find_held(names, spec->by[i]);
     }
     for (uint32_t k = 0; k < names->n; k++) {
         size_t len = spec->prefix.len + names->v[k].len;
         char *name = pool_alloc(mine->pool, len + 1);
 
+        if (k % POLL_NAMES == 0 && run_poll(mine->stage.run, err) != 0)
+            return -1;
         if (name == NULL)
             return err_set(err, ERR_LIMIT, "no memory for join");
         if (spec->prefix.len > 0)
@@ -242,7 +286,11 @@ names_make(struct stage_join *mine, struct err *err)
         mine->names[k] = sv_make(name, len);
         mine->is_wanted[k] = !is_by(spec, names->v[k]) &&
             needed_has(&mine->needed, mine->names[k]);
+        if (mine->is_wanted[k])
+            mine->sorted[mine->nsorted++] =
+                (struct join_name){mine->names[k], k};
     }
+    qsort(mine->sorted, mine->nsorted, sizeof(*mine->sorted), name_cmp);
     return 0;
 }
 
@@ -324,18 +372,19 @@ chunk_make(const struct stage_join *mine, struct join_chunk *chunk,
         load_own(mine, chunk, names, nnames, err) != 0)
         return -1;
     chunk->n = chunk->nown;
-    for (uint32_t k = 0; k < mine->held.names.n; k++) {
-        uint32_t place = 0;
-
+    for (uint32_t k = 0; k < mine->held.names.n; k++)
         chunk->places[k] = NONE;
-        if (!mine->is_wanted[k])
+    for (uint32_t i = 0; i < chunk->nown; i++) {
+        uint32_t k = find_wanted(mine, chunk->names[i]);
+
+        if (k != NONE)
+            chunk->places[k] = i;
+    }
+    for (uint32_t k = 0; k < mine->held.names.n; k++) {
+        if (!mine->is_wanted[k] || chunk->places[k] != NONE)
             continue;
-        while (place < chunk->n &&
-            !sv_eq(chunk->names[place], mine->names[k]))
-            place++;
-        if (place == chunk->n)
-            chunk->names[chunk->n++] = mine->names[k];
-        chunk->places[k] = place;
+        chunk->places[k] = chunk->n;
+        chunk->names[chunk->n++] = mine->names[k];
     }
     return 0;
 }

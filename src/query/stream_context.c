@@ -144,6 +144,10 @@ ask(struct around *around, struct pool *pool, struct err *err)
     if (query.filter == NULL || (!mine->needed.is_all && *end == NULL))
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     query_set_times(&query);
+    /* All windows are within these times. */
+    query.min_time = MAX(query.min_time, around->windows[0]->time_min);
+    query.max_time = MIN(query.max_time,
+        around->windows[around->nwindows - 1]->time_max);
     return held_run(&around->held, mine->stage.run, &query, err);
 }
 
@@ -156,9 +160,9 @@ cell_of(const struct around *around, uint32_t row, size_t field)
         held_text(held_row(&around->held, row), name);
 }
 
-/* Both are sorted by time. */
-static void
-mark_matches(struct around *around)
+/* Both are sorted by time.  Very many may be of the same. */
+static int
+mark_matches(struct around *around, struct err *err)
 {
     const struct stream *stream = around->stream;
     uint32_t first = 0;
@@ -168,6 +172,9 @@ mark_matches(struct around *around)
         struct sv trace = cell_of(around, c->row, 3);
         struct sv span = cell_of(around, c->row, 4);
 
+        if (i % STAGE_POLL_ROWS == 0 &&
+            run_poll(around->mine->stage.run, err) != 0)
+            return -1;
         while (first < stream->n &&
             stream->matches[first].time_ns < c->time_ns)
             first++;
@@ -176,29 +183,37 @@ mark_matches(struct around *around)
             c->is_match = sv_eq(stream->matches[k].ids[ID_TRACE], trace) &&
                 sv_eq(stream->matches[k].ids[ID_SPAN], span);
     }
+    return 0;
 }
 
+/*
+ * Row i is a match.  Those before it are looked at down to *end only: behind
+ * the match before all up to there are marked that its window has, and this
+ * one's begins no earlier.
+ */
 static void
-mark_around(struct around *around, uint32_t i)
+mark_around(struct around *around, uint32_t i, uint32_t *end)
 {
     const struct context_spec *spec = around->mine->spec;
     struct candidate *rows = around->rows;
+    uint32_t k = i;
     int64_t min, max;
 
     window_of(spec, rows[i].time_ns, &min, &max);
     rows[i].is_wanted = true;
-    for (uint32_t k = i; k > 0 && i - k < spec->before &&
-        rows[k - 1].time_ns >= min; k--)
-        rows[k - 1].is_wanted = true;
-    for (uint32_t k = i + 1; k < around->held.nrows &&
+    while (k > *end && i - k < spec->before && rows[k - 1].time_ns >= min)
+        rows[--k].is_wanted = true;
+    for (k = MAX(i + 1, *end); k < around->held.nrows &&
         k - i <= spec->after && rows[k].time_ns <= max; k++)
         rows[k].is_wanted = true;
+    *end = k;
 }
 
 static int
 find_wanted(struct around *around, struct err *err)
 {
     const struct held *held = &around->held;
+    uint32_t end = 0;
 
     around->rows = hold_alloc(&around->mine->hold,
         (held->nrows + 1u) * sizeof(*around->rows), err);
@@ -217,13 +232,14 @@ find_wanted(struct around *around, struct err *err)
             &around->rows[i].time_ns);
     }
     qsort(around->rows, held->nrows, sizeof(*around->rows), candidate_cmp);
-    mark_matches(around);
+    if (mark_matches(around, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < held->nrows; i++) {
         if (i % STAGE_POLL_ROWS == 0 &&
             run_poll(around->mine->stage.run, err) != 0)
             return -1;
         if (around->rows[i].is_match)
-            mark_around(around, i);
+            mark_around(around, i, &end);
     }
     return 0;
 }
@@ -336,7 +352,9 @@ emit_wanted(const struct around *around, bool has_delimiters,
     emit_begin(&emit, around->mine->stage.next, out.names, out.n);
     for (uint32_t i = 0; rc == 0 && i < around->held.nrows && !emit.is_done;
         i++) {
-        if (!around->rows[i].is_wanted)
+        if (i % STAGE_POLL_ROWS == 0)
+            rc = run_poll(around->mine->stage.run, err);
+        if (rc != 0 || !around->rows[i].is_wanted)
             continue;
         rc = emit_one(around, &out, i, &emit, err);
         if (rc == 0 && ends_chunk(around, i, &window) && has_delimiters)
