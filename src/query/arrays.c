@@ -106,6 +106,13 @@ struct word_set {
     size_t mask;
 };
 
+size_t
+array_words_bytes(struct sv text)
+{
+    /* Every other byte begins a word; less than four slots for each. */
+    return (text.len / 2 + 1) * 4 * sizeof(struct sv);
+}
+
 static bool
 word_set_init(struct word_set *set, struct sv text)
 {

@@ -36,7 +36,11 @@ bool array_next(struct array_in *array, struct sv *item);
 /* The items with the separator between them; false: no memory. */
 bool array_join(struct sb *out, struct sv text, struct sv separator,
     struct pool *pool) WARN_UNUSED;
-/* The words (reference 2.6) as an array; false: no memory. */
+/*
+ * The words (reference 2.6) as an array; false: no memory.  To give each once
+ * a table is needed of at most so many bytes.
+ */
+size_t array_words_bytes(struct sv text);
 bool array_of_words(struct sb *out, struct sv text, bool is_uniq)
     WARN_UNUSED;
 /* The pieces between separators; an empty one stands between code points. */

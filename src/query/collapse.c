@@ -129,6 +129,7 @@ collapse_groups(struct sb *text)
         {"<DATE> <TIME>", "<DATETIME>"},
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+    /* An empty builder has no bytes of its own. */
+    for (size_t i = 0; i < ARRAY_LEN(groups) && text->len > 0; i++)
         replace_all(text, sv_from(groups[i].old), sv_from(groups[i].made));
 }

@@ -218,6 +218,18 @@ map_alloc(struct map_out *out, size_t len, struct err *err)
 }
 
 int
+map_take(struct map_out *out, size_t bytes, struct err *err)
+{
+    return budget_take(&out->run->budget, bytes, err);
+}
+
+void
+map_give(struct map_out *out, size_t bytes)
+{
+    budget_give(&out->run->budget, bytes);
+}
+
+int
 map_poll(const struct map_out *out, struct err *err)
 {
     return run_poll(out->run, err);

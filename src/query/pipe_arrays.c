@@ -15,6 +15,8 @@
 
 /* Decoded items of one text. */
 #define ARRAY_POOL_MAX (128 * MIB)
+/* The table of words of a shorter text is not worth counting. */
+#define WORDS_FREE (4 * KIB)
 
 struct array_spec {
     struct sv src;
@@ -210,8 +212,16 @@ map_words(const void *arg, const struct map_field *in, UNUSED uint32_t nin,
     struct map_out *out, struct err *err)
 {
     const struct array_spec *spec = arg;
+    struct sv text = in[0].text;
+    size_t bytes = spec->is_uniq && text.len > WORDS_FREE
+        ? array_words_bytes(text) : 0;
+    bool has_memory;
 
-    if (!array_of_words(map_text(out), in[0].text, spec->is_uniq))
+    if (map_take(out, bytes, err) != 0)
+        return -1;
+    has_memory = array_of_words(map_text(out), text, spec->is_uniq);
+    map_give(out, bytes);
+    if (!has_memory)
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     return map_set_text(out, spec->dst, err);
 }

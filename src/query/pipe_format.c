@@ -98,7 +98,8 @@ map_format(const void *arg, const struct map_field *in, UNUSED uint32_t nin,
     const struct format_spec *spec = arg;
     struct sb *text = map_text(out);
 
-    for (uint32_t i = 0; i < spec->pattern.n; i++) {
+    /* Thousands of steps over megabytes would take long. */
+    for (uint32_t i = 0; i < spec->pattern.n && !sb_failed(text); i++) {
         struct sv value;
 
         sb_add_sv(text, spec->pattern.steps[i].literal);

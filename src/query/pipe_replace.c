@@ -11,7 +11,7 @@
 #include "query/stage_map.h"
 
 /* Each of them may take long. */
-#define POLL_MATCHES 64u
+#define POLL_MATCHES 8u
 
 /* A literal of a template and the group behind it. */
 struct template_step {

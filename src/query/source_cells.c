@@ -12,6 +12,7 @@
 
 #include "core/mem.h"
 #include "query/bucket.h"
+#include "query/dict.h"
 #include "query/filter.h"
 #include "query/lanes.h"
 #include "storage/part_cells.h"
@@ -264,7 +265,7 @@ drop_filtered(struct piece_state *p, struct err *err)
 static uint64_t
 hash_of(const struct piece_state *p, uint32_t i)
 {
-    uint64_t hash = 0;
+    uint64_t hash = dict_secret();
 
     for (uint32_t k = 0; k < p->source->want.nfields; k++)
         hash = XXH3_64bits_withSeed(p->texts[k][i].ptr, p->texts[k][i].len,
@@ -536,6 +537,7 @@ static int
 make_pieces(struct cells_source *s, uint32_t *npieces, struct err *err)
 {
     struct scan *scan = s->scan;
+    uint8_t *has_blocks;
     size_t n = 0;
 
     for (uint32_t i = 0; i < scan->snapshot.n; i++)
@@ -543,14 +545,18 @@ make_pieces(struct cells_source *s, uint32_t *npieces, struct err *err)
     s->pieces = pool_alloc(scan->pool, n * sizeof(*s->pieces) + 1);
     s->done = pool_zalloc(scan->pool,
         (scan->snapshot.n + 1u) * sizeof(*s->done));
-    if (s->pieces == NULL || s->done == NULL)
+    has_blocks = pool_zalloc(scan->pool, scan->snapshot.n + 1u);
+    if (s->pieces == NULL || s->done == NULL || has_blocks == NULL)
         return no_memory(err);
     *npieces = 0;
+    /* Whose blocks have left the scan is answered already. */
+    for (uint32_t i = 0; i < scan->nblocks; i++)
+        has_blocks[scan->blocks[i].item] = 1;
     for (uint32_t i = 0; i < scan->snapshot.n; i++) {
         const struct catalog_item *item = &scan->snapshot.items[i];
         uint32_t nblocks = item->part.nblocks;
 
-        if (item->kind != CATALOG_PART)
+        if (item->kind != CATALOG_PART || !has_blocks[i])
             continue;
         s->done[i] = pool_zalloc(scan->pool, nblocks + 1u);
         if (s->done[i] == NULL)

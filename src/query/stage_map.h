@@ -45,6 +45,12 @@ int map_set(struct map_out *out, struct sv name, struct sv text,
     struct err *err) WARN_UNUSED;
 /* Memory of the chunk; NULL with err set when there is none. */
 char *map_alloc(struct map_out *out, size_t len, struct err *err);
+/*
+ * Charges memory to the query that a mapper takes from elsewhere while it
+ * looks at one text; what was taken is given back.
+ */
+int map_take(struct map_out *out, size_t bytes, struct err *err) WARN_UNUSED;
+void map_give(struct map_out *out, size_t bytes);
 /* run_poll(), for mappers that need long for one text. */
 int map_poll(const struct map_out *out, struct err *err) WARN_UNUSED;
 /* The chunk's; what lies in it is copied by map_set(). */

@@ -247,6 +247,8 @@ json_merge(struct acc *acc, struct acc *from, const uint32_t *map,
         for (uint32_t k = 0; k < add->n; k++) {
             struct json_row *row;
 
+            if (k % STAGE_POLL_ROWS == 0 && run_poll(acc->run, err) != 0)
+                return -1;
             if (!is_wanted(acc, to, rows[k]->keys))
                 continue;
             row = row_new(acc, rows[k]->keys, rows[k]->text, err);
@@ -255,7 +257,7 @@ json_merge(struct acc *acc, struct acc *from, const uint32_t *map,
         }
         hold_drop(from->hold, &add->rows, sizeof(void *));
         add->n = 0;
-        if (run_poll(acc->run, err) != 0)
+        if (i % 64 == 0 && run_poll(acc->run, err) != 0)
             return -1;
     }
     return 0;
