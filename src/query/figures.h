@@ -50,7 +50,7 @@ struct query_figures {
     uint32_t nstages;
 };
 
-/* Never NULL: some that nobody looks at when the caller gave none. */
+/* Never NULL: some that nobody looks at outside of query_execute(). */
 struct query_figures *figures_of(const struct query_run *run);
 
 static inline void

@@ -6,14 +6,15 @@
 #include "query/pipe_type.h"
 
 #include "core/mem.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
-#include "query/dict.h"
 #include "query/parser.h"
 #include "query/stage_map.h"
 
 struct stage_sample {
     struct stage stage;
     uint64_t n;
+    uint64_t seed;
     _Atomic uint64_t chunks; /* so far */
 };
 
@@ -49,13 +50,16 @@ next_random(uint64_t *state)
     return v ^ v >> 31;
 }
 
-/* Each chunk has its own numbers, and each query others. */
+/*
+ * Each chunk has its own numbers, and each query others.  Who sees many rows
+ * learns about them, so they must not be made of a secret.
+ */
 static uint64_t
 seed(struct stage_sample *mine)
 {
     uint64_t chunk = atomic_fetch_add_explicit(&mine->chunks, 1,
         memory_order_relaxed);
-    uint64_t state = dict_secret() ^ (uint64_t)clock_mono_ns();
+    uint64_t state = mine->seed ^ (uint64_t)clock_mono_ns();
 
     return next_random(&state) + chunk * UINT64_C(0xd6e8feb86659fd93);
 }
@@ -100,6 +104,8 @@ sample_make(struct stage **out, const struct pipe *pipe,
     struct stage_sample *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &sample_ops;
+    /* Without it, the clock has to do. */
+    (void)sys.random(&mine->seed, sizeof(mine->seed));
     mine->n = pipe->n;
     *out = &mine->stage;
     return 0;

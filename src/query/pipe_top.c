@@ -198,6 +198,11 @@ emit_best(struct stage_uniq *mine, const struct best *best,
     int result = 0;
 
     for (uint32_t i = 0; i < best->n && result == 0 && !emit->is_done; i++) {
+        if (i % STAGE_POLL_ROWS == 0 &&
+            run_poll(mine->stage.run, err) != 0) {
+            result = -1;
+            break;
+        }
         keys_texts(best->keys, best->ids[i], texts);
         texts[nnames] = sv_make(hits,
             num_print_u64(hits, best->hits[best->ids[i]]));

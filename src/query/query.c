@@ -117,6 +117,8 @@ int
 query_execute(struct query *query, const struct query_env *env,
     struct stage *sink, struct store_answer *answer, struct err *err)
 {
+    struct query_figures own = {.is_explained = false};
+    struct query_env with_figures = *env;
     struct inside inside;
     struct figures_lap lap;
     struct query_run run = {
@@ -124,10 +126,13 @@ query_execute(struct query *query, const struct query_env *env,
         .nlanes = MIN(env->lanes_max, QUERY_LANES_MAX),
         .tasks = env->tasks,
         .cancel = env->cancel, .deadline_ns = env->deadline_ns,
-        .inside = &inside, .env = env, .answer = answer,
+        .inside = &inside, .env = &with_figures, .answer = answer,
         .run_inside = execute_inside};
     int rc;
 
+    /* A pipe may tell them: those of this query alone. */
+    if (env->figures == NULL)
+        with_figures.figures = &own;
     memset(answer, 0, sizeof(*answer));
     inside_init(&inside, &run.budget);
     figures_lap_begin(&lap);

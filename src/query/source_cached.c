@@ -7,11 +7,10 @@
  * query's own stage.
  *
  * The key has all that a state depends on: the tenant, the part, the times of
- * it that are wanted, the filter and the functions as canonical text.
- * Its hash has a secret.  Times
+ * it that are wanted, the filter and the functions as canonical text.  Times
  * in the filter are in the key as the times of the part that they let
  * through; a query with times elsewhere, where the text does not tell them,
- * or with subqueries keeps nothing.
+ * or with subqueries keeps nothing.  The key's hash has a secret.
  */
 
 #include "core/base.h"
