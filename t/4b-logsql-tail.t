@@ -62,14 +62,6 @@ ok read_until($tail, qr/"before"/), 'rows from before the tail';
 like $tail->{data}, qr{^HTTP/1.1 200 }, 'status';
 like $tail->{data}, qr{Content-Type: application/x-ndjson\r}i, 'type';
 
-# What others read is no figure of this one.
-for (1 .. 6) {
-    my $figures = tail(query => 'name:=nosuch | '
-        . 'union (name:=nosuch | query_stats)');
-
-    ok read_until($figures, qr/"RowsFound":"0"/), 'figures of its own rows';
-}
-
 # New connections come to all workers.
 post_traces($spoor, ended(0, "live$_")) for 1 .. 30;
 ok read_until($tail, qr/"live30"/), 'rows that come in';
@@ -80,6 +72,14 @@ read_until($tail, qr/^never/, 0.3);
 is_deeply [sort { $a cmp $b } names($tail)],
     [sort 'before', 'late', map { "live$_" } 1 .. 30], 'each row once';
 is $spoor->metric('vt_live_tailing_requests'), 1, 'tails are counted';
+
+# What others read is no figure of this one.
+for (1 .. 6) {
+    my $figures = tail(query => 'name:=nosuch | '
+        . 'union (name:=nosuch | query_stats)');
+
+    ok read_until($figures, qr/"RowsFound":"0"/), 'figures of its own rows';
+}
 
 # --- pipes, tenants, hidden fields --------------------------------------------
 

@@ -60,6 +60,27 @@ no_memory(struct err *err)
         "inside the query");
 }
 
+/* What a name takes besides its bytes. */
+#define NAME_COST 64u
+
+/* New names are charged as the hold's. */
+static int
+name_add(struct held *held, struct sv name, uint32_t *out, struct err *err)
+{
+    uint32_t n = held->names.n;
+    size_t bytes = name.len + NAME_COST;
+
+    *out = intern_add(&held->names, name);
+    if (*out == INTERN_NONE)
+        return no_memory(err);
+    if (held->names.n == n)
+        return 0;
+    if (budget_take(held->hold.budget, bytes, err) != 0)
+        return -1;
+    held->hold.taken += bytes;
+    return 0;
+}
+
 /* A column, and the number of its name. */
 struct source {
     uint32_t name;
@@ -115,11 +136,9 @@ held_add(struct held *held, const struct sv *names, const struct sv *texts,
     int rc = sources == NULL ? no_memory(err) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        sources[i].name = intern_add(&held->names, names[i]);
+        rc = name_add(held, names[i], &sources[i].name, err);
         sources[i].column = (struct column){.kind = COLUMN_TEXTS,
             .texts = &texts[i]};
-        if (sources[i].name == INTERN_NONE)
-            rc = no_memory(err);
     }
     if (rc == 0) {
         qsort(sources, n, sizeof(*sources), source_cmp);
@@ -175,9 +194,9 @@ rows_add(struct sink_held *mine, struct rows *rows, struct source *sources,
     uint32_t seen = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        sources[i].name = intern_add(&held->names, sources[i].column.name);
-        if (sources[i].name == INTERN_NONE)
-            return no_memory(err);
+        if (name_add(held, sources[i].column.name, &sources[i].name,
+                err) != 0)
+            return -1;
     }
     qsort(sources, n, sizeof(*sources), source_cmp);
     for (uint32_t row = rows_first(rows); row < rows->n;
