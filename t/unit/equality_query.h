@@ -14,7 +14,7 @@
 
 #include "equality_filter.h"
 
-#define QUERY_PIPES_MAX 5u
+#define EQUALITY_PIPES_MAX 5u
 
 enum compare {
     COMPARE_SET,   /* the same rows in any order */
@@ -27,10 +27,10 @@ struct random_query {
     uint32_t tenant;
     struct node *filter;
     struct sv time; /* "_time:[...)", or empty */
-    struct sv pipes[QUERY_PIPES_MAX];
+    struct sv pipes[EQUALITY_PIPES_MAX];
     uint32_t npipes;
     /* How to compare when only the first n pipes run. */
-    enum compare compare[QUERY_PIPES_MAX + 1];
+    enum compare compare[EQUALITY_PIPES_MAX + 1];
 };
 
 /* --- pipes --- */
