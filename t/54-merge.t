@@ -225,6 +225,24 @@ ok $status == 200 || $status == 503, "many requests: $status";
 ok wait_for(sub { is_idle($spoor) }, 40), 'are served';
 is big($spoor), 1, 'a single part stays';
 
+# --- a day with one part of level 1 --------------------------------------------
+
+{
+    my $lone = Test::Spoor->new(conf => { workers => 1 });
+
+    $lone->start;
+    post_traces($lone, resource_spans('lone', otlp_span()));
+    ok flush($lone), 'a flush';
+    is small($lone), 1, 'one part waits';
+    is force_merge($lone), 200, 'and is merged when asked for';
+    ok wait_for(sub { small($lone) == 0 && big($lone) == 1 && is_idle($lone)
+        }, 40), 'alone';
+    is force_merge($lone), 200, 'once more';
+    ok wait_for(sub { is_idle($lone) }, 40), 'has nothing to do';
+    is $lone->metric('vt_merges_total'), 1, 'one merge';
+    $lone->stop;
+}
+
 # --- the merge process dies ---------------------------------------------------
 
 for my $point (@points) {

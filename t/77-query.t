@@ -7,7 +7,6 @@ use strict;
 use warnings;
 
 use IO::Socket::INET;
-use JSON::PP ();
 use POSIX ();
 use Test::More;
 use Test::Otlp;
@@ -97,6 +96,50 @@ like $run->{err}, qr/^spoorctl: \\nosuch: \\help lists/m, 'no such command';
 like $run->{out}, qr/^kind\n\d\n/m, 'table';
 like $run->{out}, qr/^timing is on\nno rows\n0 rows, [\d.]+ s\n/m, 'timing';
 unlike $run->{out}, qr/"m"/, 'nothing behind \quit';
+
+$run = ctl(['shell'], stdin => join "\n", '\since 1s', '\limit 2', '*',
+    '\since off', '* | fields kind', '\since never', '\fields',
+    '\watch 1 * | count() w', '\watch x', '\format csv', '* | count() c',
+    '\x', 'name:"POST /cart/checkout" | fields kind', '\format', '');
+like $run->{out}, qr/^since is 1s\nlimit is 2\nno rows\nsince is off\n/,
+    'since: how far back';
+like $run->{out}, qr/^since is off\n(\{"kind":"\d"\}\n){2}[^{]/m,
+    'limit: how many';
+like $run->{err}, qr/^spoorctl: \\since: bad value "never"$/m, 'bad since';
+like $run->{out}, qr/^\{"name":"_msg","hits":"\d+"\}$/m, 'fields';
+is scalar(() = $run->{out} =~ /^\{"w":"\d+"\}$/mg), 1,
+    'watch asks once where there is no terminal';
+like $run->{err}, qr/^spoorctl: \\watch SECONDS QUERY$/m, 'bad watch';
+like $run->{out}, qr/^c\r?\n\d+\r?\n/m, 'csv';
+like $run->{out}, qr/^format is long\n-- 1 --\nkind  2\n/m, '\x';
+like $run->{out}, qr/^format is long\n\z/m, 'format tells itself';
+
+# --- rows as they come ---------------------------------------------------------
+
+{
+    my $file = "$dir/tail";
+    my $tail = fork;
+
+    die "fork: $!\n" unless defined $tail;
+    if ($tail == 0) {
+        open STDOUT, '>', $file or POSIX::_exit(1);
+        local @ENV{keys %env} = values %env;
+        exec $ctl, 'tail', 'name:=fresh | fields _time, name' or POSIX::_exit(127);
+    }
+    ok wait_for(sub {
+        ($spoor->get('/metrics')->{body} =~
+            /^vt_live_tailing_requests\S* 1/m) }, 20), 'a tail runs';
+    post_traces($spoor, resource_spans('live', otlp_span(name => 'fresh')));
+    ok wait_for(sub { -s $file }, 30), 'and shows what comes';
+    open my $in, '<', $file or die "$file: $!\n";
+    like scalar <$in>, qr/^\{"_time":"[^"]+Z","name":"fresh"\}\n\z/,
+        'as lines of JSON';
+    kill 'INT', $tail;
+    waitpid $tail, 0;
+    ok wait_for(sub {
+        ($spoor->get('/metrics')->{body} =~
+            /^vt_live_tailing_requests\S* 0/m) }, 20), 'until it is ended';
+}
 
 # --- on a terminal -------------------------------------------------------------
 

@@ -8,6 +8,7 @@ use warnings;
 
 use Test::More;
 use Test::Spoor;
+use Test::Traces;
 
 my $objdir = $ENV{SPOOR_OBJDIR} || 'objs';
 my $spoor = Test::Spoor->new;
@@ -36,9 +37,5 @@ done_testing;
 sub form {
     my ($args) = @_;
 
-    return join '&', map {
-        my $value = $args->{$_};
-        $value =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge;
-        "$_=$value";
-    } sort keys %$args;
+    return join '&', map { "$_=" . uri($args->{$_}) } sort keys %$args;
 }

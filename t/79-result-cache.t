@@ -7,20 +7,14 @@
 use strict;
 use warnings;
 
-use JSON::PP ();
 use Test::More;
 use Test::Spoor;
-
-my $objdir = $ENV{SPOOR_OBJDIR} || 'objs';
+use Test::Traces;
 
 sub form {
     my ($args) = @_;
 
-    return join '&', map {
-        my $value = $args->{$_};
-        $value =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge;
-        "$_=$value";
-    } sort keys %$args;
+    return join '&', map { "$_=" . uri($args->{$_}) } sort keys %$args;
 }
 
 # The rows, sorted, as one text.

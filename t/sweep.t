@@ -221,6 +221,7 @@ sub make_points {
         @points[$i, $j] = @points[$j, $i];
     }
     splice @points, $wanted if $wanted ne 'all' && $wanted < @points;
+    srand; # names of temporary files must differ from run to run
     return @points;
 }
 

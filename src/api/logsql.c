@@ -198,14 +198,7 @@ keeps_rows(const struct pipe *pipe)
 static bool
 has_time(const struct pipe *pipe)
 {
-    for (uint32_t i = 0; i < pipe->nnames; i++) {
-        const struct field_pattern *name = &pipe->names[i];
-
-        if (name->is_prefix ? sv_starts_with(SV("_time"), name->name)
-            : sv_eq(name->name, SV("_time")))
-            return true;
-    }
-    return false;
+    return field_patterns_have(pipe->names, pipe->nnames, SV("_time"));
 }
 
 /*

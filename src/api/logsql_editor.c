@@ -252,7 +252,7 @@ put_functions(struct json_out *out)
         const struct function_name *name = &function_names[i];
 
         put_entry(out, &(struct entry){name->name, "", name->syntax,
-            name->example, name->doc, name->acc != NULL});
+            name->example, name->doc, true});
     }
     json_array_end(out);
 }

@@ -143,23 +143,6 @@ refuse_label(struct finder *f, const struct pipe *pipe, struct sv label,
         pipe->type->name, what, (int)MIN(label.len, (size_t)100), label.ptr);
 }
 
-static bool
-pattern_has(const struct field_pattern *pattern, struct sv name)
-{
-    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
-                              : sv_eq(pattern->name, name);
-}
-
-static bool
-names_have(const struct pipe *pipe, struct sv name)
-{
-    for (uint32_t i = 0; i < pipe->nnames; i++) {
-        if (pattern_has(&pipe->names[i], name))
-            return true;
-    }
-    return false;
-}
-
 /* fields must keep all labels, delete none of them. */
 static int
 check_names(struct finder *f, const struct pipe *pipe)
@@ -167,8 +150,11 @@ check_names(struct finder *f, const struct pipe *pipe)
     for (uint32_t i = 0; i < f->labels->n; i++) {
         const struct stats_column *column = &f->labels->columns[i];
 
+        bool is_named = field_patterns_have(pipe->names, pipe->nnames,
+            column->name);
+
         if (column->role == STATS_LABEL &&
-            names_have(pipe, column->name) != (pipe->kind == PIPE_FIELDS))
+            is_named != (pipe->kind == PIPE_FIELDS))
             return refuse_label(f, pipe, column->name, "drops");
     }
     return 0;
@@ -214,7 +200,7 @@ take_pair(struct finder *f, const struct pipe *pipe,
     for (uint32_t i = 0; i < n; i++) {
         struct stats_column column = f->labels->columns[i];
 
-        if (!pattern_has(&pair->src, column.name))
+        if (!field_pattern_has(&pair->src, column.name))
             continue;
         if (pair_name(f, pair, column.name, &name) != 0)
             return -1;

@@ -340,9 +340,7 @@ offer_tables(struct completer *completer, const struct complete_place *place)
     }
     if (place->kind == COMPLETE_PIPE || place->kind == COMPLETE_FUNCTION) {
         for (size_t i = 0; i < nfunction_names; i++) {
-            if (function_names[i].acc != NULL)
-                offer(completer, place->word,
-                    sv_from(function_names[i].name));
+            offer(completer, place->word, sv_from(function_names[i].name));
         }
     }
 }

@@ -281,10 +281,8 @@ command_help(UNUSED struct shell *shell, const char *rest)
             printf(" %s", pipe_types[i].name);
     }
     fputs("\nfunctions of stats:", stdout);
-    for (size_t i = 0; i < nfunction_names; i++) {
-        if (function_names[i].acc != NULL)
-            printf(" %s", function_names[i].name);
-    }
+    for (size_t i = 0; i < nfunction_names; i++)
+        printf(" %s", function_names[i].name);
     putchar('\n');
 }
 

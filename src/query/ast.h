@@ -142,6 +142,25 @@ struct field_pattern {
     bool is_prefix; /* "a*"; "*" alone: name is empty */
 };
 
+static inline bool
+field_pattern_has(const struct field_pattern *pattern, struct sv name)
+{
+    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
+        : sv_eq(name, pattern->name);
+}
+
+/* Does any of them? */
+static inline bool
+field_patterns_have(const struct field_pattern *patterns, uint32_t n,
+    struct sv name)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (field_pattern_has(&patterns[i], name))
+            return true;
+    }
+    return false;
+}
+
 struct field_pair {
     struct field_pattern src;
     struct field_pattern dst;

@@ -27,14 +27,7 @@ struct hide {
 static bool
 is_hidden(const struct hide *hide, struct sv name)
 {
-    for (uint32_t i = 0; i < hide->n; i++) {
-        const struct field_pattern *pattern = &hide->patterns[i];
-
-        if (pattern->is_prefix ? sv_starts_with(name, pattern->name)
-            : sv_eq(name, pattern->name))
-            return true;
-    }
-    return false;
+    return field_patterns_have(hide->patterns, hide->n, name);
 }
 
 static int hide_query(const struct hide *hide, struct query *query);

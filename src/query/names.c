@@ -9,11 +9,8 @@
 const struct function_name function_names[] = {
 #define FUNCTION(name, kind, acc, is_old, traits, syntax, example, doc) \
     {name, kind, &acc, is_old, traits, syntax, example, doc},
-#define FUNCTION_SOON(name, is_old, traits, doc) \
-    {name, STATS_OTHER, NULL, is_old, traits, "", "", doc},
 #include "query/functions.def"
 #undef FUNCTION
-#undef FUNCTION_SOON
 };
 const size_t nfunction_names = ARRAY_LEN(function_names);
 

@@ -13,23 +13,11 @@
 /* Pipes of one query that are looked at; with more all columns are read. */
 #define NEEDED_PIPES_MAX 1000u
 
-static bool
-pattern_covers(const struct field_pattern *pattern, struct sv name)
-{
-    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
-        : sv_eq(name, pattern->name);
-}
-
 bool
 needed_has(const struct needed *needed, struct sv name)
 {
-    if (needed->is_all)
-        return true;
-    for (uint32_t i = 0; i < needed->n; i++) {
-        if (pattern_covers(&needed->patterns[i], name))
-            return true;
-    }
-    return false;
+    return needed->is_all ||
+        field_patterns_have(needed->patterns, needed->n, name);
 }
 
 int
@@ -135,9 +123,9 @@ needed_before_fields(struct needed *needed, const struct pipe *pipe,
             const struct field_pattern *other = &behind.patterns[k];
             const struct field_pattern *narrow = NULL;
 
-            if (pattern_covers(pattern, other->name))
+            if (field_pattern_has(pattern, other->name))
                 narrow = other;
-            else if (pattern_covers(other, pattern->name))
+            else if (field_pattern_has(other, pattern->name))
                 narrow = pattern;
             if (narrow != NULL && needed_add(needed, narrow, pool) != 0)
                 return -1;
@@ -153,7 +141,7 @@ needed_remove(struct needed *needed, const struct field_pattern *pattern)
 
     for (uint32_t i = 0; i < needed->n; i++) {
         const struct field_pattern *other = &needed->patterns[i];
-        bool is_inside = pattern_covers(pattern, other->name) &&
+        bool is_inside = field_pattern_has(pattern, other->name) &&
             (pattern->is_prefix || !other->is_prefix);
 
         if (!is_inside)
@@ -172,8 +160,8 @@ needed_before_pairs(struct needed *needed, const struct pipe *pipe,
         bool is_wanted = needed->is_all;
 
         for (uint32_t k = 0; k < needed->n && !is_wanted; k++) {
-            is_wanted = pattern_covers(&pair->dst, needed->patterns[k].name) ||
-                pattern_covers(&needed->patterns[k], pair->dst.name);
+            is_wanted = field_pattern_has(&pair->dst, needed->patterns[k].name) ||
+                field_pattern_has(&needed->patterns[k], pair->dst.name);
         }
         /* With stars a target may stay what it was. */
         if (!pair->src.is_prefix && !pair->dst.is_prefix &&

@@ -84,6 +84,17 @@ parse_pipe_end(struct parser *p, const char *wanted)
     return parse_at_end(p) ? 0 : parse_unexpected(p, wanted);
 }
 
+int
+parse_targets_end(struct parser *p, struct pipe *pipe,
+    const struct sv *targets, uint32_t n)
+{
+    pipe->keeps_time = true;
+    for (uint32_t i = 0; i < n; i++)
+        pipe->keeps_time &= !sv_eq(targets[i], SV("_time"));
+    return parse_pipe_end(p, "'from', 'keep_original_fields', "
+        "'skip_empty_results' or '|'");
+}
+
 void
 print_if(struct sb *out, const struct filter *filter)
 {

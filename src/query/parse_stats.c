@@ -171,9 +171,6 @@ find_function(struct parser *p, const struct function_name **out)
                 "unknown stats function '%s'; did you mean '%.*s'?",
                 parse_show(word).text, SV_ARG(near));
     }
-    if ((*out)->acc == NULL)
-        return parse_unsupported(p, pos, "stats function",
-            sv_from((*out)->name));
     lexer_next(&p->lex);
     return 0;
 }

@@ -134,7 +134,7 @@ enum function_trait {
 struct function_name {
     const char *name;
     enum stats_kind kind;
-    const struct acc_ops *acc; /* NULL: not executed yet */
+    const struct acc_ops *acc;
     bool is_old;
     unsigned traits;
     const char *syntax;

@@ -69,11 +69,7 @@ groups_parse(struct parser *p, struct pipe *pipe)
         parse_word_name(p, "from", &spec->src) == -1 ||
         parse_keep_mode(p, &spec->keep) == -1)
         return -1;
-    pipe->keeps_time = true;
-    for (uint32_t i = 0; i < spec->ntargets; i++)
-        pipe->keeps_time &= !sv_eq(spec->targets[i], SV("_time"));
-    return parse_pipe_end(p, "'from', 'keep_original_fields', "
-        "'skip_empty_results' or '|'");
+    return parse_targets_end(p, pipe, spec->targets, spec->ntargets);
 }
 
 static void

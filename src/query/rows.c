@@ -209,24 +209,6 @@ rows_names(struct rows *rows, const struct sv **out, uint32_t *n,
     return 0;
 }
 
-static bool
-pattern_matches(const struct field_pattern *pattern, struct sv name)
-{
-    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
-        : sv_eq(name, pattern->name);
-}
-
-static bool
-matched_before(const struct field_pattern *patterns, uint32_t n,
-    struct sv name)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (pattern_matches(&patterns[i], name))
-            return true;
-    }
-    return false;
-}
-
 static int
 compare_names(const void *a, const void *b)
 {
@@ -254,13 +236,13 @@ rows_match_names(struct rows *rows, const struct field_pattern *patterns,
         uint32_t first = used;
 
         if (!patterns[p].is_prefix) {
-            if (!matched_before(patterns, p, patterns[p].name))
+            if (!field_patterns_have(patterns, p, patterns[p].name))
                 matched[used++] = patterns[p].name;
             continue;
         }
         for (uint32_t i = 0; i < nnames; i++) {
-            if (pattern_matches(&patterns[p], names[i]) &&
-                !matched_before(patterns, p, names[i]))
+            if (field_pattern_has(&patterns[p], names[i]) &&
+                !field_patterns_have(patterns, p, names[i]))
                 matched[used++] = names[i];
         }
         /* A memtable and a part do not list them in the same order. */

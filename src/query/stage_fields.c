@@ -81,11 +81,7 @@ place_remove(struct places *places, const struct field_pattern *pattern)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < places->n; i++) {
-        struct sv name = places->v[i].name;
-        bool is_gone = pattern->is_prefix ? sv_starts_with(name, pattern->name)
-            : sv_eq(name, pattern->name);
-
-        if (!is_gone)
+        if (!field_pattern_has(pattern, places->v[i].name))
             places->v[n++] = places->v[i];
     }
     places->n = n;

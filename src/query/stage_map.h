@@ -137,6 +137,12 @@ int parse_regexp(struct parser *p, struct regexp **out, struct sv source,
     uint32_t pos) WARN_UNUSED;
 /* Nothing but the end may follow; wanted: what might have stood here. */
 int parse_pipe_end(struct parser *p, const char *wanted) WARN_UNUSED;
+/*
+ * The end of a pipe that takes fields out of a text, behind parse_keep_mode();
+ * tells whether it leaves _time alone.
+ */
+int parse_targets_end(struct parser *p, struct pipe *pipe,
+    const struct sv *targets, uint32_t n) WARN_UNUSED;
 /* " if (FILTER)", or nothing. */
 void print_if(struct sb *out, const struct filter *filter);
 /* " keep_original_fields" ..., or nothing. */

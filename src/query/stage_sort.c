@@ -426,13 +426,6 @@ static const struct stage_ops sort_ops = {
     sort_write, sort_flush, sort_free
 };
 
-static bool
-may_be(const struct field_pattern *pattern, struct sv name)
-{
-    return pattern->is_prefix ? sv_starts_with(name, pattern->name)
-        : sv_eq(pattern->name, name);
-}
-
 /* A row's field of that name is what the source gave, or it has none. */
 static bool
 leaves_field(const struct pipe *pipe, struct sv name)
@@ -445,7 +438,7 @@ leaves_field(const struct pipe *pipe, struct sv name)
     case PIPE_COPY:
     case PIPE_RENAME:
         for (uint32_t i = 0; i < pipe->npairs; i++) {
-            if (may_be(&pipe->pairs[i].dst, name))
+            if (field_pattern_has(&pipe->pairs[i].dst, name))
                 return false;
         }
         return true;

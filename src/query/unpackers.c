@@ -13,14 +13,8 @@
 static bool
 is_wanted(const struct unpacked *out, struct sv name)
 {
-    for (uint32_t i = 0; i < out->nwanted; i++) {
-        const struct field_pattern *wanted = &out->wanted[i];
-
-        if (wanted->is_prefix ? sv_starts_with(name, wanted->name)
-            : sv_eq(name, wanted->name))
-            return true;
-    }
-    return out->nwanted == 0;
+    return out->nwanted == 0 ||
+        field_patterns_have(out->wanted, out->nwanted, name);
 }
 
 int

@@ -111,17 +111,27 @@ day_scale(const struct compact_day *day)
     return scale;
 }
 
-/* All that were there when it was asked for, in as few parts as may be. */
+/*
+ * All that were there when it was asked for, in as few parts as may be, and
+ * none of level 1.
+ */
 static size_t
 choose_forced(const struct compact_day *day, struct run *run,
     uint32_t chosen[MERGE_INPUTS_MAX])
 {
+    size_t n;
+
     for (size_t i = 0; i < day->n; i++) {
         if (day->parts[i].id < day->forced_ids)
             run->v[run->n++] = (uint32_t)i;
     }
     run_sort(run);
-    return run_take(run, UINT64_MAX, chosen);
+    n = run_take(run, UINT64_MAX, chosen);
+    for (size_t i = 0; n == 0 && i < run->n; i++) {
+        if (run->parts[run->v[i]].level == 1)
+            chosen[n++] = run->v[i];
+    }
+    return n;
 }
 
 static size_t
@@ -215,7 +225,7 @@ compact_choose(const struct compact_day *day,
     struct run run = {day->parts, NULL, 0};
     size_t n = 0;
 
-    if (day->n < 2)
+    if (day->n < 2 && day->forced_ids == 0)
         return 0;
     run.v = xmalloc(day->n * sizeof(*run.v));
     if (day->forced_ids != 0) {
@@ -227,7 +237,7 @@ compact_choose(const struct compact_day *day,
         }
     }
     xfree(run.v);
-    check(n == 0 || (n >= 2 && n <= MERGE_INPUTS_MAX));
+    check(n <= MERGE_INPUTS_MAX && (n != 1 || day->forced_ids != 0));
     return n;
 }
 

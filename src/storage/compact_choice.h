@@ -79,7 +79,8 @@ struct compact_day {
 
 /*
  * Writes the places in day->parts of those to merge to chosen, in the order
- * of their ends; returns how many: none or at least two.
+ * of their ends; returns how many: none or at least two, or, when it was
+ * asked for, one of level 1 that has no partner.
  */
 size_t compact_choose(const struct compact_day *day,
     uint32_t chosen[MERGE_INPUTS_MAX]);

@@ -177,8 +177,6 @@ each_function(struct sb *out, language_fn print)
         const struct function_name *name = &function_names[i];
         char syntax[500];
 
-        if (name->acc == NULL)
-            continue;
         snprintf(syntax, sizeof(syntax), "%s(%s)%s", name->name, name->syntax,
             name->traits & FUNCTION_LIMIT ? " [limit N]" : "");
         print(out, &(struct language_row){name->name, "", syntax,

@@ -132,6 +132,16 @@ test_forced(void)
     is_int(chosen[0], 1, "which need not be the first");
     day.n = 2;
     is_int(compact_choose(&day, chosen), 0, "or nothing");
+    parts[1].level = 1;
+    is_int(compact_choose(&day, chosen), 1, "or one of level 1 alone");
+    is_int(chosen[0], 1, "that one");
+    day.forced_ids = parts[1].id;
+    is_int(compact_choose(&day, chosen), 0, "if it was there");
+    fill(1, 1, 100);
+    day = day_of(1);
+    is_int(compact_choose(&day, chosen), 0, "alone: not when nobody asked");
+    day.forced_ids = 2;
+    is_int(compact_choose(&day, chosen), 1, "alone: when somebody did");
 }
 
 static void
@@ -195,7 +205,9 @@ fault_of(const struct compact_day *day, size_t n)
         traces += part->ntraces;
         is_suspect |= part->is_suspect;
     }
-    if (n == 1 || n > MERGE_INPUTS_MAX || rows > MERGE_ROWS_MAX ||
+    if (n == 1 && (day->forced_ids == 0 || day->parts[chosen[0]].level > 1))
+        return "one part for nothing";
+    if (n > MERGE_INPUTS_MAX || rows > MERGE_ROWS_MAX ||
         traces > MERGE_TRACES_MAX ||
         (is_suspect && n > COMPACT_SUSPECT_INPUTS))
         return "a limit";

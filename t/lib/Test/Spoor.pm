@@ -91,7 +91,8 @@ sub free_port {
 # status (exit code, or 128 + signal), out and err.
 sub run_command {
     my ($words, %option) = @_;
-    my $dir = tempdir('spoor-run-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    # Goes with the variable, also in a child that ends without END.
+    my $dir = File::Temp->newdir('spoor-run-XXXXXX', TMPDIR => 1);
 
     _spew("$dir/in", defined $option{stdin} ? $option{stdin} : '');
     my $pid = fork();
