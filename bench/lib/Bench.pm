@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
@@ -283,7 +284,9 @@ my ($socket, $port) = (undef, 0);
 sub request {
     my ($spoor, $url, $want) = @_;
 
-    undef $socket if $port != $spoor->port;
+    # Data or its end while nothing was asked for: it was closed.
+    undef $socket if $port != $spoor->port
+        || ($socket && IO::Select->new($socket)->can_read(0));
     $port = $spoor->port;
     $socket ||= IO::Socket::INET->new(PeerAddr => '127.0.0.1',
         PeerPort => $port) or die "connect: $!\n";

@@ -87,6 +87,7 @@ struct conn {
     int64_t send_timeout_ns;  /* 0: none */
     int64_t send_progress_ns; /* the peer took a byte, or the queue began */
 
+    const struct conf_listener *listener; /* NULL: not accepted */
     char peer[ADDR_TEXT_MAX]; /* "" until asked for */
 };
 
@@ -124,6 +125,22 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &notsent,
         sizeof(notsent));
     return conn;
+}
+
+struct conn *
+conn_accept(struct loop *loop, int fd, const struct conf_listener *listener,
+    const struct conn_ops *ops, void *arg)
+{
+    struct conn *conn = conn_new(loop, fd, ops, arg);
+
+    conn->listener = listener;
+    return conn;
+}
+
+const struct conf_listener *
+conn_listener(const struct conn *conn)
+{
+    return conn->listener;
 }
 
 void

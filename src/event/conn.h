@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/sv.h"
 
+struct conf_listener;
 struct conn;
 struct loop;
 
@@ -43,6 +44,12 @@ struct conn_ops {
 /* Takes the non-blocking fd.  Not reading until conn_want_read(true). */
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops,
     void *arg);
+/* The same for one that was accepted; listener must outlive it. */
+struct conn *conn_accept(struct loop *loop, int fd,
+    const struct conf_listener *listener, const struct conn_ops *ops,
+    void *arg);
+/* NULL for others. */
+const struct conf_listener *conn_listener(const struct conn *conn);
 /* Callbacks go to another owner from now on: the protocol became known. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *arg);
 /* Closes at once; what is queued is dropped. */

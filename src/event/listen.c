@@ -89,6 +89,7 @@ struct listen_worker {
     listen_accept_fn fn;
     void *arg;
     struct loop_fd *lfds[LISTEN_MAX]; /* by index of listeners */
+    struct conf_listener confs[LISTEN_MAX]; /* the same */
     struct loop_timer *timer;
     struct listen_load *load;
     enum listen_pause pause;
@@ -192,24 +193,16 @@ listen_make_table(struct err *err)
     return 0;
 }
 
-/* The Nth address that conf names, or NULL. */
-static const char *
-listen_named(const struct conf *conf, unsigned n)
-{
-    if (n < conf->http_listen.n)
-        return conf->http_listen.v[n];
-    n -= conf->http_listen.n;
-    return n < conf->otlp_grpc_listen.n ? conf->otlp_grpc_listen.v[n] : NULL;
-}
-
+/* What conf says of the address, when it names it. */
 static bool
-listen_is_named(const struct conf *conf, const char *spec)
+listen_is_named(const struct conf *conf, const char *spec,
+    struct conf_listener *found)
 {
-    const char *named;
-
-    for (unsigned i = 0; (named = listen_named(conf, i)) != NULL; i++)
-        if (strcmp(named, spec) == 0)
+    for (unsigned i = 0; i < conf_listeners(conf); i++) {
+        *found = conf_listener_get(conf, i);
+        if (strcmp(found->address, spec) == 0)
             return true;
+    }
     return false;
 }
 
@@ -217,11 +210,13 @@ int
 listen_open(const struct conf *conf, struct err *err)
 {
     unsigned before = nlisteners;
-    const char *spec;
+    struct conf_listener found;
 
     if (listen_make_table(err) != 0)
         return -1;
-    for (unsigned i = 0; (spec = listen_named(conf, i)) != NULL; i++) {
+    for (unsigned i = 0; i < conf_listeners(conf); i++) {
+        const char *spec = conf_listener_get(conf, i).address;
+
         if (listener_find(spec) != NULL)
             continue;
         if (listener_add(spec, err) != 0) {
@@ -231,7 +226,8 @@ listen_open(const struct conf *conf, struct err *err)
         }
     }
     for (unsigned i = 0; i < nlisteners; i++)
-        listeners[i].is_wanted = listen_is_named(conf, listeners[i].spec);
+        listeners[i].is_wanted = listen_is_named(conf, listeners[i].spec,
+            &found);
     return 0;
 }
 
@@ -408,36 +404,34 @@ listen_may_accept(bool yields)
  * yields says whether the share counts.
  */
 static unsigned
-listen_accept(int listen_fd, unsigned most, bool yields)
+listen_accept(unsigned listener, unsigned most, bool yields)
 {
-    struct sockaddr_storage addr;
-    char peer[ADDR_TEXT_MAX];
     unsigned accepted = 0;
-    socklen_t len;
     int fd;
 
     for (unsigned turn = 0; turn < most && listen_may_accept(yields);
          turn++) {
-        len = sizeof(addr);
-        fd = accept4(listen_fd, (struct sockaddr *)&addr, &len,
+        fd = accept4(listeners[listener].fd, NULL, NULL,
             SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (!listen_failed(errno))
                 break;
             continue;
         }
-        addr_print((struct sockaddr *)&addr, peer, sizeof(peer));
         listen_note(1, 0);
         accepted++;
-        worker.fn(fd, peer, worker.arg);
+        worker.fn(fd, &worker.confs[listener], worker.arg);
     }
     return accepted;
 }
 
 static void
-IMPL(loop_fd_fn) listen_on_ready(int fd, UNUSED int ready, UNUSED void *arg)
+IMPL(loop_fd_fn) listen_on_ready(UNUSED int fd, UNUSED int ready, void *arg)
 {
-    (void)listen_accept(fd, LISTEN_TURN_MAX, true);
+    struct listener *listener = arg;
+
+    (void)listen_accept((unsigned)(listener - listeners), LISTEN_TURN_MAX,
+        true);
 }
 
 /* How many to take of what nobody took. */
@@ -464,7 +458,7 @@ IMPL(loop_timer_fn) listen_on_timer(UNUSED void *arg)
     listen_set_pause(LISTEN_WATCHING, 0);
     for (unsigned i = 0; i < nlisteners; i++)
         if (worker.is_started && worker.lfds[i] != NULL)
-            accepted += listen_accept(listeners[i].fd, most, !is_over);
+            accepted += listen_accept(i, most, !is_over);
     worker.in_vain = is_over && accepted > 0 ? worker.in_vain + 1 : 0;
 }
 
@@ -489,10 +483,11 @@ listen_start(struct process *process, listen_accept_fn fn, void *arg)
         ;
     worker.timer = loop_timer_new(process->loop, listen_on_timer, NULL);
     for (unsigned i = 0; i < nlisteners; i++) {
-        if (!listeners[i].is_wanted)
+        if (!listeners[i].is_wanted || !listen_is_named(process->conf,
+                listeners[i].spec, &worker.confs[i]))
             continue;
         worker.lfds[i] = loop_fd_new(process->loop, listeners[i].fd,
-            listen_on_ready, NULL);
+            listen_on_ready, &listeners[i]);
         loop_fd_watch(worker.lfds[i], LOOP_READ);
     }
     atomic_store(&worker.load->is_open, 1);

@@ -11,7 +11,7 @@
 #define SPOOR_EVENT_LISTEN_H
 
 #include "core/base.h"
-#include "core/conf.h"
+#include "core/conf_listener.h"
 #include "core/err.h"
 
 struct process;
@@ -39,8 +39,12 @@ void listen_child_ended(unsigned slot);
 /* "127.0.0.1:10428", the Nth address with its real port; NULL after the last. */
 const char *listen_address(unsigned n);
 
-/* Worker: fn gets each accepted descriptor (non-blocking, close-on-exec). */
-typedef void (*listen_accept_fn)(int fd, const char *peer, void *arg);
+/*
+ * Worker: fn gets each accepted descriptor (non-blocking, close-on-exec) and
+ * the address that it came to, which lives until listen_start() again.
+ */
+typedef void (*listen_accept_fn)(int fd,
+    const struct conf_listener *listener, void *arg);
 void listen_start(struct process *process, listen_accept_fn fn, void *arg);
 /* Accepts no more and closes the sockets.  Harmless when not started. */
 void listen_stop(void);

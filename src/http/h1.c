@@ -528,7 +528,7 @@ static const struct server_conn_ops h1_server_ops = {
 };
 
 void
-h1_open(struct server *server, int fd)
+h1_open(struct server *server, int fd, const struct conf_listener *listener)
 {
     const struct process *process = server->process;
     struct h1_conn *h1 = xcalloc(1, sizeof(*h1));
@@ -536,7 +536,7 @@ h1_open(struct server *server, int fd)
     h1->magic = H1_MAGIC;
     h1->state = H1_HEAD;
     h1->server = server;
-    h1->conn = conn_new(process->loop, fd, &h1_conn_ops, h1);
+    h1->conn = conn_accept(process->loop, fd, listener, &h1_conn_ops, h1);
     h1->timer = loop_timer_new(process->loop, h1_on_timer, h1);
     h1->later.fn = h1_on_later;
     h1->later.arg = h1;

@@ -83,7 +83,8 @@ struct h1_conn {
 };
 
 /* Takes the descriptor. */
-void h1_open(struct server *server, int fd);
+void h1_open(struct server *server, int fd,
+    const struct conf_listener *listener);
 /* Closes at once; a request with a handler is aborted. */
 void h1_kill(struct h1_conn *h1);
 /* Sends what is queued and closes; the request must be over. */

@@ -122,6 +122,7 @@ h1_request_begin(struct h1_conn *h1)
     snprintf(request->peer, sizeof(request->peer), "%s",
         conn_peer(h1->conn));
     req->peer = request->peer;
+    req->listener = conn_listener(h1->conn);
     h1->request = request;
     h1->server->nrequests++;
     listen_conn_busy(1);

@@ -92,11 +92,11 @@ make_room(void)
 }
 
 static void
-IMPL(listen_accept_fn) http_accept(int fd, UNUSED const char *peer,
-    UNUSED void *arg)
+IMPL(listen_accept_fn) http_accept(int fd,
+    const struct conf_listener *listener, UNUSED void *arg)
 {
     make_room();
-    h1_open(&server, fd);
+    h1_open(&server, fd, listener);
 }
 
 /*

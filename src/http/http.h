@@ -14,7 +14,7 @@
 #define SPOOR_HTTP_HTTP_H
 
 #include "core/base.h"
-#include "core/conf.h"
+#include "core/conf_listener.h"
 #include "core/err.h"
 #include "core/pool.h"
 #include "core/sb.h"
@@ -61,6 +61,7 @@ struct http_req {
     const struct route *route;
     struct process *process;
     const char *peer;
+    const struct conf_listener *listener; /* where it came in */
     int64_t start_ns;  /* monotonic */
     bool has_lost_arg; /* one looked absent because the pool was full */
     /* private to http/ */

@@ -139,11 +139,11 @@ static const struct conn_ops toy_ops = {
 };
 
 static void
-toy_accept(int fd, UNUSED const char *peer, UNUSED void *arg)
+toy_accept(int fd, const struct conf_listener *listener, UNUSED void *arg)
 {
     struct toy *toy = xcalloc(1, sizeof(*toy));
 
-    toy->conn = conn_new(toy_process->loop, fd, &toy_ops, toy);
+    toy->conn = conn_accept(toy_process->loop, fd, listener, &toy_ops, toy);
     toy->timer = loop_timer_new(toy_process->loop, toy_answer, toy);
     toy->next = toys;
     toy->prev = &toys;
