@@ -226,11 +226,13 @@ int
 conf_load(struct conf **out, const struct conf_source *source,
     struct sb *messages)
 {
+    static uint64_t loads;
     struct conf *conf = xcalloc(1, sizeof(*conf));
     struct conf_loader loader;
     struct sb text;
 
     *out = NULL;
+    conf->serial = ++loads;
     conf->origins = xcalloc(1, sizeof(*conf->origins));
     conf->origins->pool = pool_new(CONF_POOL_BYTES_MAX);
     loader.conf = conf;

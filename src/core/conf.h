@@ -41,6 +41,7 @@ struct conf {
     doc) CONF_C_##kind member;
 #include "core/directives.def"
 #undef DIRECTIVE
+    uint64_t serial;                /* counts what this process loaded */
     const char *file;               /* as given or found; NULL: none */
     struct conf_origins *origins;   /* private: where each value came from */
 };

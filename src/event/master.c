@@ -40,6 +40,7 @@
 #include "event/module.h"
 #include "event/proc.h"
 #include "event/signal.h"
+#include "event/watch.h"
 
 /* An old worker lets go of its sockets as soon as its master is gone. */
 #define MASTER_LISTEN_RETRY_NS (100 * NS_PER_MS)
@@ -418,6 +419,15 @@ master_in_child(enum role role)
         listen_close_all();
     loop_timer_free(master.fill_timer);
     master.fill_timer = NULL;
+    watch_stop();
+}
+
+/* A file that the configuration names: the same as a reload by hand. */
+static void
+IMPL(watch_fn) master_on_changed(const char *path, void *arg)
+{
+    log_info("%s has changed", path);
+    master_act(arg, SIGNAL_RELOAD);
 }
 
 static const struct proc_hooks master_hooks = {
@@ -470,6 +480,7 @@ master_share_metrics(struct err *err)
 static int
 modules_init_master(const struct conf *conf, struct err *err)
 {
+    watch_clear();
     for (const struct module *const *m = modules; *m != NULL; m++)
         if ((*m)->init_master != NULL && (*m)->init_master(conf, err) != 0)
             return err_wrap(err, "%s", (*m)->name);
@@ -521,6 +532,8 @@ master_release(struct master *self)
     control_close();
     listen_close_all();
     loop_timer_free(self->fill_timer);
+    watch_stop();
+    watch_clear();
     proc_release();
     loop_free(self->loop);
     sb_release(&self->reload_notes);
@@ -553,6 +566,7 @@ master_run(struct conf *conf, const struct conf_source *source)
         self->status = 1;
     } else {
         signal_watch_master(self->loop, master_on_signal, self);
+        watch_start(self->loop, master_on_changed, self);
         master_set_state(self, MASTER_RECOVER);
         master_step(self);
         loop_run(self->loop);

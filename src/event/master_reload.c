@@ -23,6 +23,7 @@
 #include "event/loop.h"
 #include "event/master.h"
 #include "event/proc.h"
+#include "event/watch.h"
 
 static void
 master_answer_reload(struct master *master, bool is_done, const char *text)
@@ -103,6 +104,7 @@ master_warn_workers(struct master *master, const struct conf *conf)
 static int
 modules_reload(const struct conf *conf, struct err *err)
 {
+    watch_clear();
     for (const struct module *const *m = modules; *m != NULL; m++)
         if ((*m)->reload_master != NULL && (*m)->reload_master(conf, err) != 0)
             return err_wrap(err, "%s", (*m)->name);

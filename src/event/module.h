@@ -58,7 +58,11 @@ struct module {
      * master starts with; data directories are made and chowned here.
      */
     int (*init_master)(const struct conf *conf, struct err *err);
-    /* Master, after a good reload, before the new generation is forked. */
+    /*
+     * Master, after a good reload, before the new generation is forked; also
+     * to go back, with the old configuration (conf->serial tells).  Files
+     * that are read are named to watch_add(), here and in init_master.
+     */
     int (*reload_master)(const struct conf *conf, struct err *err);
 
     /*
