@@ -17,7 +17,7 @@ my %may = (
     span => [qw(core)],
     otlp => [qw(core event http span)],
     storage => [qw(core span event/task.h event/loop.h event/module.h)],
-    query => [qw(core span event/task.h event/module.h storage)],
+    query => [qw(core span event/task.h event/team.h event/module.h storage)],
     api => [qw(core event http span otlp storage query)],
     # "spoorctl check" and "export --data" read a data directory offline;
     # text.h reads times as queries write them; the shell completes and

@@ -6,6 +6,7 @@
 #include "api/jaeger.h"
 
 #include "api/jaeger_json.h"
+#include "api/jaeger_traces.h"
 #include "api/job.h"
 #include "core/enc.h"
 #include "storage/store.h"
@@ -14,11 +15,6 @@
 #define NAMES_MAX 1000u
 /* Traces asked for by repeated traceID arguments. */
 #define IDS_MAX 100u
-
-static const char partial_text[] =
-    "some stored data is damaged and was left out";
-static const char truncated_text[] =
-    "the trace has more spans than search.max_trace_spans allows to show";
 
 /* --- errors --- */
 
@@ -40,7 +36,8 @@ void
 jaeger_end_answer(struct json_out *out, uint64_t total,
     const struct store_answer *answer)
 {
-    struct jaeger_error error = {206, sv_from(partial_text), SV_EMPTY};
+    struct jaeger_error error = {206, sv_from(jaeger_partial_text),
+        SV_EMPTY};
 
     jaeger_end(out, total, &error, answer->is_partial ? 1 : 0);
 }
@@ -224,41 +221,8 @@ parse_trace_id(struct sv text, struct trace_id *id)
     return enc_unhex(sv_make(padded, sizeof(padded)), id->b, sizeof(id->b));
 }
 
-int
-jaeger_trace_write(struct job *job, struct json_out *out,
-    const struct trace_id *id, enum found *found, bool *is_partial)
-{
-    struct pool *pool = pool_new(job->bytes_max);
-    struct err err = ERR_INIT;
-    struct store_answer answer;
-    struct batch batch;
-    int rc = 0;
-
-    *found = FOUND_NONE;
-
-    pool_share(pool, &job->memory);
-    batch_init(&batch, pool);
-    if (job_charge_reply(job, &err) != 0 ||
-        store_read_trace(&job->tenant, id, &batch, &answer, &err) != 0) {
-        jaeger_job_error(job, &err);
-        rc = -1;
-    } else {
-        if (answer.is_partial)
-            *is_partial = true;
-        if (batch.nspans == 0 && answer.is_partial)
-            *found = FOUND_DAMAGE;
-        else if (batch.nspans != 0)
-            *found = FOUND_TRACE;
-        if (*found == FOUND_TRACE)
-            jaeger_trace(out, &batch, answer.is_truncated ? truncated_text
-                : answer.is_partial ? partial_text : NULL);
-    }
-    pool_free(pool);
-    return rc;
-}
-
 static const char *
-missing_text(enum found found)
+missing_text(enum found_what found)
 {
     return found == FOUND_NONE ? "trace not found"
         : "trace not found, but some stored data is damaged";
@@ -269,17 +233,19 @@ trace_run(struct job *job)
 {
     const struct trace_id *id = job->arg;
     struct json_out out;
-    bool is_partial = false; /* the trace itself says so */
-    enum found found;
+    struct err err = ERR_INIT;
+    struct found found; /* the trace itself says if it is partial */
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
-    if (jaeger_trace_write(job, &out, id, &found, &is_partial) != 0)
+    if (jaeger_trace_write(job, &out, id, &found, &err) != 0) {
+        jaeger_job_error(job, &err);
         return;
-    if (found != FOUND_TRACE) {
-        job->status = found == FOUND_NONE ? 404 : 500;
-        reply_error(&job->reply, job->status, missing_text(found));
+    }
+    if (found.what != FOUND_TRACE) {
+        job->status = found.what == FOUND_NONE ? 404 : 500;
+        reply_error(&job->reply, job->status, missing_text(found.what));
         return;
     }
     json_array_end(&out);
@@ -314,25 +280,27 @@ static void
 multi_run(struct job *job)
 {
     const struct multi *multi = job->arg;
+    struct found found[IDS_MAX];
+    struct jaeger_traces traces = {.ids = multi->ids, .n = multi->n,
+        .found = found}; /* each says whether it is partial */
     struct jaeger_error errors[IDS_MAX];
     char hex[IDS_MAX][32];
+    struct err err = ERR_INIT;
     struct json_out out;
     unsigned nerrors = 0;
-    bool is_partial = false; /* each trace says so */
-    enum found found;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
+    if (jaeger_traces_write(job, &out, &traces, &err) != 0) {
+        jaeger_job_error(job, &err);
+        return;
+    }
     for (unsigned i = 0; i < multi->n; i++) {
-        if (atomic_load(&job->cancel) ||
-            jaeger_trace_write(job, &out, &multi->ids[i], &found,
-                &is_partial) != 0)
-            return;
-        if (found != FOUND_TRACE)
+        if (found[i].what != FOUND_TRACE)
             errors[nerrors++] = (struct jaeger_error){
-                found == FOUND_NONE ? 404 : 500,
-                sv_from(missing_text(found)),
+                found[i].what == FOUND_NONE ? 404 : 500,
+                sv_from(missing_text(found[i].what)),
                 jaeger_trace_id(&multi->ids[i], hex[i])};
     }
     json_array_end(&out);

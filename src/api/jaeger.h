@@ -34,13 +34,4 @@ void jaeger_job_error(struct job *job, const struct err *err);
 /* An argument is wrong: 400 in Jaeger's envelope; frees the job. */
 void jaeger_refuse(struct http_req *req, struct job *job, const char *text);
 
-enum found { FOUND_NONE, FOUND_TRACE, FOUND_DAMAGE /* and no span */ };
-/*
- * Writes one trace, if there is one; -1: the answer is an error already.
- * *is_partial becomes true, never false, when damaged data was left out.
- */
-int jaeger_trace_write(struct job *job, struct json_out *out,
-    const struct trace_id *id, enum found *found, bool *is_partial)
-    WARN_UNUSED;
-
 #endif

@@ -10,6 +10,7 @@
 
 #include "api/jaeger_filter.h"
 #include "api/jaeger_json.h"
+#include "api/jaeger_traces.h"
 #include "api/job.h"
 #include "api/search_sink.h"
 #include "core/conf_budget.h"
@@ -25,34 +26,34 @@ struct jaeger_search {
     struct query query;
 };
 
-static void
+static int
 search_write(struct job *job, const struct search *search,
-    struct store_answer *answer)
+    struct store_answer *answer, struct err *err)
 {
+    struct trace_id *ids = pool_alloc(job->pool,
+        MAX(search->nhits, 1u) * sizeof(*ids));
+    struct jaeger_traces traces = {.ids = ids, .n = search->nhits,
+        .found = pool_alloc(job->pool,
+            MAX(search->nhits, 1u) * sizeof(*traces.found))};
     struct json_out out;
     uint32_t total = 0;
-    bool is_partial = false;
 
+    if (ids == NULL || traces.found == NULL)
+        return err_set(err, ERR_LIMIT, "the search needs too much memory");
+    for (uint32_t i = 0; i < search->nhits; i++)
+        ids[i] = search->hits[i].id;
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
-    for (uint32_t i = 0; i < search->nhits; i++) {
-        struct err err = ERR_INIT;
-        enum found found;
-
-        if (search_poll(search, &err) != 0) {
-            jaeger_job_error(job, &err);
-            return;
-        }
-        if (jaeger_trace_write(job, &out, &search->hits[i].id, &found,
-            &is_partial) != 0)
-            return;
-        total += found == FOUND_TRACE;
-    }
+    if (jaeger_traces_write(job, &out, &traces, err) != 0)
+        return -1;
     json_array_end(&out);
-    if (is_partial)
-        answer->is_partial = true;
+    for (uint32_t i = 0; i < search->nhits; i++) {
+        total += traces.found[i].what == FOUND_TRACE;
+        answer->is_partial |= traces.found[i].is_partial;
+    }
     jaeger_end_answer(&out, total, answer);
+    return 0;
 }
 
 static void
@@ -72,10 +73,9 @@ search_run(struct job *job)
 
     if (search_init(&jaeger->search, &err) != 0 ||
         query_execute(&jaeger->query, &env,
-            search_sink_new(&jaeger->search), &answer, &err) != 0)
+            search_sink_new(&jaeger->search), &answer, &err) != 0 ||
+        search_write(job, &jaeger->search, &answer, &err) != 0)
         jaeger_job_error(job, &err);
-    else
-        search_write(job, &jaeger->search, &answer);
 }
 
 /* Unix microseconds; absent or empty: *ns stays. */

@@ -6,8 +6,7 @@
 #include <pthread.h>
 
 #include "core/assert.h"
-#include "core/mem.h"
-#include "event/task.h"
+#include "event/team.h"
 
 /*
  * Columns of one block: some 500 of 64 Ki rows.  Less where a query may have
@@ -19,16 +18,10 @@
 #define LANE_KEEP_MAX (32 * MIB)
 
 struct work {
-    struct lanes lanes;
+    const struct lanes *lanes;
     _Atomic uint32_t next;
     _Atomic bool is_over; /* enough, or a failure */
-
     pthread_mutex_t mutex;
-    pthread_cond_t is_idle;
-    unsigned refs;        /* caller and helpers that were posted */
-    unsigned active;      /* helpers at work */
-    unsigned given;       /* lanes given away */
-    bool is_closed;       /* helpers that come now are too late */
     bool has_failed;
     struct err err;       /* of the first failure */
 };
@@ -44,10 +37,11 @@ work_fail(struct work *work, const struct err *err)
     atomic_store(&work->is_over, true);
 }
 
-static void
-lane_run(struct work *work, unsigned lane)
+static void IMPL(team_fn)
+lane_run(void *arg, unsigned lane)
 {
-    const struct lanes *lanes = &work->lanes;
+    struct work *work = arg;
+    const struct lanes *lanes = work->lanes;
     size_t allowed = lanes->run->budget.max;
     struct pool *pool = pool_new(MIN(MAX(allowed, LANE_POOL_MIN),
         LANE_POOL_MAX));
@@ -73,92 +67,20 @@ lane_run(struct work *work, unsigned lane)
     pool_free(pool);
 }
 
-static void
-work_release(struct work *work)
-{
-    bool is_last;
-
-    pthread_mutex_lock(&work->mutex);
-    is_last = --work->refs == 0;
-    pthread_mutex_unlock(&work->mutex);
-    if (!is_last)
-        return;
-    pthread_mutex_destroy(&work->mutex);
-    pthread_cond_destroy(&work->is_idle);
-    xfree(work);
-}
-
-static void IMPL(task_fn)
-helper_run(void *arg)
-{
-    struct work *work = arg;
-    unsigned lane = 0;
-
-    pthread_mutex_lock(&work->mutex);
-    if (!work->is_closed) {
-        lane = work->given++;
-        work->active++;
-    }
-    pthread_mutex_unlock(&work->mutex);
-    if (lane != 0) {
-        lane_run(work, lane);
-        pthread_mutex_lock(&work->mutex);
-        work->active--;
-        pthread_cond_signal(&work->is_idle);
-        pthread_mutex_unlock(&work->mutex);
-    }
-    work_release(work);
-}
-
-static void
-helpers_post(struct work *work)
-{
-    const struct lanes *lanes = &work->lanes;
-    unsigned n = MIN(lanes->run->nlanes, lanes->npieces);
-
-    for (unsigned i = 1; i < n && lanes->tasks != NULL; i++) {
-        pthread_mutex_lock(&work->mutex);
-        work->refs++;
-        pthread_mutex_unlock(&work->mutex);
-        if (task_post(lanes->tasks, helper_run, NULL, work, NULL) != 0) {
-            work_release(work);
-            return;
-        }
-    }
-}
-
-static void
-helpers_wait(struct work *work)
-{
-    pthread_mutex_lock(&work->mutex);
-    work->is_closed = true;
-    while (work->active > 0)
-        pthread_cond_wait(&work->is_idle, &work->mutex);
-    pthread_mutex_unlock(&work->mutex);
-}
-
 int
 lanes_run(const struct lanes *lanes, struct err *err)
 {
-    struct work *work;
-    int rc = 0;
+    struct work work = {.lanes = lanes};
 
     if (lanes->npieces == 0)
         return 0;
-    work = xcalloc(1, sizeof(*work));
-    work->lanes = *lanes;
-    work->refs = 1;
-    work->given = 1;
-    check(pthread_mutex_init(&work->mutex, NULL) == 0);
-    check(pthread_cond_init(&work->is_idle, NULL) == 0);
-    helpers_post(work);
-    lane_run(work, 0);
-    helpers_wait(work);
-    if (work->has_failed) {
-        rc = -1;
-        if (err != NULL)
-            *err = work->err;
-    }
-    work_release(work);
-    return rc;
+    check(pthread_mutex_init(&work.mutex, NULL) == 0);
+    team_run(lanes->tasks, MIN(lanes->run->nlanes, lanes->npieces), lane_run,
+        &work);
+    pthread_mutex_destroy(&work.mutex);
+    if (!work.has_failed)
+        return 0;
+    if (err != NULL)
+        *err = work.err;
+    return -1;
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Work of a query in pieces that several threads take one after the other.
- * The caller's thread is lane 0; helpers from the task pool take the other
- * lanes when they get a thread.  Nobody waits for a helper that has not
- * started, so that queries cannot lock each other out of a full pool.
+ * Work of a query in pieces that the threads of a team (event/team.h) take
+ * one after the other.
  */
 
 #ifndef SPOOR_QUERY_LANES_H
