@@ -34,6 +34,25 @@ member_of_const(const struct conf *conf, const struct conf_row *row)
     return (const char *)conf + row->offset;
 }
 
+/*
+ * Another list of addresses than the file's has nothing of what the file says
+ * of its own ones.
+ */
+static void
+reset_columns(struct conf_loader *loader, const struct conf_input *input)
+{
+    const struct conf_origin *origins = loader->conf->origins->v;
+    const struct conf_row *column = NULL;
+
+    while ((column = conf_row_next_column(input->row, column)) != NULL) {
+        enum conf_layer layer = origins[conf_row_index(column)].layer;
+
+        if (layer < input->layer &&
+            (layer == CONF_LAYER_FILE || layer == CONF_LAYER_GLOBAL))
+            conf_loader_reset(loader, column);
+    }
+}
+
 int
 conf_loader_set(struct conf_loader *loader, const struct conf_input *input,
     struct err *err)
@@ -50,53 +69,42 @@ conf_loader_set(struct conf_loader *loader, const struct conf_input *input,
         return err_set(err, ERR_LIMIT, "is too large");
     for (unsigned i = 0; i < input->nitems; i++)
         items[i] = input->items[i].ptr;
-    if (row->kind == CONF_KIND_LIST)
+    if (conf_kind_is_list(row->kind))
         *(struct conf_list *)member =
             (struct conf_list){items, input->nitems};
     else if (conf_type_parse(row, input->items[0], member, err) != 0)
         return -1;
     *origin = (struct conf_origin){input->layer, where,
-        {items, input->nitems}, input->mark};
+        {items, input->nitems}, input->mark, input->marks};
+    reset_columns(loader, input);
     return 0;
+}
+
+void
+conf_loader_reset(struct conf_loader *loader, const struct conf_row *row)
+{
+    struct conf_items items = {.n = 0};
+    struct conf_input input = {.row = row, .layer = CONF_LAYER_DEFAULT,
+        .where = "default", .items = items.v};
+    struct err err = ERR_INIT;
+
+    if (conf_kind_is_list(row->kind)) {
+        if (conf_split_items(loader->pool, row, sv_from(row->def), &items,
+            &err) != 0)
+            panic("default of %s %s", row->yaml, err.text);
+    } else {
+        items.v[items.n++] = sv_from(row->def);
+    }
+    input.nitems = items.n;
+    if (conf_loader_set(loader, &input, &err) != 0)
+        panic("default of %s %s", row->yaml, err.text);
 }
 
 static void
 load_defaults(struct conf_loader *loader)
 {
-    for (size_t i = 0; i < CONF_ROWS; i++) {
-        const struct conf_row *row = &conf_rows[i];
-        struct sv items[CONF_LIST_MAX];
-        struct conf_input input = {row, CONF_LAYER_DEFAULT, "default", items,
-            0, {0, 0, 0}};
-        struct err err = ERR_INIT;
-
-        if (row->kind == CONF_KIND_LIST) {
-            if (conf_split_items(loader->pool, sv_from(row->def), items,
-                &input.nitems, &err) != 0)
-                panic("default of %s %s", row->yaml, err.text);
-        } else {
-            items[input.nitems++] = sv_from(row->def);
-        }
-        if (conf_loader_set(loader, &input, &err) != 0)
-            panic("default of %s %s", row->yaml, err.text);
-    }
-}
-
-/* path, or "dir/path" if it is relative; in pool, NULL when that is full. */
-static const char *
-path_join(struct pool *pool, const char *dir, const char *path)
-{
-    struct sb sb;
-    const char *joined = NULL;
-
-    if (path[0] == '/')
-        return path;
-    sb_init(&sb, 4 * CONF_VALUE_BYTES_MAX);
-    sb_addf(&sb, "%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", path);
-    if (!sb_failed(&sb))
-        joined = pool_dup(pool, sb.ptr, sb.len);
-    sb_release(&sb);
-    return joined;
+    for (size_t i = 0; i < CONF_ROWS; i++)
+        conf_loader_reset(loader, &conf_rows[i]);
 }
 
 /*
@@ -109,7 +117,7 @@ find_file(struct pool *pool, const struct conf_source *source)
     const char *prefix = source->prefix;
     const char *name = source->file != NULL ? source->file : FILE_DEFAULT;
 
-    name = prefix != NULL ? path_join(pool, prefix, name)
+    name = prefix != NULL ? conf_path_join(pool, prefix, name)
                           : pool_dup(pool, name, strlen(name));
     if (source->file != NULL || (name != NULL && sys.access(name, F_OK) == 0))
         return name;
@@ -157,8 +165,8 @@ load_error_log(struct conf_loader *loader, const char *path)
 {
     const struct conf_row *row = &conf_rows[CONF_ROW_log_file];
     struct sv item = sv_from(path);
-    struct conf_input input = {row, CONF_LAYER_COMMAND, "-e", &item, 1,
-        {0, 0, 0}};
+    struct conf_input input = {.row = row, .layer = CONF_LAYER_COMMAND,
+        .where = "-e", .items = &item, .nitems = 1};
     struct err err = ERR_INIT;
 
     item.ptr = pool_dup(loader->pool, item.ptr, item.len);
@@ -167,41 +175,6 @@ load_error_log(struct conf_loader *loader, const char *path)
         conf_report_error(&loader->report, NULL, "-e: must be UTF-8");
     else if (conf_loader_set(loader, &input, &err) != 0)
         conf_report_error(&loader->report, NULL, "-e: %s", err.text);
-}
-
-/*
- * Every path becomes absolute, so that no later chdir matters: relative to
- * the prefix, the pid file relative to the data.
- */
-static int
-resolve_paths(struct conf_loader *loader, const struct conf_source *source)
-{
-    struct conf *conf = loader->conf;
-    struct pool *pool = loader->pool;
-    const char *prefix = source->prefix != NULL ? source->prefix : ".";
-    char cwd[PATH_MAX];
-
-    if (prefix[0] != '/') {
-        if (getcwd(cwd, sizeof(cwd)) == NULL) {
-            conf_report_error(&loader->report, NULL,
-                "the current directory is not readable: %s",
-                strerror(errno));
-            return -1;
-        }
-        prefix = strcmp(prefix, ".") == 0 ? pool_dup(pool, cwd, strlen(cwd))
-                                          : path_join(pool, cwd, prefix);
-    }
-    if (prefix == NULL)
-        return -1;
-    conf->data_path = path_join(pool, prefix, conf->data_path);
-    if (strcmp(conf->log_file, "stdout") == 0)
-        conf->log_file = "/dev/stdout";
-    else if (strcmp(conf->log_file, "stderr") != 0)
-        conf->log_file = path_join(pool, prefix, conf->log_file);
-    if (conf->data_path == NULL || conf->log_file == NULL)
-        return -1;
-    conf->pid_file = path_join(pool, conf->data_path, conf->pid_file);
-    return conf->pid_file == NULL ? -1 : 0;
 }
 
 static void
@@ -244,9 +217,8 @@ conf_load(struct conf **out, const struct conf_source *source,
     load_layers(&loader, source, &text);
     if (loader.report.nerrors == 0)
         conf_check_together(&loader, sb_sv(&text));
-    if (loader.report.nerrors == 0 && resolve_paths(&loader, source) != 0 &&
-        loader.report.nerrors == 0)
-        conf_report_error(&loader.report, NULL, "a path is too long");
+    if (loader.report.nerrors == 0)
+        conf_resolve_paths(&loader, source->prefix);
     if (loader.report.nerrors > 0) {
         conf_report_close(&loader.report,
             conf->file != NULL ? conf->file : "configuration");
@@ -290,6 +262,7 @@ conf_flag_known(const char *name, bool *is_bool)
 {
     const struct conf_row *row = conf_row_by_flag(sv_from(name));
 
-    *is_bool = row != NULL && row->kind == CONF_KIND_BOOL;
+    *is_bool = row != NULL && (row->kind == CONF_KIND_BOOL ||
+        row->kind == CONF_KIND_BOOLS);
     return row != NULL;
 }

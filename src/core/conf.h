@@ -33,6 +33,12 @@ enum conf_log_format { CONF_LOG_DEFAULT, CONF_LOG_JSON };
 #define CONF_C_ENUM unsigned
 #define CONF_C_LIST struct conf_list
 #define CONF_C_SECRET const char *
+#define CONF_C_BOOLS struct conf_list   /* "true", "false" or "" */
+#define CONF_C_ENUMS struct conf_list   /* a choice, or "" */
+#define CONF_C_PATHS struct conf_list
+#define CONF_C_SECRETS struct conf_list
+#define CONF_C_WORDS struct conf_list   /* "a;b" each */
+#define CONF_C_FILES struct conf_list   /* "path;path" each */
 
 struct conf_origins;
 
@@ -90,6 +96,14 @@ void conf_print_flags(const struct conf *conf, struct sb *out);
 /* True when the two differ in a directive that needs a restart; names it. */
 bool conf_needs_restart(const struct conf *a, const struct conf *b,
     const char **yaml);
+
+/*
+ * What a column of a table says for its Nth item: the Nth value, or the only
+ * one; NULL if it says nothing.
+ */
+const char *conf_item(const struct conf_list *column, unsigned n);
+/* The same of BOOLS: -1 if it says nothing, else 0 or 1. */
+int conf_item_bool(const struct conf_list *column, unsigned n);
 
 /* True if a flag of this name exists; *is_bool says if it may stand alone. */
 bool conf_flag_known(const char *name, bool *is_bool);

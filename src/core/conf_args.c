@@ -13,20 +13,35 @@
 /* The value after %{NAME} was replaced. */
 #define ARG_BYTES_MAX (64 * KIB)
 
-int
-conf_split_items(struct pool *pool, struct sv text, struct sv *items,
-    unsigned *nitems, struct err *err)
+static int
+add_item(struct pool *pool, const struct conf_row *row, struct sv item,
+    struct conf_items *items, struct err *err)
 {
+    if (item.ptr == NULL)
+        return err_set(err, ERR_LIMIT, "is too large");
+    if (items->n == CONF_LIST_MAX)
+        return err_set(err, ERR_LIMIT, "has more than %u items",
+            CONF_LIST_MAX);
+    if (conf_type_item(row, pool, &item, err) != 0)
+        return -1;
+    items->v[items->n++] = item;
+    return 0;
+}
+
+int
+conf_split_items(struct pool *pool, const struct conf_row *row,
+    struct sv text, struct conf_items *items, struct err *err)
+{
+    bool has_comma_last = sv_ends_with(text, SV(","));
     struct sv item;
 
     while (conf_type_split(&text, pool, &item)) {
-        if (item.ptr == NULL)
-            return err_set(err, ERR_LIMIT, "is too large");
-        if (*nitems == CONF_LIST_MAX)
-            return err_set(err, ERR_LIMIT, "has more than %u items",
-                CONF_LIST_MAX);
-        items[(*nitems)++] = item;
+        if (add_item(pool, row, item, items, err) != 0)
+            return -1;
     }
+    /* "a," of a column says something of two items. */
+    if (has_comma_last && conf_row_table(row) != NULL)
+        return add_item(pool, row, SV_EMPTY, items, err);
     return 0;
 }
 
@@ -84,34 +99,19 @@ out:
     return rc;
 }
 
-/* The items of the texts that were given for one directive. */
-struct given {
-    struct sv items[CONF_LIST_MAX];
-    unsigned nitems;
-};
-
-/* Adds to given; a directive that is no list keeps its last text. */
+/* Adds to items; a directive that is no list keeps its last text. */
 static int
 give(struct pool *pool, const struct conf_row *row, const char *text,
-    struct given *given, struct err *err)
+    struct conf_items *items, struct err *err)
 {
-    unsigned before = given->nitems;
     struct sv value;
 
     if (expand(pool, text, &value, err) != 0)
         return -1;
-    if (row->kind != CONF_KIND_LIST) {
-        given->items[0] = value;
-        given->nitems = 1;
-        return 0;
-    }
-    if (conf_split_items(pool, value, given->items, &given->nitems,
-        err) != 0)
-        return -1;
-    for (unsigned i = before; i < given->nitems; i++) {
-        if (conf_type_check_item(row, given->items[i], err) != 0)
-            return -1;
-    }
+    if (conf_kind_is_list(row->kind))
+        return conf_split_items(pool, row, value, items, err);
+    items->v[0] = value;
+    items->n = 1;
     return 0;
 }
 
@@ -120,25 +120,25 @@ load_flag(struct conf_loader *loader, const struct conf_row *row,
     const char *const *flags)
 {
     struct err err = ERR_INIT;
-    struct given given;
+    struct conf_items items;
     char where[CONF_NAME_MAX + 1];
-    struct conf_input input = {row, CONF_LAYER_COMMAND, where, given.items,
-        0, {0, 0, 0}};
+    struct conf_input input = {.row = row, .layer = CONF_LAYER_COMMAND,
+        .where = where, .items = items.v};
     bool is_given = false, is_good = true;
 
     snprintf(where, sizeof(where), "-%s", row->flag);
-    given.nitems = 0;
+    items.n = 0;
     for (size_t i = 0; flags[i] != NULL; i += 2) {
         if (strcmp(flags[i], row->flag) != 0)
             continue;
         is_given = true;
-        if (give(loader->pool, row, flags[i + 1], &given, &err) != 0) {
+        if (give(loader->pool, row, flags[i + 1], &items, &err) != 0) {
             conf_report_error(&loader->report, NULL, "-%s: %s", row->flag,
                 err.text);
             is_good = false;
         }
     }
-    input.nitems = given.nitems;
+    input.nitems = items.n;
     if (is_given && is_good && conf_loader_set(loader, &input, &err) != 0)
         conf_report_error(&loader->report, NULL, "-%s: %s", row->flag,
             err.text);
@@ -161,9 +161,9 @@ load_variable(struct conf_loader *loader, const struct conf_row *row,
     char name[256];
     char where[sizeof(name) + 16];
     struct err err = ERR_INIT;
-    struct given given;
-    struct conf_input input = {row, CONF_LAYER_ENV, where, given.items, 0,
-        {0, 0, 0}};
+    struct conf_items items;
+    struct conf_input input = {.row = row, .layer = CONF_LAYER_ENV,
+        .where = where, .items = items.v};
     const char *text;
 
     snprintf(name, sizeof(name), "%s%s", prefix, row->flag);
@@ -175,9 +175,9 @@ load_variable(struct conf_loader *loader, const struct conf_row *row,
     if (text == NULL)
         return;
     snprintf(where, sizeof(where), "environment %s", name);
-    given.nitems = 0;
-    if (give(loader->pool, row, text, &given, &err) == 0) {
-        input.nitems = given.nitems;
+    items.n = 0;
+    if (give(loader->pool, row, text, &items, &err) == 0) {
+        input.nitems = items.n;
         if (conf_loader_set(loader, &input, &err) == 0)
             return;
     }
@@ -203,5 +203,5 @@ conf_load_global(struct conf_loader *loader, const char *text)
         conf_report_error(&loader->report, NULL,
             "must be UTF-8 and at most %zu bytes", CONF_VALUE_BYTES_MAX);
     else
-        conf_load_yaml(loader, CONF_LAYER_COMMAND, "-g", sv_from(text));
+        conf_load_yaml(loader, CONF_LAYER_GLOBAL, "-g", sv_from(text));
 }

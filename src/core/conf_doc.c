@@ -79,26 +79,102 @@ effective_group(struct sv name, unsigned depth, void *arg)
     sb_addf(effective->out, "%.*s:\n", SV_ARG(name));
 }
 
+static const struct conf_list *
+list_of(const struct conf *conf, const struct conf_row *row)
+{
+    return (const struct conf_list *)(const void *)((const char *)conf +
+        row->offset);
+}
+
+/* Where a value comes from, behind it. */
+static void
+add_origin(const struct effective *effective, const struct conf_row *row)
+{
+    struct sb *out = effective->out;
+    const struct conf_origin *origin =
+        &effective->conf->origins->v[conf_row_index(row)];
+
+    sb_add_str(out, "  # ");
+    conf_add_printable(out, sv_from(origin->where));
+    if (origin->layer != CONF_LAYER_DEFAULT && row->def[0] != '\0')
+        sb_addf(out, "; default %s", row->def);
+    sb_addf(out, "; %s\n", conf_change_name(row->change));
+}
+
+/* "a;b" as [a, b], true as it is. */
+static void
+add_cell(struct sb *out, enum conf_kind kind, const char *text)
+{
+    struct sv rest = sv_from(text), part;
+    bool is_list = conf_kind_has_several(kind) && strchr(text, ';') != NULL;
+
+    sb_add_str(out, is_list ? "[" : "");
+    for (bool is_first = true; is_list && sv_split(&rest, ';', &part);
+        is_first = false) {
+        sb_add_str(out, is_first ? "" : ", ");
+        conf_type_print_yaml(out, part);
+    }
+    if (is_list)
+        sb_add_char(out, ']');
+    else if (kind == CONF_KIND_BOOLS)
+        sb_add_str(out, text);
+    else
+        conf_type_print_yaml(out, conf_type_shown(kind, rest));
+}
+
+/* The items of a table as maps; false if texts say all of them. */
+static bool
+add_maps(const struct effective *effective, const struct conf_row *row,
+    unsigned depth)
+{
+    const struct conf_list *list = list_of(effective->conf, row);
+    const struct conf_row *column = NULL;
+    bool has_more = false;
+
+    while ((column = conf_row_next_column(row, column)) != NULL) {
+        for (unsigned i = 0; i < list->n; i++)
+            has_more |= conf_item(list_of(effective->conf, column), i) != NULL;
+    }
+    if (!has_more)
+        return false;
+    add_origin(effective, row);
+    for (unsigned i = 0; i < list->n; i++) {
+        conf_doc_indent(effective->out, depth + 1);
+        sb_add_str(effective->out, "- " CONF_TABLE_KEY ": ");
+        conf_type_print_yaml(effective->out, sv_from(list->v[i]));
+        sb_add_char(effective->out, '\n');
+        while ((column = conf_row_next_column(row, column)) != NULL) {
+            const char *text = conf_item(list_of(effective->conf, column), i);
+
+            if (text == NULL)
+                continue;
+            conf_doc_indent(effective->out, depth + 1);
+            sb_addf(effective->out, "  %.*s: ",
+                SV_ARG(conf_row_leaf(column)));
+            add_cell(effective->out, column->kind, text);
+            add_origin(effective, column);
+        }
+    }
+    return true;
+}
+
 static void
 effective_row(const struct conf_row *row, struct sv name, unsigned depth,
     void *arg)
 {
     struct effective *effective = arg;
     struct sb *out = effective->out;
-    const struct conf_origin *origin =
-        &effective->conf->origins->v[conf_row_index(row)];
 
     conf_doc_indent(out, depth);
-    sb_addf(out, "%.*s: ", SV_ARG(name));
-    if (row->kind == CONF_KIND_LIST)
-        conf_doc_list(out, &origin->items);
+    sb_addf(out, "%.*s:", SV_ARG(name));
+    if (add_maps(effective, row, depth))
+        return;
+    sb_add_char(out, ' ');
+    if (conf_kind_is_list(row->kind))
+        conf_doc_list(out, list_of(effective->conf, row));
     else
         conf_doc_scalar(out, row->kind, text_of(effective->conf, row));
-    sb_add_str(out, "  # ");
-    conf_add_printable(out, sv_from(origin->where));
-    if (origin->layer != CONF_LAYER_DEFAULT && row->def[0] != '\0')
-        sb_addf(out, "; default %s", row->def);
-    sb_addf(out, "; %s\n", conf_change_name(row->change));
+    add_origin(effective, row);
 }
 
 void
@@ -123,14 +199,16 @@ conf_print_flags(const struct conf *conf, struct sb *out)
     for (size_t i = 0; i < CONF_ROWS; i++) {
         const struct conf_row *row = &conf_rows[i];
         const struct conf_list *list = &conf->origins->v[i].items;
+        bool is_list = conf_kind_is_list(row->kind);
 
         sb_addf(out, "-%s=\"", row->flag);
-        for (unsigned j = 0; row->kind == CONF_KIND_LIST && j < list->n; j++) {
+        for (unsigned j = 0; is_list && j < list->n; j++) {
             if (j > 0)
                 sb_add_char(out, ',');
-            conf_add_printable(out, sv_from(list->v[j]));
+            conf_add_printable(out, conf_type_shown(row->kind,
+                sv_from(list->v[j])));
         }
-        if (row->kind != CONF_KIND_LIST)
+        if (!is_list)
             conf_add_printable(out, text_of(conf, row));
         sb_add_str(out, "\"\n");
     }
@@ -141,7 +219,7 @@ static void
 add_flag_head(struct sb *out, const struct conf_row *row)
 {
     sb_addf(out, "  -%s", row->flag);
-    if (row->kind != CONF_KIND_BOOL)
+    if (row->kind != CONF_KIND_BOOL && row->kind != CONF_KIND_BOOLS)
         sb_addf(out, " %s", conf_kind_name(row->kind));
     sb_add_char(out, '\n');
 }
@@ -198,7 +276,8 @@ help_flag(struct sb *out, const struct conf_row *row)
 static void
 add_example(struct sb *out, const struct conf_row *row)
 {
-    struct sv rest = sv_from(row->yaml);
+    const struct conf_row *table = conf_row_table(row);
+    struct sv rest = sv_from(table != NULL ? table->yaml : row->yaml);
     struct sv name;
     unsigned depth = 0;
 
@@ -211,6 +290,11 @@ add_example(struct sb *out, const struct conf_row *row)
         if (rest.len > 0)
             sb_add_char(out, '\n');
         depth++;
+    }
+    if (table != NULL) {
+        sb_addf(out, " [{" CONF_TABLE_KEY ": ..., %.*s: ...}]\n",
+            SV_ARG(conf_row_leaf(row)));
+        return;
     }
     sb_add_char(out, ' ');
     conf_doc_default(out, row);

@@ -7,19 +7,9 @@
 
 #include "core/base.h"
 
-#include "core/conf_load.h"
 #include "core/conf_near.h"
-#include "core/conf_node.h"
 #include "core/conf_type.h"
-
-struct walk {
-    struct conf_loader *loader;
-    enum conf_layer layer;
-    const char *name;
-    /* Lines where a directive, or a group, was seen first. */
-    unsigned row_line[CONF_ROWS];
-    unsigned group_line[CONF_ROWS][CONF_GROUP_DEPTH_MAX];
-};
+#include "core/conf_walk.h"
 
 #define SHOWN_MAX 80
 #define SHOW(text) (int)MIN((text).len, (size_t)SHOWN_MAX), (text).ptr
@@ -47,8 +37,8 @@ suggest(struct sv group, struct sv key)
     return row != NULL ? sv_from(row->yaml) : sv_make(NULL, 0);
 }
 
-static void
-report_unknown(struct walk *walk, struct sv group,
+void
+conf_walk_unknown(struct conf_walk *walk, struct sv group,
     const struct conf_node *key)
 {
     struct sv best = suggest(group, key->text);
@@ -64,109 +54,50 @@ report_unknown(struct walk *walk, struct sv group,
         "unknown directive \"%.*s\"%s%s", SHOW(key->text), inside, meant);
 }
 
-static void
-report_value(struct walk *walk, const struct conf_row *row,
+void
+conf_walk_report(struct conf_walk *walk, const struct conf_row *row,
     const struct conf_node *node, const char *text)
 {
     struct conf_report *report = &walk->loader->report;
 
-    if (row->kind == CONF_KIND_SECRET)
+    if (conf_kind_is_secret(row->kind))
         conf_report_error_hidden(report, &node->mark, "\"%s\" %s", row->yaml,
             text);
     else
         conf_report_error(report, &node->mark, "\"%s\" %s", row->yaml, text);
 }
 
-static void
-set(struct walk *walk, const struct conf_row *row,
-    const struct conf_node *node, const struct sv *items, unsigned nitems)
+void
+conf_walk_set(struct conf_walk *walk, const struct conf_row *row,
+    const struct conf_node *node, const struct conf_values *values)
 {
     struct err err = ERR_INIT;
     char where[300];
-    struct conf_input input = {row, walk->layer, where, items, nitems,
-        {0, 0, 0}};
+    struct conf_input input = {.row = row, .layer = walk->layer,
+        .where = where, .items = values->items, .nitems = values->n};
 
     if (walk->layer == CONF_LAYER_FILE) {
         snprintf(where, sizeof(where), "%s:%u", walk->name, node->mark.line);
         input.mark = node->mark;
+        input.marks = values->marks;
     } else {
         snprintf(where, sizeof(where), "%s", walk->name);
     }
     if (conf_loader_set(walk->loader, &input, &err) != 0)
-        report_value(walk, row, node, err.text);
+        conf_walk_report(walk, row, node, err.text);
 }
 
-/* An item of a sequence: NULL text if it is none. */
-static struct sv
-item_of(struct walk *walk, const struct conf_row *row,
+static void
+set_scalar(struct conf_walk *walk, const struct conf_row *row,
     struct conf_node *node)
 {
-    struct err err = ERR_INIT;
+    struct conf_values values = {&node->text, NULL, 1};
 
-    if (conf_node_resolve(node, walk->loader->pool,
-        &walk->loader->report) != 0)
-        return sv_make(NULL, 0);
-    if (node->type != CONF_NODE_SCALAR || node->is_null) {
-        report_value(walk, row, node, "must be a list of words");
-        return sv_make(NULL, 0);
-    }
-    if (conf_type_check_item(row, node->text, &err) != 0) {
-        report_value(walk, row, node, err.text);
-        return sv_make(NULL, 0);
-    }
-    return node->text;
+    conf_walk_set(walk, row, node, &values);
 }
 
 static void
-set_sequence(struct walk *walk, const struct conf_row *row,
-    const struct conf_node *node)
-{
-    struct sv items[CONF_LIST_MAX];
-    unsigned nitems = 0;
-    bool is_good = true;
-
-    for (struct conf_node *child = node->first; child != NULL;
-        child = child->next) {
-        struct sv item = item_of(walk, row, child);
-
-        if (nitems == CONF_LIST_MAX) {
-            report_value(walk, row, child, "has too many items");
-            return;
-        }
-        if (item.ptr == NULL)
-            is_good = false;
-        else
-            items[nitems++] = item;
-    }
-    if (is_good)
-        set(walk, row, node, items, nitems);
-}
-
-/* A list may be written as one text with commas, as a flag is. */
-static void
-set_list_text(struct walk *walk, const struct conf_row *row,
-    const struct conf_node *node)
-{
-    struct sv items[CONF_LIST_MAX];
-    unsigned nitems = 0;
-    struct err err = ERR_INIT;
-
-    if (conf_split_items(walk->loader->pool, node->text, items, &nitems,
-        &err) != 0) {
-        report_value(walk, row, node, err.text);
-        return;
-    }
-    for (unsigned i = 0; i < nitems; i++) {
-        if (conf_type_check_item(row, items[i], &err) != 0) {
-            report_value(walk, row, node, err.text);
-            return;
-        }
-    }
-    set(walk, row, node, items, nitems);
-}
-
-static void
-walk_directive(struct walk *walk, const struct conf_row *row,
+walk_directive(struct conf_walk *walk, const struct conf_row *row,
     struct conf_node *node)
 {
     unsigned *line = &walk->row_line[conf_row_index(row)];
@@ -181,24 +112,24 @@ walk_directive(struct walk *walk, const struct conf_row *row,
     if (conf_node_resolve(node, walk->loader->pool,
         &walk->loader->report) != 0)
         return;
-    if (node->type == CONF_NODE_MAPPING)
-        report_value(walk, row, node, "must be a value, not a group");
-    else if (node->is_null)
-        report_value(walk, row, node->key,
+    if (node->is_null)
+        conf_walk_report(walk, row, node->key,
             "has no value (write \"\" for an empty one)");
-    else if (node->type == CONF_NODE_SEQUENCE && row->kind == CONF_KIND_LIST)
-        set_sequence(walk, row, node);
+    else if (conf_row_is_table(row))
+        conf_walk_table(walk, row, node);
+    else if (node->type == CONF_NODE_MAPPING)
+        conf_walk_report(walk, row, node, "must be a value, not a group");
+    else if (conf_kind_is_list(row->kind))
+        conf_walk_list(walk, row, node);
     else if (node->type == CONF_NODE_SEQUENCE)
-        report_value(walk, row, node, "must be one value, not a list");
-    else if (row->kind == CONF_KIND_LIST)
-        set_list_text(walk, row, node);
+        conf_walk_report(walk, row, node, "must be one value, not a list");
     else
-        set(walk, row, node, &node->text, 1);
+        set_scalar(walk, row, node);
 }
 
 /* Line of the first time this group was seen, or 0 and it is noted. */
 static unsigned
-group_seen(struct walk *walk, struct sv yaml, const struct conf_node *key)
+group_seen(struct conf_walk *walk, struct sv yaml, const struct conf_node *key)
 {
     unsigned *line, depth = 0;
 
@@ -211,12 +142,12 @@ group_seen(struct walk *walk, struct sv yaml, const struct conf_node *key)
     return 0;
 }
 
-static void walk_group(struct walk *walk, struct sv group,
+static void walk_group(struct conf_walk *walk, struct sv group,
     const struct conf_node *node);
 
 /* Nesting is bounded by the table: an unknown group is not entered. */
 static void
-walk_child(struct walk *walk, struct sv group, struct conf_node *node)
+walk_child(struct conf_walk *walk, struct sv group, struct conf_node *node)
 {
     struct conf_report *report = &walk->loader->report;
     const struct conf_row *row;
@@ -230,7 +161,7 @@ walk_child(struct walk *walk, struct sv group, struct conf_node *node)
         return;
     }
     if (node->key->text.len == 0 || node->key->text.len >= CONF_NAME_MAX) {
-        report_unknown(walk, group, node->key);
+        conf_walk_unknown(walk, group, node->key);
         return;
     }
     snprintf(name, sizeof(name), "%.*s%s%.*s", SV_ARG(group),
@@ -242,7 +173,7 @@ walk_child(struct walk *walk, struct sv group, struct conf_node *node)
         return;
     }
     if (conf_group(yaml) == NULL) {
-        report_unknown(walk, group, node->key);
+        conf_walk_unknown(walk, group, node->key);
         return;
     }
     line = group_seen(walk, yaml, node->key);
@@ -259,7 +190,7 @@ walk_child(struct walk *walk, struct sv group, struct conf_node *node)
 }
 
 static void
-walk_group(struct walk *walk, struct sv group, const struct conf_node *node)
+walk_group(struct conf_walk *walk, struct sv group, const struct conf_node *node)
 {
     for (struct conf_node *child = node->first; child != NULL;
         child = child->next)
@@ -270,7 +201,7 @@ void
 conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
     const char *name, struct sv text)
 {
-    struct walk walk = {.loader = loader, .layer = layer, .name = name};
+    struct conf_walk walk = {.loader = loader, .layer = layer, .name = name};
     struct conf_node *root;
 
     if (conf_node_parse(&root, text, loader->pool, &loader->report) != 0 ||

@@ -19,6 +19,7 @@ enum conf_group_bit {
     CONF_GROUP_INTERNAL_SELECT = 8,
     CONF_GROUP_DELETE = 16,
     CONF_GROUP_ADMIN = 32, /* what changes or tells the server's state */
+    CONF_GROUP_INTERNAL_DELETE = 64,
 };
 
 /* Several paths or names in one text are separated by ';'. */

@@ -12,6 +12,7 @@
 #include "core/conf.h"
 #include "core/conf_report.h"
 #include "core/conf_table.h"
+#include "core/conf_type.h"
 #include "core/pool.h"
 
 /* All texts of one configuration: far beyond any sensible file. */
@@ -22,6 +23,7 @@ enum conf_layer {
     CONF_LAYER_DEFAULT,
     CONF_LAYER_FILE,
     CONF_LAYER_ENV,
+    CONF_LAYER_GLOBAL, /* -g */
     CONF_LAYER_COMMAND,
 };
 
@@ -31,6 +33,7 @@ struct conf_origin {
     const char *where; /* "conf/spoor.yaml:14", "-workers", "default" */
     struct conf_list items;
     struct conf_mark mark; /* in the file; line 0: not from there */
+    const struct conf_mark *marks; /* of each item; NULL: none has one */
 };
 
 struct conf_origins {
@@ -50,8 +53,14 @@ struct conf_input {
     enum conf_layer layer;
     const char *where;       /* copied */
     const struct sv *items;  /* in the loader's pool; NUL behind each */
-    unsigned nitems;         /* 1 unless the row is a LIST */
+    unsigned nitems;         /* 1 unless the row is a list */
     struct conf_mark mark;   /* in the file; line 0: not from there */
+    const struct conf_mark *marks; /* of the items, in the pool, or NULL */
+};
+
+struct conf_items {
+    struct sv v[CONF_LIST_MAX];
+    unsigned n;
 };
 
 /*
@@ -60,6 +69,9 @@ struct conf_input {
  */
 int conf_loader_set(struct conf_loader *loader,
     const struct conf_input *input, struct err *err) WARN_UNUSED;
+
+/* The default again. */
+void conf_loader_reset(struct conf_loader *loader, const struct conf_row *row);
 
 /* A YAML text; name stands first in its errors and origins. */
 void conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
@@ -76,8 +88,20 @@ void conf_load_global(struct conf_loader *loader, const char *text);
  */
 void conf_check_together(struct conf_loader *loader, struct sv file);
 
-/* The text as the items of a list, in pool; -1 with err. */
-int conf_split_items(struct pool *pool, struct sv text, struct sv *items,
-    unsigned *nitems, struct err *err) WARN_UNUSED;
+/* "dir/path", or path if it is absolute; in pool, NULL when that is full. */
+const char *conf_path_join(struct pool *pool, const char *dir,
+    const char *path);
+/*
+ * Every path becomes absolute, so that no later chdir matters: relative to
+ * the prefix (NULL: the current directory), the pid file to the data.
+ */
+void conf_resolve_paths(struct conf_loader *loader, const char *prefix);
+
+/*
+ * Adds what the text of a flag says to items, each checked, in pool; -1 with
+ * err.
+ */
+int conf_split_items(struct pool *pool, const struct conf_row *row,
+    struct sv text, struct conf_items *items, struct err *err) WARN_UNUSED;
 
 #endif

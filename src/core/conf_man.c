@@ -87,16 +87,25 @@ man_group(struct sv name, unsigned depth, void *arg)
 }
 
 static void
+add_row(struct sb *out, const struct conf_row *row)
+{
+    sb_addf(out, ".It Cm %s , Fl %s\n", row->yaml, row->flag);
+    conf_add_roff(out, row->doc);
+    add_facts(out, row);
+}
+
+static void
 man_row(const struct conf_row *row, struct sv name, unsigned depth,
     void *arg)
 {
+    const struct conf_row *column = NULL;
     struct sb *out = arg;
 
     (void)name;
     (void)depth;
-    sb_addf(out, ".It Cm %s , Fl %s\n", row->yaml, row->flag);
-    conf_add_roff(out, row->doc);
-    add_facts(out, row);
+    add_row(out, row);
+    while ((column = conf_row_next_column(row, column)) != NULL)
+        add_row(out, column);
 }
 
 void
@@ -155,7 +164,7 @@ conf_print_man_flags(struct sb *out)
         const struct conf_row *row = &conf_rows[i];
 
         sb_addf(out, ".It Fl %s", row->flag);
-        if (row->kind != CONF_KIND_BOOL)
+        if (row->kind != CONF_KIND_BOOL && row->kind != CONF_KIND_BOOLS)
             sb_addf(out, " Ns = Ns Ar %s", conf_kind_name(row->kind));
         sb_add_char(out, '\n');
         conf_add_roff(out, row->doc);

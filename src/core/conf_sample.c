@@ -43,6 +43,21 @@ conf_kind_doc(enum conf_kind kind)
         return "list: [a, b] in the file; with commas or repeated as a flag";
     case CONF_KIND_SECRET:
         return "secret: never shown";
+    case CONF_KIND_BOOLS:
+        return "booleans: one for each address, or one for all";
+    case CONF_KIND_ENUMS:
+        return "choices: one for each address, or one for all";
+    case CONF_KIND_PATHS:
+        return "paths: one for each address, or one for all; relative to the"
+            " prefix (-p)";
+    case CONF_KIND_SECRETS:
+        return "secrets: one for each address, or one for all; never shown";
+    case CONF_KIND_WORDS:
+        return "words: [a, b] in a map; as a flag \"a;b\" for each address, or"
+            " once for all";
+    case CONF_KIND_FILES:
+        return "paths: [a, b] in a map; as a flag \"a;b\" for each address, or"
+            " once for all; relative to the prefix (-p)";
     }
     return "value";
 }
@@ -53,7 +68,7 @@ conf_doc_default(struct sb *out, const struct conf_row *row)
     struct sv rest = sv_from(row->def), item;
     bool is_first = true;
 
-    if (row->kind != CONF_KIND_LIST) {
+    if (!conf_kind_is_list(row->kind)) {
         conf_doc_scalar(out, row->kind, rest);
         return;
     }
@@ -76,6 +91,29 @@ sample_group(struct sv name, unsigned depth, void *arg)
 
     conf_doc_indent(out, depth);
     sb_addf(out, "%.*s:\n", SV_ARG(name));
+}
+
+/* The keys of the maps that a table may have. */
+static void
+sample_columns(struct sb *out, const struct conf_row *row, const char *margin)
+{
+    const struct conf_row *column = NULL;
+    char inner[64];
+
+    while ((column = conf_row_next_column(row, column)) != NULL) {
+        if (column == conf_row_next_column(row, NULL))
+            conf_doc_wrap(out, "An item may be a map: {" CONF_TABLE_KEY
+                ": text, key: value}, with these keys:", margin);
+        snprintf(inner, sizeof(inner), "%s    ", margin);
+        sb_addf(out, "%s  %.*s: -%s", margin, SV_ARG(conf_row_leaf(column)),
+            column->flag);
+        if (column->choices != NULL) {
+            sb_add_str(out, "; ");
+            conf_choices_print(out, column->choices);
+        }
+        sb_add_char(out, '\n');
+        conf_doc_wrap(out, column->doc, inner);
+    }
 }
 
 static void
@@ -101,6 +139,7 @@ sample_row(const struct conf_row *row, struct sv name, unsigned depth,
     sb_addf(&facts, "; a change needs a %s", conf_change_name(row->change));
     conf_doc_wrap(out, facts.ptr, margin);
     sb_release(&facts);
+    sample_columns(out, row, margin);
     conf_doc_indent(out, depth);
     sb_addf(out, "#%.*s: ", SV_ARG(name));
     conf_doc_default(out, row);
@@ -174,6 +213,28 @@ static const char reference_head[] =
     "| path | relative to the prefix |\n"
     "| list | `[a, b]` |\n"
     "\n"
+    "A list with more to say of its items is a table: `http.listen` and\n"
+    "`otlp_grpc.listen`. An item is a text or a map, with the last part of\n"
+    "the names below it as keys:\n"
+    "\n"
+    "```yaml\n"
+    "http:\n"
+    "    listen:\n"
+    "        - \"127.0.0.1:10428\"\n"
+    "        - address: \":10443\"\n"
+    "          cert: /etc/spoor/example.org.pem\n"
+    "          key: /etc/spoor/example.org.key\n"
+    "          disable: [select, admin]\n"
+    "```\n"
+    "\n"
+    "As flags each key is a list of its own: the second value belongs to the\n"
+    "second address, a single value to all, and an empty one says nothing:\n"
+    "`-httpListenAddr=127.0.0.1:10428,:10443 -tls=,true"
+    " -tlsCertFile=,a.pem`.\n"
+    "In a map `[a, b]`, in a flag `\"a;b\"` give several files or words for\n"
+    "one address. Addresses of a flag or variable have nothing of what the\n"
+    "file says of its own.\n"
+    "\n"
     "A change needs a reload or, where the table says so, a restart.\n";
 
 /* Markdown ends a cell at a bar. */
@@ -218,13 +279,8 @@ reference_group(struct sv name, unsigned depth, void *arg)
 }
 
 static void
-reference_row(const struct conf_row *row, struct sv name, unsigned depth,
-    void *arg)
+add_row(struct sb *out, const struct conf_row *row)
 {
-    struct sb *out = arg;
-
-    (void)name;
-    (void)depth;
     sb_addf(out, "| `%s` | `-%s` | %s%s%s | ", row->yaml, row->flag,
         row->def[0] != '\0' ? "`" : "", row->def,
         row->def[0] != '\0' ? "`" : "");
@@ -234,6 +290,20 @@ reference_row(const struct conf_row *row, struct sv name, unsigned depth,
     if (row->change == CONF_CHANGE_RESTART)
         sb_add_str(out, " (a change needs a restart)");
     sb_add_str(out, " |\n");
+}
+
+static void
+reference_row(const struct conf_row *row, struct sv name, unsigned depth,
+    void *arg)
+{
+    const struct conf_row *column = NULL;
+    struct sb *out = arg;
+
+    (void)name;
+    (void)depth;
+    add_row(out, row);
+    while ((column = conf_row_next_column(row, column)) != NULL)
+        add_row(out, column);
 }
 
 void

@@ -74,6 +74,64 @@ conf_group(struct sv yaml)
     return NULL;
 }
 
+struct sv
+conf_row_leaf(const struct conf_row *row)
+{
+    struct sv yaml = sv_from(row->yaml);
+    size_t from = yaml.len;
+
+    while (from > 0 && yaml.ptr[from - 1] != '.')
+        from--;
+    return sv_sub(yaml, from, yaml.len);
+}
+
+bool
+conf_kind_is_list(enum conf_kind kind)
+{
+    return kind == CONF_KIND_LIST || kind >= CONF_KIND_BOOLS;
+}
+
+bool
+conf_kind_is_secret(enum conf_kind kind)
+{
+    return kind == CONF_KIND_SECRET || kind == CONF_KIND_SECRETS;
+}
+
+bool
+conf_kind_has_several(enum conf_kind kind)
+{
+    return kind == CONF_KIND_WORDS || kind == CONF_KIND_FILES;
+}
+
+const struct conf_row *
+conf_row_table(const struct conf_row *row)
+{
+    struct sv leaf = conf_row_leaf(row);
+
+    if (leaf.ptr == row->yaml)
+        return NULL;
+    return conf_row_by_yaml(sv_make(row->yaml,
+        (size_t)(leaf.ptr - row->yaml) - 1));
+}
+
+const struct conf_row *
+conf_row_next_column(const struct conf_row *table, const struct conf_row *row)
+{
+    size_t i = row == NULL ? 0 : conf_row_index(row) + 1;
+
+    for (; i < CONF_ROWS; i++) {
+        if (conf_group_child(sv_from(table->yaml), &conf_rows[i]).len > 0)
+            return &conf_rows[i];
+    }
+    return NULL;
+}
+
+bool
+conf_row_is_table(const struct conf_row *row)
+{
+    return conf_row_next_column(row, NULL) != NULL;
+}
+
 static void
 visit(const struct conf_visitor *visitor, struct sv group, unsigned depth,
     void *arg)
@@ -93,7 +151,7 @@ visit(const struct conf_visitor *visitor, struct sv group, unsigned depth,
             name.len);
 
         if (name.len == 0 || row->yaml[inner.len] == '\0' ||
-            conf_group(inner) != row)
+            conf_group(inner) != row || conf_row_by_yaml(inner) != NULL)
             continue;
         visitor->group(name, depth, arg);
         visit(visitor, inner, depth + 1, arg);
@@ -117,17 +175,6 @@ conf_row_find(const char *name)
     return row != NULL ? row : conf_row_by_yaml(sv_from(name));
 }
 
-/* The last component of a dotted name. */
-static struct sv
-leaf_of(struct sv yaml)
-{
-    size_t from = yaml.len;
-
-    while (from > 0 && yaml.ptr[from - 1] != '.')
-        from--;
-    return sv_sub(yaml, from, yaml.len);
-}
-
 const struct conf_row *
 conf_row_suggest(struct conf_near *near)
 {
@@ -139,7 +186,7 @@ conf_row_suggest(struct conf_near *near)
 
         conf_near_offer(near, sv_from(conf_rows[i].flag));
         conf_near_offer(near, yaml);
-        conf_near_offer(near, leaf_of(yaml));
+        conf_near_offer(near, conf_row_leaf(&conf_rows[i]));
         if (near->distance < before)
             best = &conf_rows[i];
     }
@@ -196,6 +243,18 @@ conf_kind_name(enum conf_kind kind)
         return "list";
     case CONF_KIND_SECRET:
         return "secret";
+    case CONF_KIND_BOOLS:
+        return "booleans";
+    case CONF_KIND_ENUMS:
+        return "choices";
+    case CONF_KIND_PATHS:
+        return "paths";
+    case CONF_KIND_SECRETS:
+        return "secrets";
+    case CONF_KIND_WORDS:
+        return "words";
+    case CONF_KIND_FILES:
+        return "paths";
     }
     return "value";
 }

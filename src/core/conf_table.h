@@ -24,6 +24,12 @@ enum conf_kind {
     CONF_KIND_ENUM,
     CONF_KIND_LIST,
     CONF_KIND_SECRET,
+    CONF_KIND_BOOLS,
+    CONF_KIND_ENUMS,
+    CONF_KIND_PATHS,
+    CONF_KIND_SECRETS,
+    CONF_KIND_WORDS,
+    CONF_KIND_FILES,
 };
 
 enum conf_change { CONF_CHANGE_RELOAD, CONF_CHANGE_RESTART };
@@ -46,7 +52,7 @@ struct conf_row {
     const char *def;
     const char *min;     /* NULL: none */
     const char *max;     /* NULL: none */
-    const char *choices; /* NULL unless ENUM */
+    const char *choices; /* NULL unless ENUM, ENUMS, WORDS */
     const char *doc;
 };
 
@@ -69,9 +75,28 @@ const struct conf_row *conf_group(struct sv yaml);
 /* "c" for group "a.b" and row "a.b.c.d"; empty if row is not inside it. */
 struct sv conf_group_child(struct sv group, const struct conf_row *row);
 
+/* True where the member is a struct conf_list. */
+bool conf_kind_is_list(enum conf_kind kind);
+bool conf_kind_is_secret(enum conf_kind kind);
+/* True where one item may hold several texts with ';' between them. */
+bool conf_kind_has_several(enum conf_kind kind);
+
+/* What the text of an item is called in a map. */
+#define CONF_TABLE_KEY "address"
+/* The table that row is a column of, or NULL. */
+const struct conf_row *conf_row_table(const struct conf_row *row);
+/* True if row has columns. */
+bool conf_row_is_table(const struct conf_row *row);
+/* The next column of table behind row; row NULL: the first; NULL: no more. */
+const struct conf_row *conf_row_next_column(const struct conf_row *table,
+    const struct conf_row *row);
+/* "z" of "x.y.z". */
+struct sv conf_row_leaf(const struct conf_row *row);
+
 /*
  * Walks the table as a file is written: in each group first the directives,
- * then the groups within.  Names are without the group's name.
+ * then the groups within.  Names are without the group's name.  Columns are
+ * left out.
  */
 struct conf_visitor {
     void (*group)(struct sv name, unsigned depth, void *arg);

@@ -165,7 +165,7 @@ parse_string(const struct conf_row *row, struct sv text,
     if (text.len > CONF_VALUE_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "must not be longer than %zu bytes",
             CONF_VALUE_BYTES_MAX);
-    if (row->kind == CONF_KIND_PATH && text.len == 0)
+    if (row->kind == CONF_KIND_PATH && text.len == 0 && row->def[0] != '\0')
         return err_set(err, ERR_INVALID, "must not be empty");
     *member = text.ptr;
     return 0;
@@ -189,10 +189,9 @@ conf_type_parse(const struct conf_row *row, struct sv text, void *member,
     case CONF_KIND_PATH:
     case CONF_KIND_SECRET:
         return parse_string(row, text, member, err);
-    case CONF_KIND_LIST:
-        break;
+    default:
+        return err_set(err, ERR_INVALID, "is a list");
     }
-    return err_set(err, ERR_INVALID, "is a list");
 }
 
 /* "host:port", ":port", "[::1]:port", port 0..65535. */
@@ -218,20 +217,77 @@ is_listen_address(struct sv text)
         sv_find_byte(text, ' ') == text.len;
 }
 
-int
-conf_type_check_item(const struct conf_row *row, struct sv text,
+/* The choice that text is, in pool. */
+static int
+item_choice(const struct conf_row *row, struct pool *pool, struct sv *text,
     struct err *err)
 {
-    if (text.len > CONF_VALUE_BYTES_MAX)
+    struct sv rest = sv_from(row->choices);
+    struct sv choice;
+    unsigned index;
+
+    if (sv_eq_nocase(*text, SV("TLS10")) || sv_eq_nocase(*text, SV("TLS11")))
+        return err_set(err, ERR_INVALID, "must be TLS12 or TLS13: \"%.*s\" is "
+            "broken and forbidden (RFC 8996)", SHOW(*text));
+    if (parse_enum(row, *text, &index, err) != 0)
+        return -1;
+    for (unsigned i = 0; i <= index; i++)
+        (void)sv_split(&rest, '|', &choice);
+    *text = sv_make(pool_dup(pool, choice.ptr, choice.len), choice.len);
+    return text->ptr == NULL ? err_set(err, ERR_LIMIT, "is too large") : 0;
+}
+
+static int
+item_bool(struct sv *text, struct err *err)
+{
+    bool is_true;
+
+    if (parse_bool(*text, &is_true, err) != 0)
+        return -1;
+    *text = is_true ? SV("true") : SV("false");
+    return 0;
+}
+
+/* "a;b" of which each must be a choice. */
+static int
+item_words(const struct conf_row *row, struct sv text, struct err *err)
+{
+    struct sv word;
+    unsigned index;
+
+    while (row->choices != NULL && sv_split(&text, ';', &word)) {
+        if (parse_enum(row, word, &index, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+conf_type_item(const struct conf_row *row, struct pool *pool,
+    struct sv *text, struct err *err)
+{
+    unsigned index = conf_row_index(row);
+
+    if (text->len > CONF_VALUE_BYTES_MAX)
         return err_set(err, ERR_LIMIT,
             "has an item that is longer than %zu bytes", CONF_VALUE_BYTES_MAX);
-    if ((conf_row_index(row) == CONF_ROW_http_listen ||
-            conf_row_index(row) == CONF_ROW_otlp_grpc_listen) &&
-        !is_listen_address(text))
+    if ((index == CONF_ROW_http_listen ||
+            index == CONF_ROW_otlp_grpc_listen) && !is_listen_address(*text))
         return err_set(err, ERR_INVALID,
             "must be host:port, :port or [address]:port, not \"%.*s\"",
-            SHOW(text));
-    return 0;
+            SHOW(*text));
+    if (text->len == 0)
+        return 0;
+    switch (row->kind) {
+    case CONF_KIND_BOOLS:
+        return item_bool(text, err);
+    case CONF_KIND_ENUMS:
+        return item_choice(row, pool, text, err);
+    case CONF_KIND_WORDS:
+        return item_words(row, *text, err);
+    default:
+        return 0;
+    }
 }
 
 /* Length of the item at the start of text, up to its comma. */
@@ -301,7 +357,7 @@ conf_type_split(struct sv *rest, struct pool *pool, struct sv *item)
 struct sv
 conf_type_shown(enum conf_kind kind, struct sv text)
 {
-    return kind == CONF_KIND_SECRET && text.len > 0 ? SV(CONF_SECRET_MASK)
+    return conf_kind_is_secret(kind) && text.len > 0 ? SV(CONF_SECRET_MASK)
                                                     : text;
 }
 
@@ -413,8 +469,7 @@ conf_type_equal(enum conf_kind kind, const void *a, const void *b)
     case CONF_KIND_PATH:
     case CONF_KIND_SECRET:
         return strcmp(*(const char *const *)a, *(const char *const *)b) == 0;
-    case CONF_KIND_LIST:
+    default:
         return list_equal(a, b);
     }
-    return false;
 }

@@ -24,14 +24,17 @@
  * row's C type.  Strings are borrowed from text, which has a NUL behind it
  * and lives as long as the value.  On -1 err->text continues a sentence that
  * begins with the name: 'must be 0..256, not "999"' (never with a secret).
- * Not for LIST.
+ * Not for lists.
  */
 int conf_type_parse(const struct conf_row *row, struct sv text,
     void *member, struct err *err) WARN_UNUSED;
 
-/* The same for one item of a LIST: only its form is checked. */
-int conf_type_check_item(const struct conf_row *row, struct sv text,
-    struct err *err) WARN_UNUSED;
+/*
+ * The same for one item of a list, which becomes the text it is known by
+ * ("true" for "yes"), in pool.
+ */
+int conf_type_item(const struct conf_row *row, struct pool *pool,
+    struct sv *text, struct err *err) WARN_UNUSED;
 
 /*
  * Cuts the next item off *rest, as VictoriaMetrics' array flags do: commas

@@ -268,7 +268,8 @@ parse_flag(struct parser *parser, const struct conf_row *row,
 {
     struct options *options = parser->options;
 
-    if (value == NULL && row->kind == CONF_KIND_BOOL)
+    if (value == NULL && (row->kind == CONF_KIND_BOOL ||
+        row->kind == CONF_KIND_BOOLS))
         value = "true";
     if (value == NULL)
         value = next_value(parser, sv_from(row->flag));
