@@ -21,6 +21,7 @@
 
 #include <snappy-c.h>
 
+#include "core/crc32c.h"
 #include "core/enc.h"
 
 #define FRAME_PLAIN_MAX 65536u
@@ -32,26 +33,6 @@
 #define SNAPPY_RATIO_MAX 22
 
 static const char frame_identifier[10] = "\xff\x06\x00\x00sNaPpY";
-
-static uint32_t
-crc32c(const uint8_t *ptr, size_t len)
-{
-    /* CRC-32C (reflected polynomial 82f63b78) of each nibble. */
-    static const uint32_t table[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
-        0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-    };
-    uint32_t crc = UINT32_MAX;
-
-    for (size_t i = 0; i < len; i++) {
-        crc ^= ptr[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
-}
 
 static uint32_t
 mask_crc(uint32_t crc)
@@ -107,8 +88,7 @@ decode_data_chunk(unsigned type, struct sv body, size_t bytes_max,
         if (sb_failed(out))
             return err_set(err, ERR_LIMIT, "snappy: out of memory");
     }
-    if (mask_crc(crc32c((const uint8_t *)out->ptr + before,
-        out->len - before)) != crc)
+    if (mask_crc(crc32c(0, out->ptr + before, out->len - before)) != crc)
         return err_set(err, ERR_INVALID, "snappy: wrong checksum");
     return 0;
 }

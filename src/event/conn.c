@@ -21,9 +21,13 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/conf_listener.h"
+#include "core/log.h"
 #include "core/mem.h"
+#include "core/metrics.h"
 #include "event/addr.h"
 #include "event/loop.h"
+#include "event/proxy_header.h"
 
 #define CONN_MAGIC 0xc0220001u
 
@@ -88,6 +92,7 @@ struct conn {
     int64_t send_progress_ns; /* the peer took a byte, or the queue began */
 
     const struct conf_listener *listener; /* NULL: not accepted */
+    struct proxy_header *proxy; /* is awaited before all else; or NULL */
     char peer[ADDR_TEXT_MAX]; /* "" until asked for */
 };
 
@@ -134,6 +139,10 @@ conn_accept(struct loop *loop, int fd, const struct conf_listener *listener,
     struct conn *conn = conn_new(loop, fd, ops, arg);
 
     conn->listener = listener;
+    if (listener->has_proxy_protocol) {
+        conn->proxy = xmalloc(sizeof(*conn->proxy));
+        proxy_header_init(conn->proxy);
+    }
     return conn;
 }
 
@@ -195,6 +204,7 @@ conn_destroy(struct conn *conn)
     loop_timer_free(conn->timer);
     conn_drop_output(conn);
     close(conn->fd);
+    xfree(conn->proxy);
     conn->magic = 0;
     xfree(conn);
 }
@@ -225,6 +235,40 @@ conn_fail(struct conn *conn, enum conn_close why)
     if (conn->timer != NULL)
         loop_timer_cancel(conn->timer);
     conn->ops->on_closed(conn, why, conn->arg);
+}
+
+/* The PROXY header. */
+
+static void
+conn_proxy_refuse(const struct conn *conn, const char *why)
+{
+    metric_add(METRIC_HTTP_REFUSED_PROXY_HEADER, 1);
+    log_warn("%s: closed, no good PROXY header: %s", conn_peer(conn),
+        why);
+}
+
+/* What the header says comes before anything else is read. */
+static void
+conn_proxy_step(struct conn *conn)
+{
+    struct proxy_header *header = conn->proxy;
+
+    switch (proxy_header_recv(header, conn->fd)) {
+    case PROXY_HEADER_MORE:
+        return;
+    case PROXY_HEADER_ERROR:
+        if (header->error != NULL)
+            conn_proxy_refuse(conn, header->error);
+        conn_fail(conn, header->error != NULL ? CONN_CLOSE_ERROR
+                                              : CONN_CLOSE_PEER);
+        return;
+    case PROXY_HEADER_DONE:
+        if (header->client.ss_family != AF_UNSPEC)
+            addr_print((struct sockaddr *)&header->client, conn->peer,
+                sizeof(conn->peer));
+        xfree(header);
+        conn->proxy = NULL;
+    }
 }
 
 /* Watching and time. */
@@ -532,6 +576,8 @@ conn_read(struct conn *conn, void *ptr, size_t len)
     check(len > 0);
     if (conn->state == CONN_FAILED)
         return -2;
+    if (conn->proxy != NULL)
+        return -1;
     do {
         n = recv(conn->fd, ptr, len, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
@@ -563,6 +609,8 @@ IMPL(loop_fd_fn) conn_on_fd(UNUSED int fd, int ready, void *arg)
     }
     if (conn->state == CONN_LINGERING)
         conn_read_dry(conn);
+    else if (conn->state == CONN_OPEN && conn->proxy != NULL)
+        conn_proxy_step(conn);
     else if (conn->state == CONN_OPEN)
         conn->ops->on_readable(conn, conn->arg);
 }
@@ -576,6 +624,11 @@ conn_finish(struct conn *conn)
         return;
     }
     check(conn->state == CONN_OPEN);
+    if (conn->proxy != NULL) {
+        conn_proxy_refuse(conn, "it did not come in time");
+        conn_destroy(conn);
+        return;
+    }
     conn_set_state(conn, CONN_FINISHING);
     conn->ops = NULL;
     conn->arg = NULL;

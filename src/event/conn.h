@@ -44,7 +44,12 @@ struct conn_ops {
 /* Takes the non-blocking fd.  Not reading until conn_want_read(true). */
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops,
     void *arg);
-/* The same for one that was accepted; listener must outlive it. */
+/*
+ * The same for one that was accepted; listener must outlive it.  With
+ * has_proxy_protocol nothing is readable before a PROXY header came; a
+ * connection whose first bytes are none fails, and conn_finish() before then
+ * closes it at once; both are counted.
+ */
 struct conn *conn_accept(struct loop *loop, int fd,
     const struct conf_listener *listener, const struct conn_ops *ops,
     void *arg);
@@ -96,7 +101,10 @@ void conn_set_deadline(struct conn *conn, int64_t after_ns);
 /* While output is queued and the peer takes no byte for this long: TIMEOUT. */
 void conn_set_send_timeout(struct conn *conn, int64_t ns);
 
-/* "127.0.0.1:51234" or "unix:"; borrowed, valid as long as conn. */
+/*
+ * "127.0.0.1:51234" or "unix:", the client's that a PROXY header told;
+ * borrowed, valid as long as conn, and the same after the first byte was read.
+ */
 const char *conn_peer(const struct conn *conn);
 
 #endif

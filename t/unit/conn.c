@@ -9,7 +9,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "core/conf_listener.h"
 #include "core/mem.h"
+#include "core/metrics.h"
 #include "core/timefmt.h"
 #include "event/conn.h"
 #include "event/loop.h"
@@ -328,6 +330,86 @@ test_tcp(void)
     close(listener);
 }
 
+/* PROXY headers. */
+
+static const struct conf_listener with_proxy = {.has_proxy_protocol = true};
+static const char proxy_line[] = "PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n";
+
+static void
+side_open_proxy(struct side *side)
+{
+    int fds[2];
+
+    memset(side, 0, sizeof(*side));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+            fds) != 0)
+        abort();
+    side->conn = conn_accept(loop, fds[0], &with_proxy, &ops, side);
+    side->peer = fds[1];
+    conn_want_read(side->conn, true);
+}
+
+static void
+test_proxy(void)
+{
+    struct side side;
+    char buf[16];
+
+    side_open_proxy(&side);
+    is_str(conn_peer(side.conn), "unix:", "the proxy's own address first");
+    for (size_t i = 0; i < sizeof(proxy_line) - 2; i++) {
+        ok(write(side.peer, proxy_line + i, 1) == 1, "a byte");
+        run_for(NS_PER_MS);
+    }
+    is_int(side.readable, 0, "nothing to read in the header");
+    is_int(conn_read(side.conn, buf, sizeof(buf)), -1, "nor is there by force");
+    ok(write(side.peer, "\nhello", 6) == 6, "its end");
+    loop_run(loop);
+    is_int(side.readable, 1, "readable");
+    is_int(conn_read(side.conn, buf, sizeof(buf)), 5, "what is behind it");
+    is_str(conn_peer(side.conn), "203.0.113.7:51234", "the client's address");
+    side_close(&side);
+
+    side_open_proxy(&side);
+    ok(write(side.peer, "PROXY UNKNOWN\r\nhi", 17) == 17, "unknown client");
+    loop_run(loop);
+    is_int(conn_read(side.conn, buf, sizeof(buf)), 2, "is served");
+    is_str(conn_peer(side.conn), "unix:", "under the proxy's address");
+    side_close(&side);
+}
+
+static void
+test_proxy_refused(void)
+{
+    static const char *const wrong[] = {"GET / HTTP/1.1\r\n\r\n", "PROXY ",
+        "\r\n\r\n", ""};
+    static const uint64_t counts[] = {1, 1, 1, 0};
+    struct side side;
+    uint64_t before;
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        size_t len = strlen(wrong[i]);
+
+        before = metric_get(METRIC_HTTP_REFUSED_PROXY_HEADER);
+        side_open_proxy(&side);
+        ok(write(side.peer, wrong[i], len) == (ssize_t)len, "sent");
+        if (i > 0)
+            shutdown(side.peer, SHUT_WR);
+        loop_run(loop);
+        is_int(side.closed, 1, "closed");
+        is_int(side.readable, 0, "never readable");
+        is_int(metric_get(METRIC_HTTP_REFUSED_PROXY_HEADER) - before,
+            counts[i], "counted unless nothing came");
+        close(side.peer);
+    }
+    before = metric_get(METRIC_HTTP_REFUSED_PROXY_HEADER);
+    side_open_proxy(&side);
+    conn_finish(side.conn);
+    is_int(read(side.peer, &before, 1), 0, "finish closes at once");
+    is_int(conn_left(), 0, "nothing lingers");
+    close(side.peer);
+}
+
 int
 main(void)
 {
@@ -340,6 +422,8 @@ main(void)
     test_peer_gone();
     test_finish();
     test_tcp();
+    test_proxy();
+    test_proxy_refused();
     conn_free(NULL);
     loop_free(loop);
     return tap_done();
