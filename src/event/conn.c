@@ -22,9 +22,7 @@
 
 #include "core/assert.h"
 #include "core/conf_listener.h"
-#include "core/log.h"
 #include "core/mem.h"
-#include "core/metrics.h"
 #include "event/addr.h"
 #include "event/loop.h"
 #include "event/proxy_header.h"
@@ -139,10 +137,8 @@ conn_accept(struct loop *loop, int fd, const struct conf_listener *listener,
     struct conn *conn = conn_new(loop, fd, ops, arg);
 
     conn->listener = listener;
-    if (listener->has_proxy_protocol) {
-        conn->proxy = xmalloc(sizeof(*conn->proxy));
-        proxy_header_init(conn->proxy);
-    }
+    if (listener->has_proxy_protocol)
+        conn->proxy = proxy_header_new();
     return conn;
 }
 
@@ -203,8 +199,9 @@ conn_destroy(struct conn *conn)
     loop_fd_free(conn->lfd);
     loop_timer_free(conn->timer);
     conn_drop_output(conn);
+    if (conn->proxy != NULL)
+        proxy_header_drop(conn->proxy, conn_peer(conn));
     close(conn->fd);
-    xfree(conn->proxy);
     conn->magic = 0;
     xfree(conn);
 }
@@ -235,40 +232,6 @@ conn_fail(struct conn *conn, enum conn_close why)
     if (conn->timer != NULL)
         loop_timer_cancel(conn->timer);
     conn->ops->on_closed(conn, why, conn->arg);
-}
-
-/* The PROXY header. */
-
-static void
-conn_proxy_refuse(const struct conn *conn, const char *why)
-{
-    metric_add(METRIC_HTTP_REFUSED_PROXY_HEADER, 1);
-    log_warn("%s: closed, no good PROXY header: %s", conn_peer(conn),
-        why);
-}
-
-/* What the header says comes before anything else is read. */
-static void
-conn_proxy_step(struct conn *conn)
-{
-    struct proxy_header *header = conn->proxy;
-
-    switch (proxy_header_recv(header, conn->fd)) {
-    case PROXY_HEADER_MORE:
-        return;
-    case PROXY_HEADER_ERROR:
-        if (header->error != NULL)
-            conn_proxy_refuse(conn, header->error);
-        conn_fail(conn, header->error != NULL ? CONN_CLOSE_ERROR
-                                              : CONN_CLOSE_PEER);
-        return;
-    case PROXY_HEADER_DONE:
-        if (header->client.ss_family != AF_UNSPEC)
-            addr_print((struct sockaddr *)&header->client, conn->peer,
-                sizeof(conn->peer));
-        xfree(header);
-        conn->proxy = NULL;
-    }
 }
 
 /* Watching and time. */
@@ -598,7 +561,7 @@ conn_read_dry(struct conn *conn)
 }
 
 static void
-IMPL(loop_fd_fn) conn_on_fd(UNUSED int fd, int ready, void *arg)
+IMPL(loop_fd_fn) conn_on_fd(int fd, int ready, void *arg)
 {
     struct conn *conn = arg;
 
@@ -607,28 +570,25 @@ IMPL(loop_fd_fn) conn_on_fd(UNUSED int fd, int ready, void *arg)
         conn_flush(conn);
         return; /* conn may be gone; the rest is asked for again */
     }
-    if (conn->state == CONN_LINGERING)
+    if (conn->state == CONN_LINGERING) {
         conn_read_dry(conn);
-    else if (conn->state == CONN_OPEN && conn->proxy != NULL)
-        conn_proxy_step(conn);
-    else if (conn->state == CONN_OPEN)
+    } else if (conn->proxy != NULL && conn->state == CONN_OPEN) {
+        if (!proxy_header_take(&conn->proxy, fd, conn->peer))
+            conn_fail(conn, CONN_CLOSE_ERROR);
+    } else if (conn->state == CONN_OPEN) {
         conn->ops->on_readable(conn, conn->arg);
+    }
 }
 
 void
 conn_finish(struct conn *conn)
 {
     OBJ_CHECK(conn, CONN_MAGIC);
-    if (conn->state == CONN_FAILED) {
+    if (conn->state == CONN_FAILED || conn->proxy != NULL) {
         conn_destroy(conn);
         return;
     }
     check(conn->state == CONN_OPEN);
-    if (conn->proxy != NULL) {
-        conn_proxy_refuse(conn, "it did not come in time");
-        conn_destroy(conn);
-        return;
-    }
     conn_set_state(conn, CONN_FINISHING);
     conn->ops = NULL;
     conn->arg = NULL;

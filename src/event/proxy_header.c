@@ -32,8 +32,12 @@
 
 #include "core/assert.h"
 #include "core/crc32c.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metrics.h"
 #include "core/num.h"
 #include "core/sv.h"
+#include "event/addr.h"
 
 /* Bytes looked at in one go: most headers are shorter. */
 #define PEEK_BYTES 512
@@ -61,6 +65,7 @@ proxy_header_init(struct proxy_header *header)
 {
     memset(&header->client, 0, sizeof(header->client));
     header->error = NULL;
+    header->is_abandoned = false;
     header->len = 0;
 }
 
@@ -327,7 +332,8 @@ proxy_header_feed(struct proxy_header *header, const void *ptr, size_t len,
     return result;
 }
 
-enum proxy_header_result
+/* Not a byte behind the header is taken off the socket. */
+static enum proxy_header_result
 proxy_header_recv(struct proxy_header *header, int fd)
 {
     enum proxy_header_result result = PROXY_HEADER_MORE;
@@ -341,8 +347,7 @@ proxy_header_recv(struct proxy_header *header, int fd)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return PROXY_HEADER_MORE;
-        if (n <= 0 && header->len == 0)
-            return PROXY_HEADER_ERROR;
+        header->is_abandoned = n <= 0 && header->len == 0;
         if (n <= 0)
             return proxy_header_fail(header, "the connection ended in it");
         result = proxy_header_feed(header, bytes, (size_t)n, &used);
@@ -351,4 +356,40 @@ proxy_header_recv(struct proxy_header *header, int fd)
             return proxy_header_fail(header, "what was there is gone");
     }
     return result;
+}
+
+struct proxy_header *
+proxy_header_new(void)
+{
+    struct proxy_header *header = xmalloc(sizeof(*header));
+
+    proxy_header_init(header);
+    return header;
+}
+
+bool
+proxy_header_take(struct proxy_header **header, int fd, char *peer)
+{
+    enum proxy_header_result result = proxy_header_recv(*header, fd);
+
+    if (result == PROXY_HEADER_DONE) {
+        if ((*header)->client.ss_family != AF_UNSPEC)
+            addr_print((struct sockaddr *)&(*header)->client, peer,
+                ADDR_TEXT_MAX);
+        xfree(*header);
+        *header = NULL;
+    }
+    return result != PROXY_HEADER_ERROR;
+}
+
+void
+proxy_header_drop(struct proxy_header *header, const char *peer)
+{
+    if (!header->is_abandoned) {
+        metric_add(METRIC_HTTP_REFUSED_PROXY_HEADER, 1);
+        log_warn("%s: closed, no good PROXY header: %s", peer,
+            header->error != NULL ? header->error
+                                  : "it did not come in time");
+    }
+    xfree(header);
 }

@@ -38,6 +38,7 @@ struct proxy_header {
     struct sockaddr_storage client;
     const char *error;
 
+    bool is_abandoned; /* the peer left before the first byte */
     size_t len;
     char bytes[PROXY_HEADER_MAX];
 };
@@ -49,11 +50,19 @@ void proxy_header_init(struct proxy_header *header);
  */
 enum proxy_header_result proxy_header_feed(struct proxy_header *header,
     const void *ptr, size_t len, size_t *used);
+
+/* On a connection; the same with the socket. */
+struct proxy_header *proxy_header_new(void);
 /*
- * Feeds it what has come on a socket, of which not a byte behind the header
- * is taken.  ERROR without an error: the peer left before the first byte.
+ * Reads what has come, and not a byte behind the header.  When it is whole,
+ * the client's address is written to peer (ADDR_TEXT_MAX bytes; left alone
+ * when there is none), and *header is freed and NULL.  False: an error.
  */
-enum proxy_header_result proxy_header_recv(struct proxy_header *header,
-    int fd);
+bool proxy_header_take(struct proxy_header **header, int fd, char *peer);
+/*
+ * Counts and logs that a connection of peer ended without a header, unless
+ * it was opened and closed only, as the checks of load balancers do; frees.
+ */
+void proxy_header_drop(struct proxy_header *header, const char *peer);
 
 #endif
