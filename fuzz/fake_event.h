@@ -246,6 +246,14 @@ conn_queued_total(void)
     return fake_conn == NULL ? 0 : fake_conn->queued;
 }
 
+const struct conf_listener *
+conn_listener(UNUSED const struct conn *conn)
+{
+    static const struct conf_listener listener = {.address = ":10428"};
+
+    return &listener;
+}
+
 const char *
 conn_peer(UNUSED const struct conn *conn)
 {
