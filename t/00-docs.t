@@ -63,6 +63,9 @@ my @flags = slurp('src/core/directives.def')
 documented('directives', 'docs/configuration.md', @directives);
 documented('directives', 'man/spoor.yaml.5', @directives);
 documented('flags', 'man/spoor.8', @flags);
+documented('flags of VictoriaTraces', 'docs/flags.md',
+    map { /^([^#\s]\S*)/ ? "`-$1`" : () }
+    split /\n/, slurp('t/data/victoriatraces-flags.txt'));
 documented('directives', 'conf/spoor.full.yaml',
     map { (split /\./)[-1] . ':' } @directives);
 

@@ -48,6 +48,7 @@ checklist() {
 
 page conf/spoor.full.yaml "$spoor" -print-sample
 page docs/configuration.md "$spoor" -print-reference
+page docs/flags.md "$spoor" -print-flags
 page man/spoor.yaml.5 "$spoor" -print-man spoor.yaml.5
 page man/spoor.8 "$spoor" -print-man spoor.8
 page man/spoorctl.1 "$print_docs" spoorctl

@@ -89,10 +89,19 @@ int conf_print_help(const char *name, struct sb *out) WARN_UNUSED;
 /* conf/spoor.full.yaml and docs/configuration.md. */
 void conf_print_sample(struct sb *out);
 void conf_print_reference(struct sb *out);
+/* docs/flags.md. */
+void conf_print_flags_page(struct sb *out);
 /* man/spoor.yaml.5 (mdoc). */
 void conf_print_man(struct sb *out);
 /* /flags: -name="value" lines, secrets masked. */
 void conf_print_flags(const struct conf *conf, struct sb *out);
+/*
+ * The same for each flag, its value printable and masked, for this call;
+ * is_set: not the default.
+ */
+typedef void (*conf_flag_fn)(const char *name, const char *value, bool is_set,
+    void *arg);
+void conf_each_flag(const struct conf *conf, conf_flag_fn fn, void *arg);
 /* True when the two differ in a directive that needs a restart; names it. */
 bool conf_needs_restart(const struct conf *a, const struct conf *b,
     const char **yaml);

@@ -7,6 +7,7 @@
 
 #include "core/base.h"
 
+#include "core/conf_flags.h"
 #include "core/conf_load.h"
 #include "core/conf_type.h"
 
@@ -144,6 +145,23 @@ load_flag(struct conf_loader *loader, const struct conf_row *row,
             err.text);
 }
 
+/* A flag without effect: the last one given counts, said once. */
+static void
+note_flag(struct conf_loader *loader, const struct conf_flag *flag,
+    const char *const *flags)
+{
+    const char *value = NULL;
+    char name[CONF_NAME_MAX + 1];
+
+    for (size_t i = 0; flags[i] != NULL; i += 2) {
+        if (strcmp(flags[i], flag->name) == 0)
+            value = flags[i + 1];
+    }
+    snprintf(name, sizeof(name), "-%s", flag->name);
+    if (value != NULL)
+        conf_flag_given(&loader->report, flag, name, value);
+}
+
 void
 conf_load_flags(struct conf_loader *loader, const char *const *flags)
 {
@@ -152,6 +170,20 @@ conf_load_flags(struct conf_loader *loader, const char *const *flags)
     conf_report_source(&loader->report, "command line", sv_make(NULL, 0));
     for (size_t i = 0; i < CONF_ROWS; i++)
         load_flag(loader, &conf_rows[i], flags);
+    for (unsigned i = 0; conf_flag_at(i) != NULL; i++)
+        note_flag(loader, conf_flag_at(i), flags);
+}
+
+/* The variable that stands for a flag: dots are underscores. */
+static const char *
+variable_of(const char *prefix, const char *flag, char *name, size_t size)
+{
+    snprintf(name, size, "%s%s", prefix, flag);
+    for (char *c = name; *c != '\0'; c++) {
+        if (*c == '.')
+            *c = '_';
+    }
+    return getenv(name);
 }
 
 static void
@@ -166,12 +198,7 @@ load_variable(struct conf_loader *loader, const struct conf_row *row,
         .where = where, .items = items.v};
     const char *text;
 
-    snprintf(name, sizeof(name), "%s%s", prefix, row->flag);
-    for (char *c = name; *c != '\0'; c++) {
-        if (*c == '.')
-            *c = '_';
-    }
-    text = getenv(name);
+    text = variable_of(prefix, row->flag, name, sizeof(name));
     if (text == NULL)
         return;
     snprintf(where, sizeof(where), "environment %s", name);
@@ -187,9 +214,18 @@ load_variable(struct conf_loader *loader, const struct conf_row *row,
 void
 conf_load_env(struct conf_loader *loader, const char *prefix)
 {
+    const char *text;
+    char name[256];
+
+    prefix = prefix != NULL ? prefix : "";
     conf_report_source(&loader->report, "environment", sv_make(NULL, 0));
     for (size_t i = 0; i < CONF_ROWS; i++)
-        load_variable(loader, &conf_rows[i], prefix != NULL ? prefix : "");
+        load_variable(loader, &conf_rows[i], prefix);
+    for (unsigned i = 0; conf_flag_at(i) != NULL; i++) {
+        text = variable_of(prefix, conf_flag_at(i)->name, name, sizeof(name));
+        if (text != NULL)
+            conf_flag_given(&loader->report, conf_flag_at(i), name, text);
+    }
 }
 
 void

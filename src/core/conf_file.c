@@ -31,6 +31,8 @@ suggest(struct sv group, struct sv key)
         if (child.len > 0)
             conf_near_offer(&near, child);
     }
+    if (conf_row_by_yaml(group) != NULL)
+        conf_near_offer(&near, SV(CONF_TABLE_KEY));
     if (near.best.ptr != NULL)
         return near.best;
     row = conf_row_suggest(&near);

@@ -120,25 +120,38 @@ add_source(struct conf_report *report, const struct conf_mark *mark)
     sb_add_char(report->out, '\n');
 }
 
+/* The kinds of messages. */
+enum level {
+    LEVEL_ERROR,
+    LEVEL_HIDDEN, /* an error without its source line */
+    LEVEL_WARNING,
+};
+
 PRINTF_LIKE(4, 0)
 static void
-report_error(struct conf_report *report, const struct conf_mark *mark,
-    bool is_hidden, const char *fmt, va_list args)
+report_message(struct conf_report *report, const struct conf_mark *mark,
+    enum level level, const char *fmt, va_list args)
 {
-    char text[1024];
+    unsigned *count = level == LEVEL_WARNING ? &report->nwarnings :
+        &report->nerrors;
     bool is_placed = mark != NULL && mark->line > 0 &&
         report->source.ptr != NULL;
+    char text[1024];
 
-    if (++report->nerrors > CONF_ERRORS_SHOWN_MAX)
+    if (++*count > CONF_ERRORS_SHOWN_MAX)
         return;
     vsnprintf(text, sizeof(text), fmt, args);
     conf_add_printable(report->out, sv_from(report->name));
     if (is_placed)
-        sb_addf(report->out, ":%u:%u: error", mark->line, mark->column);
+        sb_addf(report->out, ":%u:%u", mark->line, mark->column);
+    if (level == LEVEL_WARNING)
+        sb_add_str(report->out, ": warning");
+    else if (is_placed)
+        sb_add_str(report->out, ": error");
     sb_add_str(report->out, ": ");
     conf_add_printable(report->out, sv_from(text));
     sb_add_char(report->out, '\n');
-    if (is_placed && !is_hidden)
+    if (is_placed && level != LEVEL_HIDDEN)
         add_source(report, mark);
 }
 
@@ -149,7 +162,18 @@ conf_report_error(struct conf_report *report, const struct conf_mark *mark,
     va_list args;
 
     va_start(args, fmt);
-    report_error(report, mark, false, fmt, args);
+    report_message(report, mark, LEVEL_ERROR, fmt, args);
+    va_end(args);
+}
+
+void
+conf_report_warning(struct conf_report *report, const struct conf_mark *mark,
+    const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    report_message(report, mark, LEVEL_WARNING, fmt, args);
     va_end(args);
 }
 
@@ -160,7 +184,7 @@ conf_report_error_hidden(struct conf_report *report,
     va_list args;
 
     va_start(args, fmt);
-    report_error(report, mark, true, fmt, args);
+    report_message(report, mark, LEVEL_HIDDEN, fmt, args);
     va_end(args);
 }
 

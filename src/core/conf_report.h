@@ -24,6 +24,7 @@ struct conf_report {
     struct sb *out;
     struct sv source;     /* the text; ptr NULL: places are not shown */
     unsigned nerrors;
+    unsigned nwarnings;
     char name[256];       /* what stands first in each line */
 };
 
@@ -36,6 +37,9 @@ void conf_report_source(struct conf_report *report, const char *name,
     struct sv text);
 /* mark may be NULL. */
 void conf_report_error(struct conf_report *report,
+    const struct conf_mark *mark, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same for what does not stop anything. */
+void conf_report_warning(struct conf_report *report,
     const struct conf_mark *mark, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The same without the source line: it may show a secret. */
 void conf_report_error_hidden(struct conf_report *report,

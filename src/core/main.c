@@ -129,6 +129,9 @@ act_early(const struct options *options, struct sb *out)
     case OPTIONS_PRINT_REFERENCE:
         conf_print_reference(out);
         break;
+    case OPTIONS_PRINT_FLAGS:
+        conf_print_flags_page(out);
+        break;
     case OPTIONS_PRINT_MAN:
         if (print_man(options->value, out) != 0)
             return 1;
@@ -215,9 +218,25 @@ log_budget(const struct conf *conf)
     sb_release(&text);
 }
 
+static void
+log_warnings(struct sv text)
+{
+    struct sv line;
+
+    while (sv_split(&text, '\n', &line)) {
+        static struct log_site site;
+
+        /* More of them than a site may write are still all told. */
+        memset(&site, 0, sizeof(site));
+        if (line.len > 0 && log_is_on(LOG_WARN))
+            log_write(&site, LOG_WARN, __FILE__, __LINE__, "%.*s",
+                SV_ARG(line));
+    }
+}
+
 /* Takes conf. */
 static int
-act_run(const struct options *options, struct conf *conf)
+act_run(const struct options *options, struct conf *conf, struct sv warnings)
 {
     struct err err = ERR_INIT;
 
@@ -228,6 +247,7 @@ act_run(const struct options *options, struct conf *conf)
     }
     log_info("spoor " SPOOR_VERSION ", configuration %s",
         conf->file != NULL ? conf->file : "(defaults)");
+    log_warnings(warnings);
     log_budget(conf);
     return master_run(conf, &options->source);
 }
@@ -242,10 +262,10 @@ act(const struct options *options, bool is_good, struct sb *text)
         conf_free(conf);
         return show(stderr, text, 1);
     }
+    if (options->action == OPTIONS_RUN)
+        return act_run(options, conf, sb_sv(text));
     if (text->len > 0 && !options->is_quiet)
         (void)show(stderr, text, 0); /* warnings */
-    if (options->action == OPTIONS_RUN)
-        return act_run(options, conf);
 
     if (options->action == OPTIONS_TEST) {
         status = act_test(options, conf, text);

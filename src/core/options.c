@@ -9,6 +9,7 @@
 #include "core/options.h"
 
 #include "core/conf_doc.h"
+#include "core/conf_flags.h"
 #include "core/conf_near.h"
 #include "core/conf_report.h"
 #include "core/conf_table.h"
@@ -75,6 +76,8 @@ static const struct option_row option_rows[] = {
         NULL},
     {"print-reference", ARG_NONE, NULL, OPTION_ACTION,
         OPTIONS_PRINT_REFERENCE, NULL},
+    {"print-flags", ARG_NONE, NULL, OPTION_ACTION, OPTIONS_PRINT_FLAGS,
+        NULL},
     {"print-man", ARG_NEEDED, "page", OPTION_ACTION, OPTIONS_PRINT_MAN,
         NULL},
 };
@@ -263,19 +266,16 @@ parse_option(struct parser *parser, const struct option_row *row,
 }
 
 static void
-parse_flag(struct parser *parser, const struct conf_row *row,
+parse_flag(struct parser *parser, const char *name, bool is_bool,
     const char *value)
 {
     struct options *options = parser->options;
 
-    if (value == NULL && (row->kind == CONF_KIND_BOOL ||
-        row->kind == CONF_KIND_BOOLS))
-        value = "true";
     if (value == NULL)
-        value = next_value(parser, sv_from(row->flag));
+        value = is_bool ? "true" : next_value(parser, sv_from(name));
     if (value == NULL)
         return;
-    options->flags[options->nflags++] = row->flag;
+    options->flags[options->nflags++] = name;
     options->flags[options->nflags++] = value;
 }
 
@@ -285,6 +285,7 @@ parse_word(struct parser *parser, const char *word)
 {
     struct sv name = sv_from(word + 1);
     const struct option_row *option;
+    const struct conf_flag *flag;
     const struct conf_row *row;
     const char *value = NULL;
     size_t equals;
@@ -303,7 +304,13 @@ parse_word(struct parser *parser, const char *word)
 
     row = conf_row_by_flag(name);
     if (row != NULL) {
-        parse_flag(parser, row, value);
+        parse_flag(parser, row->flag, row->kind == CONF_KIND_BOOL ||
+            row->kind == CONF_KIND_BOOLS, value);
+        return;
+    }
+    flag = conf_flag_find(name);
+    if (flag != NULL) {
+        parse_flag(parser, flag->name, flag->is_bool, value);
         return;
     }
     option = option_find(name);

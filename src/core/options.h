@@ -22,6 +22,7 @@ enum options_action {
     OPTIONS_VERSION_LONG,    /* -V */
     OPTIONS_PRINT_SAMPLE,
     OPTIONS_PRINT_REFERENCE,
+    OPTIONS_PRINT_FLAGS,
     OPTIONS_PRINT_MAN,       /* with value: the page */
 };
 

@@ -171,8 +171,24 @@ test_errors(void)
         "1:7: error: \"${a-b}\" must be ${NAME} or ${NAME:-default}");
     is_error("user: \"a\\0b\"\n",
         "1:7: error: the value must be UTF-8 without NUL");
-    is_error("http: {listen: [':1', {a: b}]}\n",
+    is_error("secret: {flags: [a, {a: b}]}\n",
+        "1:21: error: \"secret.flags\" must be a list of words");
+    is_error("http: {listen: [':1', {adress: ':2'}]}\n",
+        "1:24: error: unknown directive \"adress\" in \"http.listen\" (did you "
+        "mean \"address\"?)");
+    is_error("http: {listen: [':1', {tls: yes}]}\n",
+        "1:23: error: \"http.listen\" needs \"address\" in each map");
+    is_error("http: {listen: [':1', [':2']]}\n",
         "1:23: error: \"http.listen\" must be a list of words");
+    is_error("http: {listen: [{address: ':1', tls: yes, tls: no}]}\n",
+        "1:43: error: duplicate \"tls\" (first in line 1)");
+    is_error("http: {listen: [{address: ':1', disable: [insert, x]}]}\n",
+        "1:42: error: \"http.listen.disable\" must be insert, select, "
+        "internalinsert, internalselect, delete, internaldelete or admin, not "
+        "\"x\"");
+    is_error("http: {listen: [{address: ':1', min_version: TLS11}]}\n",
+        "1:46: error: \"http.listen.min_version\" must be TLS12 or TLS13: "
+        "\"TLS11\" is broken and forbidden (RFC 8996)");
     is_error("a: 1\n---\nb: 2\n",
         "2:1: error: a second document: one file holds one configuration");
     is_error("workers: 'x\n",
