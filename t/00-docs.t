@@ -13,15 +13,6 @@ use Test::Spoor;
 
 chdir spoor_root();
 
-sub slurp {
-    my ($file) = @_;
-
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
 # All names of a page that stand in backquotes or begin a roff item.
 sub missing {
     my ($page, @names) = @_;

@@ -16,7 +16,7 @@ use Test::Spoor;
 
 my $dir = tempdir('spoor-conf-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-sub spew {
+sub conf_text {
     my ($name, $text) = @_;
 
     open my $file, '>', "$dir/$name" or die "$dir/$name: $!\n";
@@ -100,7 +100,7 @@ my @mistakes = (
         . ' default)'],
 );
 
-my $bad = spew('bad.yaml', join '', map { "$_->[0]\n" } @mistakes);
+my $bad = conf_text('bad.yaml', join '', map { "$_->[0]\n" } @mistakes);
 my @lines = grep { defined $mistakes[$_][1] } 0 .. $#mistakes;
 is scalar(@lines), 21, 'mistakes in the file';
 
@@ -126,7 +126,7 @@ is spoor(['-c', $bad])->{status}, 1, 'a bad file is not run';
 
 # --- good files ---------------------------------------------------------------
 
-my $good = spew('good.yaml', <<'END');
+my $good = conf_text('good.yaml', <<'END');
 http:
     listen: ["127.0.0.1:0"]
 storage:
@@ -154,7 +154,7 @@ like $got->{err}, qr{^\Q$dir\E/missing.yaml:\ error:\ [^/]*No\ such\ file
     'says so';
 
 mkdir "$dir/conf";
-spew('conf/spoor.yaml', "workers: 7\n");
+conf_text('conf/spoor.yaml', "workers: 7\n");
 is_effective([], 'workers', 7, "$dir/conf/spoor.yaml:1");
 unlink "$dir/conf/spoor.yaml";
 
@@ -262,7 +262,7 @@ $got = spoor(['-c', $good, '-T', '-httpListenAddr=:1,[::1]:2',
     '-user=a "b" ${c} # d', '-fsync=off', '-retentionPeriod=1',
     '-metrics.exposeMetadata', '-search.maxTraces=10']);
 is $got->{status}, 0, '-T';
-my $again = spoor(['-c', spew('again.yaml', $got->{out}), '-T']);
+my $again = spoor(['-c', conf_text('again.yaml', $got->{out}), '-T']);
 is $again->{status}, 0, 'it loads' or diag($again->{err});
 is values_of($again->{out}), values_of($got->{out}), 'to the same values';
 like $got->{out}, qr/^user: "a \\"b\\" \$\$\{c\} # d"  # -user;/m, 'quoted';

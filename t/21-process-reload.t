@@ -178,22 +178,22 @@ $logs->write_conf('log.file' => $file);
 $logs->start;
 rename $file, "$file.1" or diag "rename: $!";
 $logs->signal('USR1');
-ok wait_for(sub { -s $file && _slurp($file) =~ /opened again/ }),
+ok wait_for(sub { -s $file && slurp($file) =~ /opened again/ }),
     'USR1: a new file';
 my ($worker) = role_pids($logs, 'worker');
 kill 'KILL', $worker;
-ok wait_for(sub { _slurp($file) =~ /worker 0 \(\d+\) started/ }),
+ok wait_for(sub { slurp($file) =~ /worker 0 \(\d+\) started/ }),
     'the master writes to it';
 rename $file, "$file.2" or diag "rename: $!";
 is((ask($logs, 'reopen'))[1], "reopen: done\n", '-s reopen');
 my ($merge) = role_pids($logs, 'merge');
 sleep 0.2;
 kill 'TERM', $merge;
-ok wait_for(sub { _slurp($file) =~ /merge\[$merge\].*leaving well/ }),
+ok wait_for(sub { slurp($file) =~ /merge\[$merge\].*leaving well/ }),
     'children write to the new file';
 $logs->write_conf('log.file' => "$file.new");
 is((ask($logs, 'reload'))[0], 0, 'another file by reload');
-ok wait_for(sub { _slurp("$file.new") =~ /worker 0\[\d+\]/ }), 'is written';
+ok wait_for(sub { slurp("$file.new") =~ /worker 0\[\d+\]/ }), 'is written';
 $logs->stop;
 
 # --- WINCH --------------------------------------------------------------------
@@ -207,15 +207,6 @@ SKIP: {
     is scalar role_pids($winch, 'merge'), 1, 'but the others';
     is((ask($winch, 'reload'))[1], "reload: done, 1 worker\n",
         'a reload brings them back');
-}
-
-sub _slurp {
-    my ($path) = @_;
-
-    open my $in, '<', $path or return '';
-    local $/;
-    my $slurped = <$in>;
-    return defined $slurped ? $slurped : '';
 }
 
 done_testing;

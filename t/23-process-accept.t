@@ -149,12 +149,4 @@ SKIP: {
     $toy->stop;
 }
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<', $path or return '';
-    local $/;
-    return scalar <$in>;
-}
-
 done_testing;

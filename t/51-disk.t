@@ -20,7 +20,7 @@ my @mounts;
 
 END { system 'umount', '-l', $_ for @mounts }
 
-sub spew {
+sub replace_file {
     my ($path, $text) = @_;
 
     open my $out, '>:raw', "$path.tmp" or return;
@@ -355,7 +355,7 @@ my $faults;
 
 # Arms fault points in the running server; '' disarms.
 sub arm {
-    spew($faults, $_[0]);
+    replace_file($faults, $_[0]);
     sleep 0.02; # read at most every 10 ms
     return;
 }

@@ -22,24 +22,6 @@ my $seed = $ENV{DAMAGE_SEED} || int(time() * 1000) % 1e9;
 srand $seed;
 diag("DAMAGE_SEED=$seed");
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or return '';
-    local $/;
-    my $bytes = <$in>;
-    return defined $bytes ? $bytes : '';
-}
-
-sub spew {
-    my ($path, $bytes) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print {$out} $bytes;
-    close $out or die "$path: $!\n";
-    return;
-}
-
 # Files below a directory, by name within it.
 sub files {
     my ($dir) = @_;

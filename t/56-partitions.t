@@ -169,23 +169,6 @@ is count_all($spoor), 16, 'and counted';
 
 # --- what is not whole is not attached -----------------------------------------
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or die "$path: $!\n";
-    local $/;
-    return scalar <$in>;
-}
-
-sub spew {
-    my ($path, $bytes) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print {$out} $bytes;
-    close $out or die "$path: $!\n";
-    return;
-}
-
 sub tree {
     my ($dir) = @_;
     my @all;

@@ -24,14 +24,6 @@ if ($now % 86400 > 86280) {
 
 # --- the recipes --------------------------------------------------------------
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or die "$path: $!\n";
-    local $/;
-    return scalar <$in>;
-}
-
 my $doc = slurp(spoor_root() . '/docs/operating.md');
 my (%recipe, %ran);
 my $name;

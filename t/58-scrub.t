@@ -14,23 +14,6 @@ use Test::Spoor;
 use Test::Traces;
 use Time::HiRes qw(sleep time);
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or die "$path: $!\n";
-    local $/;
-    return scalar <$in>;
-}
-
-sub spew {
-    my ($path, $bytes) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print {$out} $bytes;
-    close $out or die "$path: $!\n";
-    return;
-}
-
 # In place, as a disk does it.
 sub flip {
     my ($path, $place) = @_;

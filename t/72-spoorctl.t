@@ -18,23 +18,6 @@ my $dir = $spoor->dir;
 my $ctl = spoorctl_bin();
 my $start = int(time()) - 3600;
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or return '';
-    local $/;
-    return scalar <$in>;
-}
-
-sub spew {
-    my ($path, $text) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print $out $text;
-    close $out;
-    return $path;
-}
-
 sub ctl { return run_command([$ctl, @_], env => { SPOOR_URL => $spoor->url }) }
 
 # Exit status and message on standard error; nothing on standard output.

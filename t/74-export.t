@@ -20,23 +20,6 @@ my $server_a = Test::Spoor->new;
 my $server_b = Test::Spoor->new;
 my $dir = $server_a->dir;
 
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or return '';
-    local $/;
-    return scalar <$in>;
-}
-
-sub spew {
-    my ($path, $text) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print $out $text;
-    close $out;
-    return $path;
-}
-
 sub ctl { return run_command([$ctl, @_]) }
 
 # A line for each span of files, with a hash of everything it holds.

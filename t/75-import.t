@@ -22,15 +22,6 @@ my $old = Test::Spoor->new(%conf);
 my $new = Test::Spoor->new(%conf);
 my $dir = $new->dir;
 
-sub spew {
-    my ($path, $text) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print $out $text;
-    close $out;
-    return $path;
-}
-
 sub import_new {
     my (@words) = @_;
 
@@ -188,14 +179,6 @@ sub conformance {
     is_deeply \@wrong, [], 'come back as they were';
     $_->stop for @spoor;
     return done_testing;
-}
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or return '';
-    local $/;
-    return scalar <$in>;
 }
 
 subtest 'conformance' => \&conformance;

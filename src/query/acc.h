@@ -195,4 +195,16 @@ code_states_seen(struct code_states *states, uint32_t group, uint32_t code)
     return false;
 }
 
+/* The same with the atoms of the column's values, made when first met. */
+struct code_atoms {
+    struct code_states states;
+    const struct column *column;
+    struct atom *atoms;
+};
+int code_atoms_make(struct code_atoms *out, const struct column *column,
+    const struct acc_rows *in, struct err *err) WARN_UNUSED;
+/* NULL if the pair was there before. */
+const struct atom *code_atoms_next(struct code_atoms *atoms, uint32_t group,
+    uint32_t code);
+
 #endif

@@ -233,7 +233,6 @@ mapper_of(const struct pipe *pipe)
     const struct pipe_ops *ops = pipe->type->ops;
 
     return (struct mapper){
-        .pipe = pipe,
         .sources = &spec->src,
         .nsources = 1,
         .targets = &spec->dst,
@@ -246,32 +245,15 @@ mapper_of(const struct pipe *pipe)
     };
 }
 
-static int
-needed(struct needed *needed, const struct pipe *pipe, struct pool *pool)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-make(struct stage **out, const struct pipe *pipe, struct query_run *run,
-    struct err *err)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_json_array_len = {
-    parse_len, print_len, needed, make
+    parse_len, print_len, map_needed, map_make, mapper_of
 };
 const struct pipe_ops pipe_json_array_concat = {
-    parse_concat, print_separated, needed, make
+    parse_concat, print_separated, map_needed, map_make, mapper_of
 };
 const struct pipe_ops pipe_split = {
-    parse_split, print_separated, needed, make
+    parse_split, print_separated, map_needed, map_make, mapper_of
 };
 const struct pipe_ops pipe_unpack_words = {
-    parse_words, print_words, needed, make
+    parse_words, print_words, map_needed, map_make, mapper_of
 };

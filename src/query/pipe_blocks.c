@@ -117,7 +117,7 @@ count_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_blocks_count = {
-    count_parse, count_print, needed_nothing, count_make
+    count_parse, count_print, needed_nothing, count_make, NULL
 };
 
 /* --- query_stats --- */
@@ -181,7 +181,7 @@ figures_make(struct stage **out, UNUSED const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_query_stats = {
-    plain_parse, plain_print, needed_before_any, figures_make
+    plain_parse, plain_print, needed_before_any, figures_make, NULL
 };
 
 /* --- block_stats: a row for each field of each block --- */
@@ -381,5 +381,5 @@ blocks_make(struct stage **out, UNUSED const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_block_stats = {
-    plain_parse, plain_print, needed_before_any, blocks_make
+    plain_parse, plain_print, needed_before_any, blocks_make, NULL
 };

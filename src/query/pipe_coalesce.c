@@ -103,29 +103,11 @@ coalesce_mapper(const struct pipe *pipe)
 {
     const struct coalesce_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .patterns = spec->patterns,
+    return (struct mapper){.patterns = spec->patterns,
         .npatterns = spec->npatterns, .targets = &spec->dst, .ntargets = 1,
         .is_pure = true, .spec = spec, .map = map_coalesce};
 }
 
-static int
-coalesce_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = coalesce_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-coalesce_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = coalesce_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_coalesce = {
-    coalesce_parse, coalesce_print, coalesce_needed, coalesce_make
+    coalesce_parse, coalesce_print, map_needed, map_make, coalesce_mapper
 };

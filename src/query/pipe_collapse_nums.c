@@ -61,29 +61,10 @@ collapse_mapper(const struct pipe *pipe)
 {
     const struct collapse_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .sources = &spec->field, .nsources = 1, .targets = &spec->field,
+    return (struct mapper){.sources = &spec->field, .nsources = 1, .targets = &spec->field,
         .ntargets = 1, .is_pure = true, .spec = spec, .map = map_collapse};
 }
 
-static int
-collapse_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = collapse_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-collapse_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = collapse_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_collapse_nums = {
-    collapse_parse, collapse_print, collapse_needed, collapse_make
+    collapse_parse, collapse_print, map_needed, map_make, collapse_mapper
 };

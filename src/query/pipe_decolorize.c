@@ -97,29 +97,11 @@ decolorize_mapper(const struct pipe *pipe)
 {
     const struct decolorize_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .sources = &spec->field,
+    return (struct mapper){.sources = &spec->field,
         .nsources = 1, .targets = &spec->field, .ntargets = 1,
         .is_pure = true, .spec = spec, .map = map_decolorize};
 }
 
-static int
-decolorize_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = decolorize_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-decolorize_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = decolorize_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_decolorize = {
-    decolorize_parse, decolorize_print, decolorize_needed, decolorize_make
+    decolorize_parse, decolorize_print, map_needed, map_make, decolorize_mapper
 };

@@ -122,5 +122,5 @@ drop_make(struct stage **out, UNUSED const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_drop_empty_fields = {
-    drop_parse, drop_print, needed_before_any, drop_make
+    drop_parse, drop_print, needed_before_any, drop_make, NULL
 };

@@ -142,30 +142,11 @@ extract_mapper(const struct pipe *pipe)
 {
     const struct extract_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .keep = spec->keep, .sources = &spec->src, .nsources = 1,
+    return (struct mapper){.keep = spec->keep, .sources = &spec->src, .nsources = 1,
         .targets = spec->targets, .ntargets = spec->ntargets,
         .is_pure = true, .spec = spec, .map = map_extract};
 }
 
-static int
-extract_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = extract_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-extract_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = extract_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_extract = {
-    extract_parse, extract_print, extract_needed, extract_make
+    extract_parse, extract_print, map_needed, map_make, extract_mapper
 };

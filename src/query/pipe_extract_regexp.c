@@ -115,30 +115,11 @@ groups_mapper(const struct pipe *pipe)
 {
     const struct groups_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .keep = spec->keep, .sources = &spec->src, .nsources = 1,
+    return (struct mapper){.keep = spec->keep, .sources = &spec->src, .nsources = 1,
         .targets = spec->targets, .ntargets = spec->ntargets,
         .is_pure = true, .spec = spec, .map = map_groups};
 }
 
-static int
-groups_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = groups_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-groups_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = groups_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_extract_regexp = {
-    groups_parse, groups_print, groups_needed, groups_make
+    groups_parse, groups_print, map_needed, map_make, groups_mapper
 };

@@ -484,5 +484,5 @@ facets_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_facets = {
-    facets_parse, facets_print, needed_before_any, facets_make
+    facets_parse, facets_print, needed_before_any, facets_make, NULL
 };

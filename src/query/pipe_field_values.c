@@ -67,5 +67,5 @@ values_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_field_values = {
-    values_parse, values_print, needed_before_uniq, values_make
+    values_parse, values_print, needed_before_uniq, values_make, NULL
 };

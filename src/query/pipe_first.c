@@ -109,8 +109,8 @@ first_print(struct sb *out, const struct pipe *pipe)
 }
 
 const struct pipe_ops pipe_first = {
-    first_parse, first_print, needed_before_sort, stage_new_sort
+    first_parse, first_print, needed_before_sort, stage_new_sort, NULL
 };
 const struct pipe_ops pipe_last = {
-    first_parse, first_print, needed_before_sort, stage_new_sort
+    first_parse, first_print, needed_before_sort, stage_new_sort, NULL
 };

@@ -117,30 +117,11 @@ format_mapper(const struct pipe *pipe)
 {
     const struct format_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .keep = spec->keep, .sources = spec->sources,
+    return (struct mapper){.keep = spec->keep, .sources = spec->sources,
         .nsources = spec->nsources, .targets = &spec->dst, .ntargets = 1,
         .is_pure = true, .spec = spec, .map = map_format};
 }
 
-static int
-format_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = format_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-format_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = format_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_format = {
-    format_parse, format_print, format_needed, format_make
+    format_parse, format_print, map_needed, map_make, format_mapper
 };

@@ -94,5 +94,5 @@ sequence_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_generate_sequence = {
-    sequence_parse, sequence_print, sequence_needed, sequence_make
+    sequence_parse, sequence_print, sequence_needed, sequence_make, NULL
 };

@@ -508,5 +508,5 @@ join_make(struct stage **out, const struct pipe *pipe, struct query_run *run,
 }
 
 const struct pipe_ops pipe_join = {
-    join_parse, join_print, join_needed, join_make
+    join_parse, join_print, join_needed, join_make, NULL
 };

@@ -81,33 +81,15 @@ number_mapper(const struct pipe *pipe)
 {
     const struct number_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .sources = &spec->src,
+    return (struct mapper){.sources = &spec->src,
         .nsources = 1, .targets = &spec->dst, .ntargets = 1,
         .is_pure = true, .spec = spec,
         .map = pipe->type->ops == &pipe_len ? map_len : map_hash};
 }
 
-static int
-number_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = number_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-number_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = number_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_len = {
-    number_parse_pipe, number_print_pipe, number_needed, number_make
+    number_parse_pipe, number_print_pipe, map_needed, map_make, number_mapper
 };
 const struct pipe_ops pipe_hash = {
-    number_parse_pipe, number_print_pipe, number_needed, number_make
+    number_parse_pipe, number_print_pipe, map_needed, map_make, number_mapper
 };

@@ -74,7 +74,6 @@ mapper_of(const struct pipe *pipe)
     const struct math_spec *spec = pipe->spec;
 
     return (struct mapper){
-        .pipe = pipe,
         .sources = spec->sources,
         .nsources = spec->nsources,
         .targets = spec->targets,
@@ -85,21 +84,6 @@ mapper_of(const struct pipe *pipe)
     };
 }
 
-static int
-needed(struct needed *needed, const struct pipe *pipe, struct pool *pool)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-make(struct stage **out, const struct pipe *pipe, struct query_run *run,
-    struct err *err)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
-const struct pipe_ops pipe_math = {parse, print, needed, make};
+const struct pipe_ops pipe_math = {
+    parse, print, map_needed, map_make, mapper_of
+};

@@ -174,7 +174,6 @@ mapper_of(const struct pipe *pipe)
     const struct pack_spec *spec = pipe->spec;
 
     return (struct mapper){
-        .pipe = pipe,
         .patterns = spec->nfields > 0 ? spec->fields : &all,
         .npatterns = MAX(spec->nfields, 1u),
         .targets = &spec->dst,
@@ -185,22 +184,9 @@ mapper_of(const struct pipe *pipe)
     };
 }
 
-static int
-needed(struct needed *needed, const struct pipe *pipe, struct pool *pool)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-make(struct stage **out, const struct pipe *pipe, struct query_run *run,
-    struct err *err)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
-const struct pipe_ops pipe_pack_json = {parse, print, needed, make};
-const struct pipe_ops pipe_pack_logfmt = {parse, print, needed, make};
+const struct pipe_ops pipe_pack_json = {
+    parse, print, map_needed, map_make, mapper_of
+};
+const struct pipe_ops pipe_pack_logfmt = {
+    parse, print, map_needed, map_make, mapper_of
+};

@@ -262,33 +262,14 @@ replace_mapper(const struct pipe *pipe)
 {
     const struct replace_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .sources = &spec->field, .nsources = 1, .targets = &spec->field,
+    return (struct mapper){.sources = &spec->field, .nsources = 1, .targets = &spec->field,
         .ntargets = 1, .is_pure = true, .spec = spec,
         .map = spec->regexp != NULL ? map_replace_regexp : map_replace};
 }
 
-static int
-replace_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = replace_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-replace_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = replace_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_replace = {
-    replace_parse, replace_print, replace_needed, replace_make
+    replace_parse, replace_print, map_needed, map_make, replace_mapper
 };
 const struct pipe_ops pipe_replace_regexp = {
-    replace_parse, replace_print, replace_needed, replace_make
+    replace_parse, replace_print, map_needed, map_make, replace_mapper
 };

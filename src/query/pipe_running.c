@@ -200,8 +200,8 @@ running_needed(struct needed *needed, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_running_stats = {
-    running_parse, running_print, running_needed, stage_new_running
+    running_parse, running_print, running_needed, stage_new_running, NULL
 };
 const struct pipe_ops pipe_total_stats = {
-    running_parse, running_print, running_needed, stage_new_running
+    running_parse, running_print, running_needed, stage_new_running, NULL
 };

@@ -112,5 +112,5 @@ sample_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_sample = {
-    sample_parse, sample_print, NULL, sample_make
+    sample_parse, sample_print, NULL, sample_make, NULL
 };

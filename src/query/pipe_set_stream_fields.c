@@ -102,30 +102,11 @@ stream_mapper(const struct pipe *pipe)
 {
     const struct stream_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .filter = pipe->filter,
-        .sources = spec->names, .nsources = spec->n,
+    return (struct mapper){.sources = spec->names, .nsources = spec->n,
         .targets = &spec->target, .ntargets = 1, .is_pure = true,
         .spec = spec, .map = map_stream};
 }
 
-static int
-stream_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = stream_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-stream_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = stream_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_set_stream_fields = {
-    stream_parse, stream_print, stream_needed, stream_make
+    stream_parse, stream_print, map_needed, map_make, stream_mapper
 };

@@ -271,5 +271,5 @@ context_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_stream_context = {
-    context_parse, context_print, context_needed, context_make
+    context_parse, context_print, context_needed, context_make, NULL
 };

@@ -73,29 +73,11 @@ time_add_mapper(const struct pipe *pipe)
 {
     const struct time_add_spec *spec = pipe->spec;
 
-    return (struct mapper){.pipe = pipe, .sources = &spec->field,
+    return (struct mapper){.sources = &spec->field,
         .nsources = 1, .targets = &spec->field, .ntargets = 1,
         .is_pure = true, .spec = spec, .map = map_time_add};
 }
 
-static int
-time_add_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = time_add_mapper(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-static int
-time_add_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = time_add_mapper(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
-}
-
 const struct pipe_ops pipe_time_add = {
-    time_add_parse, time_add_print, time_add_needed, time_add_make
+    time_add_parse, time_add_print, map_needed, map_make, time_add_mapper
 };

@@ -257,5 +257,5 @@ top_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_top = {
-    top_parse, top_print, needed_before_uniq, top_make
+    top_parse, top_print, needed_before_uniq, top_make, NULL
 };

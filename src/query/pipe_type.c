@@ -10,40 +10,40 @@
 
 const struct pipe_ops pipe_fields = {
     parse_patterns, pipe_print_patterns, needed_before_fields,
-    stage_new_fields
+    stage_new_fields, NULL
 };
 const struct pipe_ops pipe_delete = {
     parse_patterns, pipe_print_patterns, needed_before_delete,
-    stage_new_fields
+    stage_new_fields, NULL
 };
 const struct pipe_ops pipe_copy = {
-    parse_pairs, pipe_print_pairs, needed_before_pairs, stage_new_fields
+    parse_pairs, pipe_print_pairs, needed_before_pairs, stage_new_fields, NULL
 };
 const struct pipe_ops pipe_rename = {
-    parse_pairs, pipe_print_pairs, needed_before_pairs, stage_new_fields
+    parse_pairs, pipe_print_pairs, needed_before_pairs, stage_new_fields, NULL
 };
 const struct pipe_ops pipe_limit = {
-    parse_limit, pipe_print_n, NULL, stage_new_limit
+    parse_limit, pipe_print_n, NULL, stage_new_limit, NULL
 };
 const struct pipe_ops pipe_offset = {
-    parse_offset, pipe_print_n, NULL, stage_new_offset
+    parse_offset, pipe_print_n, NULL, stage_new_offset, NULL
 };
 const struct pipe_ops pipe_sort = {
-    parse_sort, pipe_print_sort, needed_before_sort, stage_new_sort
+    parse_sort, pipe_print_sort, needed_before_sort, stage_new_sort, NULL
 };
 const struct pipe_ops pipe_filter = {
     parse_filter_pipe, pipe_print_filter, needed_before_filter,
-    stage_new_filter
+    stage_new_filter, NULL
 };
 const struct pipe_ops pipe_uniq = {
-    parse_uniq, pipe_print_uniq, needed_before_uniq, stage_new_uniq
+    parse_uniq, pipe_print_uniq, needed_before_uniq, stage_new_uniq, NULL
 };
 const struct pipe_ops pipe_field_names = {
     parse_field_names, pipe_print_field_names, needed_before_any,
-    stage_new_names
+    stage_new_names, NULL
 };
 const struct pipe_ops pipe_stats = {
-    parse_stats, pipe_print_stats, needed_before_stats, stage_new_stats
+    parse_stats, pipe_print_stats, needed_before_stats, stage_new_stats, NULL
 };
 
 const struct pipe_type pipe_types[] = {

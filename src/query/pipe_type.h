@@ -19,6 +19,8 @@
 
 struct parser; /* query/parser.h */
 
+struct mapper;
+
 struct pipe_ops {
     /* Behind the name, up to parse_at_end(). */
     int (*parse)(struct parser *p, struct pipe *pipe);
@@ -31,6 +33,8 @@ struct pipe_ops {
     int (*needed)(struct needed *needed, const struct pipe *pipe,
         struct pool *pool);
     stage_maker make;
+    /* Of a pipe whose needed and make are map_needed and map_make. */
+    struct mapper (*mapper)(const struct pipe *pipe);
 };
 
 enum pipe_trait {

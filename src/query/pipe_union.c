@@ -122,5 +122,5 @@ union_make(struct stage **out, const struct pipe *pipe,
 }
 
 const struct pipe_ops pipe_union = {
-    union_parse, union_print, NULL, union_make
+    union_parse, union_print, NULL, union_make, NULL
 };

@@ -129,5 +129,5 @@ parse(struct parser *p, struct pipe *pipe)
 }
 
 const struct pipe_ops pipe_unpack_json = {
-    parse, unpack_print, unpack_needed, unpack_make
+    parse, unpack_print, map_needed, map_make, unpack_mapper
 };

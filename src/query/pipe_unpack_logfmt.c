@@ -69,5 +69,5 @@ parse(struct parser *p, struct pipe *pipe)
 }
 
 const struct pipe_ops pipe_unpack_logfmt = {
-    parse, unpack_print, unpack_needed, unpack_make
+    parse, unpack_print, map_needed, map_make, unpack_mapper
 };

@@ -332,9 +332,7 @@ unroll_rows(struct unrolling *u, struct err *err)
 
     if (load_columns(u, err) != 0)
         return -1;
-    if (u->mine->filter == NULL
-        ? picks_make(&picks, u->rows, err) != 0
-        : stats_pick(u->rows, u->mine->filter, &picks, err) != 0)
+    if (rows_pick(u->rows, u->mine->filter, &picks, err) != 0)
         return -1;
     for (uint32_t row = rows_first(u->rows);
         row < u->rows->n && result == 0; row = rows_next(u->rows, row)) {
@@ -399,4 +397,4 @@ make(struct stage **out, const struct pipe *pipe,
     return 0;
 }
 
-const struct pipe_ops pipe_unroll = {parse, print, needed, make};
+const struct pipe_ops pipe_unroll = {parse, print, needed, make, NULL};

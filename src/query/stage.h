@@ -86,6 +86,12 @@ picks_row(const struct picks *picks, uint32_t i)
 /* In rows->pool. */
 int picks_make(struct picks *out, const struct rows *rows, struct err *err)
     WARN_UNUSED;
+/*
+ * Of those, the rows that pass the filter (NULL: all); the selection stays as
+ * it was.
+ */
+int rows_pick(struct rows *rows, const struct filter *filter,
+    struct picks *out, struct err *err) WARN_UNUSED;
 
 /* Rows whose text in this column is not empty: counts them. */
 uint32_t column_count_filled(const struct column *column,

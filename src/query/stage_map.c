@@ -6,6 +6,7 @@
 #include "core/assert.h"
 #include "core/mem.h"
 #include "query/map_out.h"
+#include "query/pipe_type.h"
 
 /* Names of fields behind, and of those the filter reads, of one query. */
 #define MAP_POOL_MAX (16 * MIB)
@@ -20,6 +21,7 @@ struct stage_map {
     struct stage stage;
     struct mapper mapper;
     struct pool *pool;
+    const struct pipe *pipe;
     struct needed needed; /* of the pipes behind */
     struct needed filter; /* what the filter reads */
     bool is_wanted;       /* somebody reads any of the targets */
@@ -78,32 +80,6 @@ sources_load(struct sources *sources, const struct stage_map *mine,
             return -1;
     }
     return 0;
-}
-
-/* The rows that pass the filter; the selection stays as it was. */
-static int
-pick(const struct filter *filter, struct rows *rows, struct picks *out,
-    struct err *err)
-{
-    size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
-    uint32_t nselected = rows->nselected, ncolumns = rows->ncolumns;
-    uint64_t *copy;
-    int result;
-
-    if (filter == NULL)
-        return picks_make(out, rows, err);
-    copy = pool_alloc(rows->pool, size + 1);
-    if (copy == NULL)
-        return no_memory(err);
-    memcpy(copy, rows->selected, size);
-    result = rows_filter(rows, filter, err);
-    if (result == 0)
-        result = picks_make(out, rows, err);
-    rows->selected = copy;
-    rows->nselected = nselected;
-    /* Columns that the filter loaded are those of fewer rows. */
-    rows->ncolumns = ncolumns;
-    return result;
 }
 
 /* --- calling the mapper --- */
@@ -231,7 +207,7 @@ map_write(struct stage *stage, unsigned lane, struct rows *rows,
     if (sources_load(&sources, mine, rows, err) != 0 ||
         map_out_init(&out, err) != 0)
         return -1;
-    result = pick(mine->mapper.filter, rows, &out.picks, err);
+    result = rows_pick(rows, mine->pipe->filter, &out.picks, err);
     if (result == 0)
         result = map_all(&out, &sources, err);
     if (result == 0)
@@ -264,18 +240,19 @@ any_wanted(const struct needed *needed, const struct mapper *mapper)
 }
 
 int
-stage_new_map(struct stage **out, const struct mapper *mapper,
+map_make(struct stage **out, const struct pipe *pipe,
     UNUSED struct query_run *run, struct err *err)
 {
     struct stage_map *mine = xcalloc(1, sizeof(*mine));
+    const struct mapper *mapper = &mine->mapper;
 
     mine->stage.ops = &map_ops;
-    mine->mapper = *mapper;
+    mine->pipe = pipe;
+    mine->mapper = pipe->type->ops->mapper(pipe);
     mine->pool = pool_new(MAP_POOL_MAX);
     mine->needed.is_all = true;
-    if ((mapper->pipe != NULL && needed_find(&mine->needed,
-            mapper->pipe->next, mine->pool, err) != 0) ||
-        (needed_add_filter(&mine->filter, mapper->filter, mine->pool) != 0 &&
+    if (needed_find(&mine->needed, pipe->next, mine->pool, err) != 0 ||
+        (needed_add_filter(&mine->filter, pipe->filter, mine->pool) != 0 &&
             err_set(err, ERR_LIMIT, "no memory for the query") != 0)) {
         map_free(&mine->stage);
         return -1;
@@ -286,23 +263,24 @@ stage_new_map(struct stage **out, const struct mapper *mapper,
 }
 
 int
-needed_before_map(struct needed *needed, const struct mapper *mapper,
-    struct pool *pool)
+map_needed(struct needed *needed, const struct pipe *pipe, struct pool *pool)
 {
-    if (!any_wanted(needed, mapper))
+    struct mapper mapper = pipe->type->ops->mapper(pipe);
+
+    if (!any_wanted(needed, &mapper))
         return 0;
-    if (mapper->filter == NULL && mapper->keep == MAP_REPLACE) {
-        for (uint32_t i = 0; i < mapper->ntargets; i++)
+    if (pipe->filter == NULL && mapper.keep == MAP_REPLACE) {
+        for (uint32_t i = 0; i < mapper.ntargets; i++)
             needed_remove(needed,
-                &(struct field_pattern){mapper->targets[i], false});
+                &(struct field_pattern){mapper.targets[i], false});
     }
-    for (uint32_t i = 0; i < mapper->nsources; i++) {
-        if (needed_add_name(needed, mapper->sources[i], pool) != 0)
+    for (uint32_t i = 0; i < mapper.nsources; i++) {
+        if (needed_add_name(needed, mapper.sources[i], pool) != 0)
             return -1;
     }
-    for (uint32_t i = 0; i < mapper->npatterns; i++) {
-        if (needed_add(needed, &mapper->patterns[i], pool) != 0)
+    for (uint32_t i = 0; i < mapper.npatterns; i++) {
+        if (needed_add(needed, &mapper.patterns[i], pool) != 0)
             return -1;
     }
-    return needed_add_filter(needed, mapper->filter, pool);
+    return needed_add_filter(needed, pipe->filter, pool);
 }

@@ -68,10 +68,11 @@ struct map_field {
     struct sv text;
 };
 
+/*
+ * Of a pipe; pipe->filter is its "if (...)".  What nobody reads behind the
+ * pipe is not made.
+ */
 struct mapper {
-    /* The pipe it is of: what nobody reads behind it is not made. */
-    const struct pipe *pipe;
-    const struct filter *filter; /* if (...); NULL: every row */
     enum map_keep keep;
     /*
      * What is read: names, in this order; or with patterns all fields that
@@ -97,11 +98,8 @@ struct mapper {
         struct map_out *out, struct err *err);
 };
 
-/*
- * A stage of it; the mapper is copied, what it points to is in the query.
- * A pipe's `make` fills a mapper and calls this.
- */
-int stage_new_map(struct stage **out, const struct mapper *mapper,
+/* pipe_ops.make of a pipe with a mapper. */
+int map_make(struct stage **out, const struct pipe *pipe,
     struct query_run *run, struct err *err) WARN_UNUSED;
 
 /*
@@ -109,7 +107,7 @@ int stage_new_map(struct stage **out, const struct mapper *mapper,
  * keeps or skips some, or has a filter), sources and the fields of the
  * filter are read, if any target is wanted behind.
  */
-int needed_before_map(struct needed *needed, const struct mapper *mapper,
+int map_needed(struct needed *needed, const struct pipe *pipe,
     struct pool *pool) WARN_UNUSED;
 
 /* --- shared syntax (parse_map.c) --- */

@@ -30,6 +30,31 @@ picks_make(struct picks *out, const struct rows *rows, struct err *err)
     return 0;
 }
 
+int
+rows_pick(struct rows *rows, const struct filter *filter, struct picks *out,
+    struct err *err)
+{
+    size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
+    uint32_t nselected = rows->nselected, ncolumns = rows->ncolumns;
+    uint64_t *copy;
+    int result;
+
+    if (filter == NULL)
+        return picks_make(out, rows, err);
+    copy = pool_alloc(rows->pool, size + 1);
+    if (copy == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for a block of rows");
+    memcpy(copy, rows->selected, size);
+    result = rows_filter(rows, filter, err);
+    if (result == 0)
+        result = picks_make(out, rows, err);
+    rows->selected = copy;
+    rows->nselected = nselected;
+    /* Columns that the filter loaded are those of fewer rows. */
+    rows->ncolumns = ncolumns;
+    return result;
+}
+
 static bool
 id_is_filled(const struct column *column, uint32_t row)
 {

@@ -206,29 +206,6 @@ stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
     return load_filters(mine, chunk->rows, err);
 }
 
-/* The rows that pass a function's filter; the selection stays as it was. */
-int
-stats_pick(struct rows *rows, const struct filter *filter, struct picks *out,
-    struct err *err)
-{
-    size_t size = BITMAP_WORDS(rows->n) * sizeof(uint64_t);
-    uint64_t *copy = pool_alloc(rows->pool, size + 1);
-    uint32_t nselected = rows->nselected, ncolumns = rows->ncolumns;
-    int result;
-
-    if (copy == NULL)
-        return no_memory(err);
-    memcpy(copy, rows->selected, size);
-    result = rows_filter(rows, filter, err);
-    if (result == 0)
-        result = picks_make(out, rows, err);
-    rows->selected = copy;
-    rows->nselected = nselected;
-    /* Columns that the filter loaded are those of fewer rows. */
-    rows->ncolumns = ncolumns;
-    return result;
-}
-
 /* --- fields that a star stands for --- */
 
 /*
@@ -355,7 +332,7 @@ add_rows(struct stats_lane *lane, const struct stats_chunk *chunk,
             continue;
         }
         if (keys_expand(&lane->keys, &input, ids, err) != 0 || (has_filter &&
-            stats_pick(chunk->rows, filter, &in->picks, err) != 0))
+            rows_pick(chunk->rows, filter, &in->picks, err) != 0))
             return -1;
         in->groups = ids->ids;
         if (in->picks.n > 0)

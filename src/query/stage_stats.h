@@ -51,8 +51,5 @@ int stats_lane_merge(struct stage_stats *mine, struct stats_lane *to,
     struct stats_lane *from, struct err *err) WARN_UNUSED;
 int stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
     struct stats_chunk *chunk, struct err *err) WARN_UNUSED;
-/* The rows that pass a function's filter; the selection stays as it was. */
-int stats_pick(struct rows *rows, const struct filter *filter,
-    struct picks *out, struct err *err) WARN_UNUSED;
 
 #endif

@@ -124,7 +124,7 @@ stats_add_cells(struct stage *stage, unsigned lane_index,
         in.picks = all;
         result = stats_reserve(acc, in.ngroups, err);
         if (result == 0 && acc->fn->filter != NULL)
-            result = stats_pick(chunk.rows, acc->fn->filter, &in.picks, err);
+            result = rows_pick(chunk.rows, acc->fn->filter, &in.picks, err);
         if (result != 0 || in.picks.n == 0)
             continue;
         result = acc->ops->add_cells != NULL ?

@@ -40,6 +40,32 @@ code_states_make(struct code_states *out, const struct column *column,
     return 0;
 }
 
+int
+code_atoms_make(struct code_atoms *out, const struct column *column,
+    const struct acc_rows *in, struct err *err)
+{
+    out->column = column;
+    out->atoms = pool_alloc(in->pool,
+        column->nvalues * sizeof(*out->atoms) + 1);
+    if (out->atoms == NULL)
+        return err_set(err, ERR_LIMIT, "no memory for groups");
+    return code_states_make(&out->states, column, in, err);
+}
+
+const struct atom *
+code_atoms_next(struct code_atoms *atoms, uint32_t group, uint32_t code)
+{
+    struct atom *atom = &atoms->atoms[code];
+
+    if (code_states_seen(&atoms->states, group, code))
+        return NULL;
+    if (atoms->states.state[code] == 0) {
+        atoms->states.state[code] = 1;
+        *atom = atom_from_text(atoms->column->values[code]);
+    }
+    return atom;
+}
+
 static int
 minmax_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
 {
@@ -138,25 +164,17 @@ add_codes(struct acc *acc, const struct acc_rows *in,
     const struct column *column, struct err *err)
 {
     struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
-    struct atom *atoms = pool_alloc(in->pool,
-        column->nvalues * sizeof(*atoms) + 1);
-    struct code_states states;
+    struct code_atoms atoms;
 
-    if (atoms == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    if (code_states_make(&states, column, in, err) != 0)
+    if (code_atoms_make(&atoms, column, in, err) != 0)
         return -1;
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
-        uint32_t group = acc_group(in, row), code = column->codes[row];
+        uint32_t group = acc_group(in, row);
+        const struct atom *atom = code_atoms_next(&atoms, group,
+            column->codes[row]);
 
-        if (code_states_seen(&states, group, code))
-            continue;
-        if (states.state[code] == 0) {
-            states.state[code] = 1;
-            atoms[code] = atom_from_text(column->values[code]);
-        }
-        if (offer(acc, &extremes[group], &atoms[code], err) != 0)
+        if (atom != NULL && offer(acc, &extremes[group], atom, err) != 0)
             return -1;
     }
     return 0;

@@ -267,25 +267,17 @@ static int
 offer_codes(struct acc *acc, const struct acc_rows *in,
     const struct column *column, struct err *err)
 {
-    struct atom *atoms = pool_alloc(in->pool,
-        column->nvalues * sizeof(*atoms) + 1);
-    struct code_states states;
+    struct code_atoms atoms;
 
-    if (atoms == NULL)
-        return err_set(err, ERR_LIMIT, "no memory for groups");
-    if (code_states_make(&states, column, in, err) != 0)
+    if (code_atoms_make(&atoms, column, in, err) != 0)
         return -1;
     for (uint32_t i = 0; i < in->picks.n; i++) {
         uint32_t row = picks_row(&in->picks, i);
-        uint32_t group = acc_group(in, row), code = column->codes[row];
+        uint32_t group = acc_group(in, row);
+        const struct atom *atom = code_atoms_next(&atoms, group,
+            column->codes[row]);
 
-        if (code_states_seen(&states, group, code))
-            continue;
-        if (states.state[code] == 0) {
-            states.state[code] = 1;
-            atoms[code] = atom_from_text(column->values[code]);
-        }
-        if (offer(acc, group, row, &atoms[code], err) != 0)
+        if (atom != NULL && offer(acc, group, row, atom, err) != 0)
             return -1;
     }
     return 0;

@@ -255,14 +255,12 @@ unpack_print(struct sb *out, const struct pipe *pipe)
 
 /* --- the stage --- */
 
-static struct mapper
-mapper_of(const struct pipe *pipe)
+struct mapper
+unpack_mapper(const struct pipe *pipe)
 {
     const struct unpack_spec *spec = pipe->spec;
 
     return (struct mapper){
-        .pipe = pipe,
-        .filter = pipe->filter,
         .keep = spec->keep,
         .sources = &spec->from,
         .nsources = 1,
@@ -273,22 +271,4 @@ mapper_of(const struct pipe *pipe)
         .spec = spec,
         .map = map,
     };
-}
-
-int
-unpack_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return needed_before_map(needed, &mapper, pool);
-}
-
-int
-unpack_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err)
-{
-    struct mapper mapper = mapper_of(pipe);
-
-    return stage_new_map(out, &mapper, run, err);
 }

@@ -80,10 +80,7 @@ struct unpack_spec {
 int unpack_parse(struct parser *p, struct pipe *pipe, unpack_fn unpack)
     WARN_UNUSED;
 void unpack_print(struct sb *out, const struct pipe *pipe);
-int unpack_needed(struct needed *needed, const struct pipe *pipe,
-    struct pool *pool) WARN_UNUSED;
-int unpack_make(struct stage **out, const struct pipe *pipe,
-    struct query_run *run, struct err *err) WARN_UNUSED;
+struct mapper unpack_mapper(const struct pipe *pipe);
 
 /* "fields (a, b*)" behind the word, also of the pack pipes. */
 int unpack_parse_fields(struct parser *p, struct field_pattern **out,

@@ -6,35 +6,11 @@
 
 #include "core/kernel_pack.h"
 #include "core/mem.h"
+#include "kernel_bits.h"
 #include "tap.h"
 
 #define COUNT_MAX 256u
 #define ROUNDS 20
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t
-next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-/* A field of a bit string, bit by bit. */
-static uint64_t
-field(const uint8_t *bits, size_t i, uint32_t width)
-{
-    uint64_t v = 0;
-
-    for (uint32_t j = 0; j < width; j++) {
-        size_t at = i * width + j;
-
-        v |= (uint64_t)(bits[at / 8] >> at % 8 & 1) << j;
-    }
-    return v;
-}
 
 /* Numbers of any size, and such that are not far apart. */
 static void

@@ -21,7 +21,7 @@ use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
 use Socket qw(INADDR_LOOPBACK SOL_SOCKET SO_RCVBUF pack_sockaddr_in);
 use Test::More ();
-use Test::Spoor qw(wait_for spoor_root);
+use Test::Spoor qw(wait_for spoor_root slurp);
 use Time::HiRes qw(sleep time);
 
 my @servers;
@@ -55,15 +55,6 @@ sub new {
     }, 20);
     die "http_server did not start: " . $self->log unless $self->{port};
     return $self;
-}
-
-sub slurp {
-    my ($file) = @_;
-
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
 }
 
 sub log { return slurp("$_[0]{dir}/log") }

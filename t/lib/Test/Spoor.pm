@@ -34,7 +34,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(wait_for free_port spoor_root spoor_bin spoorctl_bin
-    run_command is_alive);
+    run_command is_alive slurp spew);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
 my @servers;
@@ -94,7 +94,7 @@ sub run_command {
     # Goes with the variable, also in a child that ends without END.
     my $dir = File::Temp->newdir('spoor-run-XXXXXX', TMPDIR => 1);
 
-    _spew("$dir/in", defined $option{stdin} ? $option{stdin} : '');
+    spew("$dir/in", defined $option{stdin} ? $option{stdin} : '');
     my $pid = fork();
     die "fork: $!\n" unless defined $pid;
     if ($pid == 0) {
@@ -113,8 +113,8 @@ sub run_command {
     }
     return {
         status => $status & 127 ? 128 + ($status & 127) : $status >> 8,
-        out => _slurp("$dir/out"),
-        err => _slurp("$dir/err"),
+        out => slurp("$dir/out"),
+        err => slurp("$dir/err"),
     };
 }
 
@@ -155,7 +155,7 @@ sub write_conf {
     $self->{conf} = { %conf };
     my $text = $self->{yaml};
     $text = _yaml(\%conf) unless defined $text;
-    _spew($self->conf_file, $text);
+    spew($self->conf_file, $text);
     return $self;
 }
 
@@ -274,7 +274,7 @@ sub dir { return $_[0]{dir} }
 sub data_dir { return "$_[0]{dir}/data" }
 sub conf_file { return "$_[0]{dir}/spoor.yaml" }
 sub log_file { return "$_[0]{dir}/log" }
-sub log { return _slurp($_[0]->log_file) }
+sub log { return slurp($_[0]->log_file) }
 sub port { return $_[0]{port} }
 sub pid { return $_[0]{pid} }
 sub url { return "http://127.0.0.1:$_[0]{port}" . (defined $_[1] ? $_[1] : '') }
@@ -470,7 +470,8 @@ END {
 
 sub _min { return $_[0] < $_[1] ? $_[0] : $_[1] }
 
-sub _slurp {
+# The bytes of a file; '' when it cannot be read.
+sub slurp {
     my ($path) = @_;
 
     open my $in, '<:raw', $path or return '';
@@ -479,13 +480,14 @@ sub _slurp {
     return defined $text ? $text : '';
 }
 
-sub _spew {
+# Writes the bytes, dies when it cannot; the path.
+sub spew {
     my ($path, $text) = @_;
 
     open my $out, '>:raw', $path or die "$path: $!\n";
     print $out $text;
     close $out or die "$path: $!\n";
-    return;
+    return $path;
 }
 
 # In a child, before exec.
@@ -558,7 +560,7 @@ sub _parents {
     my %parent;
 
     for my $stat (glob '/proc/[0-9]*/stat') {
-        my ($pid, $ppid) = _slurp($stat) =~ /^(\d+) \(.*\) \S+ (\d+)/s
+        my ($pid, $ppid) = slurp($stat) =~ /^(\d+) \(.*\) \S+ (\d+)/s
             or next;
         $parent{$pid} = $ppid;
     }
@@ -570,7 +572,7 @@ sub _parents {
 sub is_alive {
     my ($pid) = @_;
 
-    return _slurp("/proc/$pid/stat") =~ /\) [^ZX] /;
+    return slurp("/proc/$pid/stat") =~ /\) [^ZX] /;
 }
 
 sub _group_lives {
@@ -578,7 +580,7 @@ sub _group_lives {
 
     return 0 unless kill 0, -$group;
     for my $stat (glob '/proc/[0-9]*/stat') {
-        return 1 if _slurp($stat) =~ /\) [^ZX] \d+ $group /;
+        return 1 if slurp($stat) =~ /\) [^ZX] \d+ $group /;
     }
     return 0;
 }
@@ -588,8 +590,8 @@ sub _role {
     my ($pid) = @_;
     my $roles = qr/\b(worker|merge|retention|recover)\b/;
 
-    return $1 if _slurp("/proc/$pid/cmdline") =~ /^spoor: $roles/;
-    return $1 if _slurp("/proc/$pid/comm") =~ $roles;
+    return $1 if slurp("/proc/$pid/cmdline") =~ /^spoor: $roles/;
+    return $1 if slurp("/proc/$pid/comm") =~ $roles;
     return;
 }
 
