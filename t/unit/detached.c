@@ -76,8 +76,8 @@ test_damage(void)
     static const char *const texts[] = {"", "spoor-detached", "x\n",
         "spoor-detached 2\nday 20261121\n", "spoor-detached 1\nday 2026112\n",
         "spoor-detached 1\nday 20261131\n", "spoor-detached 1\n20261121\n",
-        "spoor-detached 1\nday 20261121\n\n", "spoor-detached 1\nday "
-        "20261121x\n"};
+        "spoor-detached 1\nday 20261121\n\n",
+        "spoor-detached 1\nday 20261121x\n"};
     char path[PATH_MAX];
 
     layout_path(path, "DETACHED");
