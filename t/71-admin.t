@@ -108,8 +108,8 @@ is grew('spoor_ingest_duplicate_requests_total'), 1, 'and a resent request';
 is grew('vt_http_requests_total{path="/select/jaeger/api/services"}'), 4,
     'requests are counted';
 is grew('vt_http_errors_total{path="*"}'), 1, 'and errors';
-is $after->{vt_storage_is_read_only}, 0, 'not read-only';
-cmp_ok $after->{vt_free_disk_space_bytes}, '>', 0, 'free disk space';
+is $spoor->metric('vt_storage_is_read_only'), 0, 'not read-only';
+cmp_ok $spoor->metric('vt_free_disk_space_bytes'), '>', 0, 'free disk space';
 ok flush($spoor), 'flushed';
 my $flushed = parse_metrics($spoor->get('/metrics')->{body});
 is $flushed->{'vt_storage_rows{type="storage/small"}'}, 4, 'rows in parts';

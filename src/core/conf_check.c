@@ -15,6 +15,7 @@
 
 #include "core/conf.h"
 #include "core/conf_load.h"
+#include "core/log_conf.h"
 #include "core/sys.h"
 
 static void
@@ -79,7 +80,7 @@ check_log(const struct conf *conf, struct conf_report *report)
     char path[2 * PATH_MAX];
     struct stat st;
 
-    if (strcmp(conf->log_file, "stderr") == 0)
+    if (!log_conf_is_file(conf))
         return;
     snprintf(path, sizeof(path), "%s", conf->log_file);
     if (sys.stat(path, &st) == 0) {

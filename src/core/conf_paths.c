@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/conf_load.h"
+#include "core/log_conf.h"
 #include "core/conf_node.h"
 #include "core/sb.h"
 
@@ -76,11 +77,9 @@ resolve_row(struct conf *conf, const struct conf_row *row, struct pool *pool,
         return resolve_list(pool, prefix, member);
     if (row->kind != CONF_KIND_PATH || (*path)[0] == '\0')
         return true;
-    if (path == &conf->log_file && strcmp(*path, "stderr") == 0)
+    if (path == &conf->log_file && !log_conf_is_file(conf))
         return true;
-    if (path == &conf->log_file && strcmp(*path, "stdout") == 0)
-        *path = "/dev/stdout";
-    else if (path != &conf->pid_file)
+    if (path != &conf->pid_file)
         *path = conf_path_join(pool, prefix, *path);
     return *path != NULL;
 }

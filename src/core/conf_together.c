@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "core/conf_load.h"
+#include "core/log.h"
 
 /* Rows of numbers of which at most one may be set (not 0). */
 static const enum conf_row_id exclusive[][2] = {
@@ -20,11 +21,42 @@ is_set(const struct conf *conf, enum conf_row_id id)
     return *value != 0;
 }
 
+/* Texts that the log must be able to read. */
+static void
+check_log(struct conf_loader *loader, struct sv file)
+{
+    const struct conf *conf = loader->conf;
+    const struct {
+        enum conf_row_id id;
+        int (*check)(const char *text, struct err *err);
+        const char *text;
+    } texts[] = {
+        {CONF_ROW_log_timezone, log_check_timezone, conf->log_timezone},
+        {CONF_ROW_log_json_fields, log_check_json_fields,
+            conf->log_json_fields},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        const struct conf_origin *origin = &conf->origins->v[texts[i].id];
+        bool is_in_file = origin->mark.line != 0;
+        struct err err = ERR_INIT;
+
+        if (texts[i].check(texts[i].text, &err) == 0)
+            continue;
+        conf_report_source(&loader->report, is_in_file ? conf->file :
+            origin->where, is_in_file ? file : sv_make(NULL, 0));
+        conf_report_error(&loader->report,
+            is_in_file ? &origin->mark : NULL, "\"%s\": %s",
+            conf_rows[texts[i].id].yaml, err.text);
+    }
+}
+
 void
 conf_check_together(struct conf_loader *loader, struct sv file)
 {
     const struct conf *conf = loader->conf;
 
+    check_log(loader, file);
     for (size_t i = 0; i < ARRAY_LEN(exclusive); i++) {
         enum conf_row_id a = exclusive[i][0], b = exclusive[i][1];
         const struct conf_origin *origin = &conf->origins->v[b];

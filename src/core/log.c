@@ -15,38 +15,31 @@
 
 #include "core/fault.h"
 #include "core/file.h"
-#include "core/json_out.h"
+#include "core/log_line.h"
 #include "core/mem.h"
 #include "core/metrics.h"
-#include "core/num.h"
 #include "core/timefmt.h"
 
-/* A message where every byte is escaped, and what stands before it. */
-#define LOG_LINE_MAX (6 * LOG_MESSAGE_MAX + 1024)
-
-#define LOG_ROLE_MAX 32
+#ifndef SPOOR_VERSION
+#define SPOOR_VERSION "0"
+#endif
+/* As in vm_app_version. */
+#define LOG_APP_VERSION "victoria-traces-compatible-spoor-" SPOOR_VERSION
 
 static _Atomic int log_fd = STDERR_FILENO;
 static int log_file_fd = -1; /* stays the same number once it is open */
 static char log_path[PATH_MAX];
-static char log_role[LOG_ROLE_MAX] = "spoor";
 static _Atomic int log_level = LOG_INFO;
-static _Atomic bool log_json;
+/* Lines of one level that this process may write in a second. */
+static struct log_limit {
+    _Atomic uint64_t most; /* 0: as many as it likes */
+    _Atomic int64_t window_sec;
+    _Atomic uint64_t lines;
+} log_limits[LOG_FATAL + 1];
 
 /* Sites that have swallowed lines; they are static, so none ever leaves. */
 static struct log_site *_Atomic log_sites;
 static _Atomic int64_t log_swept_sec;
-
-static const struct {
-    struct sv name;
-    enum metric_id metric;
-} log_levels[] = {
-    [LOG_DEBUG] = {{"debug", 5}, METRIC_LOG_MESSAGES_DEBUG},
-    [LOG_INFO] = {{"info", 4}, METRIC_LOG_MESSAGES_INFO},
-    [LOG_WARN] = {{"warn", 4}, METRIC_LOG_MESSAGES_WARN},
-    [LOG_ERROR] = {{"error", 5}, METRIC_LOG_MESSAGES_ERROR},
-    [LOG_FATAL] = {{"fatal", 5}, METRIC_LOG_MESSAGES_FATAL},
-};
 
 static int
 log_open_file(const char *path, struct err *err)
@@ -72,9 +65,11 @@ log_open_file(const char *path, struct err *err)
 int
 log_open(const char *path, struct err *err)
 {
-    if (path == NULL || strcmp(path, "stderr") == 0) {
+    bool is_stdout = path != NULL && strcmp(path, "stdout") == 0;
+
+    if (path == NULL || is_stdout || strcmp(path, "stderr") == 0) {
         log_path[0] = '\0';
-        atomic_store(&log_fd, STDERR_FILENO);
+        atomic_store(&log_fd, is_stdout ? STDOUT_FILENO : STDERR_FILENO);
         return 0;
     }
     if (strlen(path) >= sizeof(log_path))
@@ -101,26 +96,14 @@ log_set_level(enum log_level level)
 void
 log_set_json(bool json)
 {
-    atomic_store(&log_json, json);
+    log_line_set_json(json);
 }
 
 void
 log_set_role(const char *role)
 {
-    snprintf(log_role, sizeof(log_role), "%s", role);
+    log_line_set_role(role);
     fault_set_role(role);
-}
-
-bool
-log_level_from_name(const char *name, enum log_level *out)
-{
-    for (size_t i = 0; i < ARRAY_LEN(log_levels); i++) {
-        if (sv_eq_nocase(sv_from(name), log_levels[i].name)) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
 }
 
 bool
@@ -157,64 +140,44 @@ log_escape(struct sb *out, struct sv text)
     }
 }
 
-/* What a line says beside its message. */
-struct log_head {
-    enum log_level level;
-    const char *file;
-    int line;
-};
-
-static void
-print_line(struct sb *out, const struct log_head *head, struct sv message)
+static unsigned
+series_of(const struct log_head *head)
 {
-    char now[32];
+    char labels[METRIC_LABELS_MAX];
 
-    sb_add(out, now, time_print_rfc3339(now, clock_wall_ns(), 3));
-    sb_add_char(out, '\t');
-    sb_add_sv(out, log_levels[head->level].name);
-    sb_addf(out, "\t%s[%ld]\t%s:%d\t", log_role, (long)getpid(), head->file,
-        head->line);
-    log_escape(out, message);
+    snprintf(labels, sizeof(labels), "app_version=\"" LOG_APP_VERSION
+        "\",level=\"%.*s\",location=\"%.80s:%d\"",
+        SV_ARG(log_level_name(head->level)), head->file, head->line);
+    return metric_series(METRIC_LOG_MESSAGES, labels);
+}
+
+/* A site keeps its number; one that writes at two levels has the first. */
+static void
+count_line(struct log_site *site, const struct log_head *head)
+{
+    uint32_t series;
+
+    if (site == NULL) {
+        metric_series_add(series_of(head), 1);
+        return;
+    }
+    series = atomic_load_explicit(&site->series, memory_order_relaxed);
+    if (series == 0) {
+        series = series_of(head) + 1;
+        atomic_store(&site->series, series);
+    }
+    metric_series_add(series - 1, 1);
 }
 
 static void
-print_json(struct sb *out, const struct log_head *head, struct sv message)
-{
-    char text[512];
-    struct json_out json;
-
-    json_out_init(&json, out);
-    json_object(&json);
-    json_key(&json, "ts");
-    json_string(&json, sv_make(text,
-        time_print_rfc3339(text, clock_wall_ns(), 3)));
-    json_key(&json, "level");
-    json_string(&json, log_levels[head->level].name);
-    json_key(&json, "caller");
-    snprintf(text, sizeof(text), "%s:%d", head->file, head->line);
-    json_string(&json, sv_from(text));
-    json_key(&json, "role");
-    json_string(&json, sv_from(log_role));
-    json_key(&json, "pid");
-    json_i64(&json, getpid());
-    json_key(&json, "msg");
-    json_string(&json, message);
-    json_object_end(&json);
-}
-
-static void
-emit(const struct log_head *head, struct sv message)
+emit(struct log_site *site, const struct log_head *head, struct sv message)
 {
     struct sb out;
     ssize_t n;
 
     sb_init(&out, LOG_LINE_MAX);
-    if (atomic_load_explicit(&log_json, memory_order_relaxed))
-        print_json(&out, head, message);
-    else
-        print_line(&out, head, message);
-    sb_add_char(&out, '\n');
-    metric_add(log_levels[head->level].metric, 1);
+    log_line_print(&out, head, message);
+    count_line(site, head);
     do
         n = write(atomic_load(&log_fd), out.ptr, out.len);
     while (n < 0 && errno == EINTR);
@@ -250,7 +213,7 @@ sweep(int64_t now_sec)
             continue;
         snprintf(text, sizeof(text), "%u more lines like this were not "
             "written", n);
-        emit(&head, sv_from(text));
+        emit(NULL, &head, sv_from(text));
     }
 }
 
@@ -264,23 +227,48 @@ log_tick(void)
     errno = saved;
 }
 
+void
+log_set_limits(uint64_t errors_per_sec, uint64_t warns_per_sec)
+{
+    atomic_store(&log_limits[LOG_ERROR].most, errors_per_sec);
+    atomic_store(&log_limits[LOG_WARN].most, warns_per_sec);
+}
+
+/* The same for all sites of a level. */
+static bool
+level_may_write(enum log_level level, int64_t now_sec)
+{
+    struct log_limit *limit = &log_limits[level];
+    uint64_t most = atomic_load_explicit(&limit->most, memory_order_relaxed);
+    int64_t window = atomic_load(&limit->window_sec);
+
+    if (most == 0)
+        return true;
+    if (window != now_sec &&
+        atomic_compare_exchange_strong(&limit->window_sec, &window, now_sec))
+        atomic_store(&limit->lines, 0);
+    return atomic_fetch_add(&limit->lines, 1) < most;
+}
+
 /* Counts a line of the site in this second; false: one too many. */
 static bool
-site_may_write(struct log_site *site, int64_t now_sec, const char *file,
-    int line)
+site_may_write(struct log_site *site, int64_t now_sec,
+    const struct log_head *head)
 {
     int64_t window = atomic_load(&site->window_sec);
 
     if (window != now_sec
         && atomic_compare_exchange_strong(&site->window_sec, &window, now_sec))
         atomic_store(&site->lines, 0);
-    if (atomic_fetch_add(&site->lines, 1) < LOG_SITE_LINES_PER_SEC)
+    if (atomic_fetch_add(&site->lines, 1) < LOG_SITE_LINES_PER_SEC &&
+        level_may_write(head->level, now_sec))
         return true;
 
+    metric_add(METRIC_LOG_SUPPRESSED, 1);
     atomic_fetch_add(&site->swallowed, 1);
     if (!atomic_exchange(&site->listed, true)) {
-        site->file = short_file(file);
-        site->line = line;
+        site->file = head->file;
+        site->line = head->line;
         site->next = atomic_load(&log_sites);
         while (!atomic_compare_exchange_weak(&log_sites, &site->next, site))
             ;
@@ -303,7 +291,7 @@ log_write(struct log_site *site, enum log_level level, const char *file,
         return;
     if (atomic_load_explicit(&log_sites, memory_order_relaxed) != NULL)
         sweep(now_sec);
-    if (site != NULL && !site_may_write(site, now_sec, file, line)) {
+    if (site != NULL && !site_may_write(site, now_sec, &head)) {
         errno = saved;
         return;
     }
@@ -316,6 +304,6 @@ log_write(struct log_site *site, enum log_level level, const char *file,
         n = sizeof(text) - 1;
         memcpy(text + n - 3, "...", 3);
     }
-    emit(&head, sv_make(text, (size_t)n));
+    emit(site, &head, log_line_cut(text, (size_t)n));
     errno = saved;
 }

@@ -4,9 +4,11 @@
  * The log.  A line is: RFC 3339 time with ms, TAB, level, TAB, role and pid,
  * TAB, file:line, TAB, message (or the same as a JSON object).  Bytes below
  * 0x20, 0x7f and 0x80-0x9f of the message are escaped, so nothing a peer
- * sends can forge a line or reach a terminal.  Each call site may write at
- * most 10 lines a second; what it swallowed is said once a second, by the next
- * line of any site or by log_tick().
+ * sends can forge a line or reach a terminal.  A line is one write(2) to a
+ * descriptor that appends, so lines of all processes stay whole.  Each call
+ * site may write at most 10 lines a second, and each process as many errors
+ * and warnings as the settings say; what was swallowed is said once a second,
+ * by the next line of any site or by log_tick().
  */
 
 #ifndef SPOOR_CORE_LOG_H
@@ -30,13 +32,37 @@ struct log_site {
     _Atomic uint32_t lines;
     _Atomic uint32_t swallowed;
     _Atomic bool listed;
+    _Atomic uint32_t series; /* of vm_log_messages_total, + 1 */
     const char *file;
     int line;
     struct log_site *next;
 };
 
+/* How lines look; all zero: the defaults. */
+struct log_settings {
+    bool is_json;
+    bool has_no_time;         /* the one who keeps the log adds it */
+    const char *timezone;     /* "Europe/Berlin", "Local"; NULL: UTC */
+    const char *json_fields;  /* "ts:time,msg:message"; NULL: as they are */
+    uint64_t errors_per_sec;  /* 0: no limit, as the next */
+    uint64_t warns_per_sec;
+    uint64_t message_max;     /* longer ones are cut in the middle; 0 or more
+                                 than LOG_MESSAGE_MAX: at that */
+};
+
 /*
- * path NULL or "stderr": standard error.  Borrowed strings are copied.  May
+ * ERR_INVALID: there is no such time zone, or json_fields names no field;
+ * nothing is changed then.  Strings are copied.  The time zone is that of the
+ * process (TZ), so threads must not run yet.
+ */
+int log_configure(const struct log_settings *settings, struct err *err)
+    WARN_UNUSED;
+/* The same without effect; err->text continues "log.timezone: ". */
+int log_check_timezone(const char *name, struct err *err) WARN_UNUSED;
+int log_check_json_fields(const char *text, struct err *err) WARN_UNUSED;
+
+/*
+ * path NULL or "stderr": standard error; "stdout".  Borrowed strings are copied.  May
  * be called again with another path; on failure the old log stays open.
  */
 int log_open(const char *path, struct err *err) WARN_UNUSED;

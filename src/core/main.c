@@ -19,12 +19,14 @@
 #include <errno.h>
 
 #include "api/admission.h"
+#include "api/process_metrics.h"
 #include "api/routes.h"
 #include "core/conf.h"
 #include "core/conf_budget.h"
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/log_conf.h"
 #include "core/mem.h"
 #include "core/options.h"
 #include "event/listen.h"
@@ -55,6 +57,7 @@
 static const struct module *const module_table[] = {
     &store_module,
     &admission_module,
+    &process_metrics_module,
     &http_module,
     NULL,
 };
@@ -192,12 +195,9 @@ static int
 start_up(const struct conf *conf, struct err *err)
 {
     mem_tune((size_t)conf_budget(conf)->heap_keep);
-    if (log_open(conf->log_file, err) != 0)
+    if (log_apply_conf(conf, err) != 0)
         return -1;
-    log_set_level((enum log_level)conf->log_level);
-    log_set_json(conf->log_format == CONF_LOG_JSON);
     log_set_role("master");
-
 
     store_set_decoder(otlp_decode_request);
     otlp_set_sink(store_ingest);

@@ -31,8 +31,7 @@
 #include "core/assert.h"
 #include "core/fault.h"
 #include "core/log.h"
-#include "core/metrics.h"
-#include "core/shm.h"
+#include "core/log_conf.h"
 #include "core/timefmt.h"
 #include "event/control.h"
 #include "event/loop.h"
@@ -40,6 +39,7 @@
 #include "event/module.h"
 #include "event/proc.h"
 #include "event/signal.h"
+#include "event/usage.h"
 #include "event/watch.h"
 
 /* An old worker lets go of its sockets as soon as its master is gone. */
@@ -90,11 +90,9 @@ int
 master_apply_log(struct master *self, const struct conf *conf,
     struct err *err)
 {
-    if (log_open(conf->log_file, err) != 0)
+    if (log_apply_conf(conf, err) != 0)
         return -1;
-    log_set_level((enum log_level)conf->log_level);
-    log_set_json(conf->log_format != 0);
-    if (strcmp(conf->log_file, "stderr") != 0)
+    if (log_conf_is_file(conf))
         jail_give(&self->jail, conf->log_file);
     return 0;
 }
@@ -301,7 +299,7 @@ master_reopen(struct master *self)
         control_answer(SIGNAL_REOPEN, false, err.text);
         return;
     }
-    if (strcmp(self->conf->log_file, "stderr") != 0)
+    if (log_conf_is_file(self->conf))
         jail_give(&self->jail, self->conf->log_file);
     for (struct proc *proc = proc_next(NULL); proc != NULL;
          proc = proc_next(proc))
@@ -420,6 +418,7 @@ master_in_child(enum role role)
     loop_timer_free(master.fill_timer);
     master.fill_timer = NULL;
     watch_stop();
+    usage_abandon();
 }
 
 /* A file that the configuration names: the same as a reload by hand. */
@@ -463,21 +462,6 @@ master_listen(struct master *self, struct err *err)
 }
 
 static int
-master_share_metrics(struct err *err)
-{
-    void *shared;
-
-    if (shm_new(&shared, "spoor-metrics", metrics_bytes(), err) != 0)
-        return -1;
-    if (shm_reserve(shared, metrics_bytes(), err) != 0) {
-        shm_free(shared, metrics_bytes());
-        return -1;
-    }
-    metrics_attach(shared);
-    return 0;
-}
-
-static int
 modules_init_master(const struct conf *conf, struct err *err)
 {
     watch_clear();
@@ -503,9 +487,10 @@ master_boot(struct master *self, struct err *err)
 {
     int code;
 
-    if (master_share_metrics(err) != 0)
-        return -1;
     self->slots = master_slot_capacity(self->conf);
+    if (usage_create(self->slots, err) != 0)
+        return -1;
+    usage_begin(ROLE_COUNT, usage_cell_of_master(), self->loop);
     if (proc_init(self->loop, self->slots, &master_hooks, err) != 0)
         return -1;
     /* Until here, and in init_master, signals end the process: no handler. */
@@ -518,7 +503,7 @@ master_boot(struct master *self, struct err *err)
     if (jail_resolve(&self->jail, self->conf, err) != 0)
         return -1;
     master_say_user(self);
-    if (strcmp(self->conf->log_file, "stderr") != 0)
+    if (log_conf_is_file(self->conf))
         jail_give(&self->jail, self->conf->log_file);
     return control_open(self->loop, self->conf, master_on_control, self, err);
 }
@@ -534,6 +519,7 @@ master_release(struct master *self)
     loop_timer_free(self->fill_timer);
     watch_stop();
     watch_clear();
+    usage_end();
     proc_release();
     loop_free(self->loop);
     sb_release(&self->reload_notes);

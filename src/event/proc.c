@@ -18,6 +18,7 @@
 #include "event/listen.h"
 #include "event/loop.h"
 #include "event/signal.h"
+#include "event/usage.h"
 #include "event/worker.h"
 
 #define PROC_MAGIC 0x980c0001u
@@ -429,14 +430,18 @@ void
 proc_reap(void)
 {
     struct proc *proc;
+    struct rusage rusage;
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = wait4(-1, &status, WNOHANG, &rusage)) > 0) {
         for (proc = proc_next(NULL); proc != NULL && proc->pid != pid;
              proc = proc_next(proc))
             ;
-        if (proc != NULL)
-            proc_ended(proc, status);
+        if (proc == NULL)
+            continue;
+        usage_ended(usage_cell(proc->process.role, proc->process.slot),
+            &rusage);
+        proc_ended(proc, status);
     }
 }

@@ -30,6 +30,7 @@
 #include "event/loop.h"
 #include "event/signal.h"
 #include "event/task.h"
+#include "event/usage.h"
 
 #define WORKER_DRAIN_POLL_NS (10 * NS_PER_MS)
 /* The architecture gives orphans 5 s; the alarm is for a loop that hangs. */
@@ -312,6 +313,7 @@ worker_exit_modules(struct worker *self)
 static void NORETURN
 worker_exit(struct worker *self, int status)
 {
+    usage_end();
     if (self->is_hurried || self->is_late)
         _exit(status);
     task_pool_free(self->process.tasks);
@@ -345,6 +347,8 @@ worker_main(const struct worker_start *start)
         signal_default_child();
     else
         signal_watch_child(process->loop, worker_on_signal, self);
+    usage_begin(process->role, usage_cell(process->role, process->slot),
+        process->loop);
     signal_restore(start->signals);
 
     if (worker_init(self, start, &err) != 0) {

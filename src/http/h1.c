@@ -541,6 +541,7 @@ h1_open(struct server *server, int fd, const struct conf_listener *listener)
     h1->later.fn = h1_on_later;
     h1->later.arg = h1;
     h1->born_ns = loop_now_ns(process->loop);
+    h1->base.listener = listener;
     server_conn_add(server, &h1->base, &h1_server_ops);
     conn_set_send_timeout(h1->conn, process->conf->send_timeout);
     conn_want_read(h1->conn, true);

@@ -11,8 +11,8 @@
 
 #include "core/assert.h"
 #include "core/mem.h"
-#include "core/metrics.h"
 #include "event/listen.h"
+#include "http/count.h"
 
 static SLIST_HEAD(, h1_request) kept_requests;
 static unsigned nkept_requests;
@@ -134,7 +134,7 @@ h1_request_end(struct h1_conn *h1)
     struct h1_request *request = h1->request;
     size_t left = h1->in_len - h1->in_pos;
 
-    metric_add(METRIC_HTTP_RECEIVED_BYTES,
+    count_received(&request->stream.req,
         request->head.bytes + request->stream.req.body.len);
     body_release(&request->body);
     request_put(request);

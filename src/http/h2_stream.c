@@ -14,6 +14,7 @@
 #include "core/metrics.h"
 #include "core/num.h"
 #include "event/listen.h"
+#include "http/count.h"
 #include "http/grpc.h"
 #include "http/h1_parse.h"
 
@@ -399,7 +400,7 @@ stream_free(struct h2_stream *s)
 {
     struct h2_conn *h2 = s->h2;
 
-    metric_add(METRIC_HTTP_RECEIVED_BYTES, s->seen_bytes + s->body.len);
+    count_received(&s->stream.req, s->seen_bytes + s->body.len);
     h2_reply_drop(s);
     h2_body_release(s);
     TAILQ_REMOVE(&h2->streams, s, link);

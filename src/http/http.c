@@ -16,6 +16,7 @@
 #include "event/listen.h"
 #include "event/loop.h"
 #include "http/body.h"
+#include "http/count.h"
 #include "http/h1.h"
 #include "http/h2.h"
 #include "http/server.h"
@@ -170,7 +171,7 @@ http_init_process(struct process *process, UNUSED struct err *err)
     server.process = process;
     server.is_draining = false;
     reply_init();
-    access_init(http_routes);
+    count_init(http_routes);
     body_budget_set((size_t)conf_budget(process->conf)->bodies);
     reader_timer = loop_timer_new(process->loop, http_check_readers, NULL);
     http_check_readers(NULL);

@@ -9,6 +9,7 @@
 #include "core/metrics.h"
 #include "event/listen.h"
 #include "event/loop.h"
+#include "http/count.h"
 
 void
 server_wait_end(struct server_conn *conn)
@@ -38,6 +39,7 @@ server_conn_add(struct server *server, struct server_conn *conn,
     server->nconns++;
     metric_add(METRIC_HTTP_CONNECTIONS_TOTAL, 1);
     metric_gauge_add(METRIC_HTTP_CONNECTIONS, 1);
+    count_accepted(conn->listener);
     server_wait(conn);
 }
 
@@ -52,6 +54,7 @@ server_conn_remove(struct server_conn *conn)
     server->nconns--;
     server->nh2 -= conn->is_h2;
     metric_gauge_add(METRIC_HTTP_CONNECTIONS, -1);
+    count_closed(conn->listener);
     listen_conn_ended();
 }
 
@@ -61,6 +64,7 @@ server_conn_replace(struct server_conn *old, struct server_conn *conn,
 {
     conn->ops = ops;
     conn->server = old->server;
+    conn->listener = old->listener;
     conn->is_waiting = false;
     conn->is_h2 = true;
     conn->server->nh2++;

@@ -26,6 +26,7 @@
  */
 #define HTTP_EOF_GRACE_NS (50 * NS_PER_MS)
 
+struct conf_listener;
 struct server_conn;
 
 struct server_conn_ops {
@@ -44,6 +45,7 @@ struct server_conn_ops {
 struct server_conn {
     const struct server_conn_ops *ops;
     struct server *server;
+    const struct conf_listener *listener; /* that accepted it */
     bool is_waiting; /* on server->waiting: no whole request yet */
     bool is_h2;
     TAILQ_ENTRY(server_conn) link;
@@ -63,7 +65,7 @@ struct server {
     bool is_draining;
 };
 
-/* A connection was accepted; it waits for a request. */
+/* A connection was accepted (by conn->listener); it waits for a request. */
 void server_conn_add(struct server *server, struct server_conn *conn,
     const struct server_conn_ops *ops);
 /* Its descriptor is gone. */

@@ -127,10 +127,8 @@ void dispatch_run(struct stream *stream);
 void stream_refuse(struct stream *stream, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* Log line and counters of a reply that ended (access.c). */
+/* Log line (access.c) and counters (count.c) of a reply that ended. */
 void access_ended(const struct stream *stream, bool is_broken);
-/* Maps the routes to their counters. */
-void access_init(const struct route *routes);
 
 /* Replies of this process that wait to be taken. */
 size_t replies_queued_total(void);

@@ -89,12 +89,18 @@ otlp_set_limits(otlp_limits_fn limits)
     limits_fn = limits;
 }
 
+unsigned
+otlp_concurrent_max(const struct conf *conf)
+{
+    if (conf->max_concurrent_inserts > 0)
+        return (unsigned)conf->max_concurrent_inserts;
+    return conf_budget(conf)->cpus * INSERTS_PER_CPU;
+}
+
 static bool
 is_full(const struct conf *conf)
 {
-    if (conf->max_concurrent_inserts > 0)
-        return running >= conf->max_concurrent_inserts;
-    return running >= conf_budget(conf)->cpus * INSERTS_PER_CPU;
+    return running >= otlp_concurrent_max(conf);
 }
 
 /* --- counting --- */
@@ -178,6 +184,7 @@ insert_release(struct insert *insert)
     insert->magic = 0;
     check(running > 0);
     running--;
+    metric_gauge_add(METRIC_CONCURRENT_INSERT, -1);
     pool_free(insert->pool);
     sb_release(&insert->inflated);
     atomic_fetch_sub(&decoding, insert->claimed);
@@ -465,6 +472,7 @@ insert_start(struct http_req *req, struct insert *insert,
         limits_fn(&insert->limits);
     sb_init(&insert->inflated, insert->bytes_max);
     running++;
+    metric_gauge_add(METRIC_CONCURRENT_INSERT, 1);
     http_on_abort(req, insert_aborted, insert);
 }
 
@@ -490,6 +498,8 @@ insert_has_room(struct http_req *req)
 {
     if (!is_full(req->process->conf))
         return true;
+    metric_add(METRIC_CONCURRENT_INSERT_LIMIT, 1);
+    metric_add(METRIC_CONCURRENT_INSERT_TIMEOUT, 1);
     refuse_busy(req, "too many inserts at a time");
     return false;
 }

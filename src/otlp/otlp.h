@@ -55,6 +55,9 @@ void otlp_set_sink(otlp_sink_fn sink);
 typedef void (*otlp_limits_fn)(struct span_limits *limits);
 void otlp_set_limits(otlp_limits_fn limits);
 
+/* Inserts that a worker decodes or stores at a time. */
+unsigned otlp_concurrent_max(const struct conf *conf);
+
 /* Route handler of /insert/opentelemetry/v1/traces and /v1/traces. */
 void otlp_http_traces(struct http_req *req);
 /* And of TraceService/Export over gRPC (ROUTE_GRPC). */

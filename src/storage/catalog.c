@@ -514,6 +514,7 @@ catalog_totals(struct catalog_totals *totals)
     uint32_t n = atomic_load(&catalog->nentries);
 
     memset(totals, 0, sizeof(*totals));
+    totals->max_end_ns = INT64_MIN;
     for (uint32_t i = 0; i < n; i++) {
         const struct catalog_entry *entry = &catalog->entries[i];
 
@@ -526,9 +527,13 @@ catalog_totals(struct catalog_totals *totals)
         totals->parts++;
         totals->rows += entry->part.rows;
         totals->bytes += entry->part.bytes;
+        totals->blocks += entry->part.nblocks;
+        totals->max_end_ns = MAX(totals->max_end_ns, entry->part.max_end_ns);
         if (entry->part.level > 1) {
             totals->merged_parts++;
             totals->merged_rows += entry->part.rows;
+            totals->merged_bytes += entry->part.bytes;
+            totals->merged_blocks += entry->part.nblocks;
         }
         totals->bad += (atomic_load(&entry->flags) & CATALOG_BAD) != 0;
         totals->offline += (atomic_load(&entry->flags) &

@@ -128,7 +128,10 @@ void catalog_clear_readers(pid_t pid);
 /* For metrics: parts and memtables alive, and rows and bytes of parts. */
 struct catalog_totals {
     uint64_t parts, memtables, rows, bytes, bad;
-    uint64_t merged_parts, merged_rows; /* of these, above level 1 */
+    uint64_t blocks;
+    /* of these, above level 1 */
+    uint64_t merged_parts, merged_rows, merged_bytes, merged_blocks;
+    int64_t max_end_ns;                 /* INT64_MIN without parts */
     uint64_t unmerged;                  /* CATALOG_UNMERGED */
     uint64_t offline;                   /* CATALOG_DOUBT, CATALOG_OFFLINE */
 };

@@ -49,6 +49,7 @@
 #include "storage/retire.h"
 #include "storage/scrub.h"
 #include "storage/shared.h"
+#include "storage/store_metrics.h"
 
 /* Another master may take this long to finish before we say so again. */
 #define LOCK_SAY_NS (5 * NS_PER_SEC)
@@ -199,40 +200,6 @@ store_child_ended(enum role role, unsigned index, pid_t pid, bool crashed)
 
 /* --- children --- */
 
-static void
-collect_metrics(struct sb *out, void *arg)
-{
-    struct catalog_totals totals;
-    struct catalog_day *days = NULL;
-    uint64_t free_bytes = 0, total_bytes = 0;
-
-    (void)out;
-    (void)arg;
-    catalog_totals(&totals);
-    metric_set(METRIC_PARTITIONS, (int64_t)catalog_sum_days(&days));
-    xfree(days);
-    metric_set(METRIC_PARTS_BAD, (int64_t)totals.bad);
-    metric_set(METRIC_PARTS_OFFLINE, (int64_t)totals.offline);
-    metric_set(METRIC_STORAGE_IS_READ_ONLY,
-        atomic_load(&shared->is_read_only) != READ_ONLY_NO);
-    if (file_free_bytes(layout_root(), &free_bytes, NULL) == 0)
-        metric_set(METRIC_FREE_DISK_SPACE, (int64_t)free_bytes);
-    if (file_total_bytes(layout_root(), &total_bytes, NULL) == 0)
-        metric_set(METRIC_TOTAL_DISK_SPACE, (int64_t)total_bytes);
-    metric_set(METRIC_MAX_DISK_SPACE_USAGE,
-        (int64_t)store_conf->retention_bytes);
-    metric_set(METRIC_FORCED_MERGES, compact_forced());
-    metric_set(METRIC_PARTS_UNMERGED, (int64_t)totals.unmerged);
-    metric_set(METRIC_STORAGE_ROWS,
-        (int64_t)(totals.rows - totals.merged_rows));
-    metric_set(METRIC_STORAGE_MERGED_ROWS, (int64_t)totals.merged_rows);
-    metric_set(METRIC_STORAGE_PARTS,
-        (int64_t)(totals.parts - totals.merged_parts));
-    metric_set(METRIC_STORAGE_MERGED_PARTS, (int64_t)totals.merged_parts);
-    metric_set(METRIC_STORAGE_MEMTABLES, (int64_t)totals.memtables);
-    metric_set(METRIC_DATA_SIZE, (int64_t)totals.bytes);
-}
-
 static int
 recover_once(const struct process *process, struct err *err)
 {
@@ -272,7 +239,8 @@ store_init_process(struct process *process, struct err *err)
         data_cache_set_budget((size_t)conf_budget(process->conf)->cache);
         ingester = ingester_start(process);
         part_sweep_start(process);
-        metrics_on_collect(collect_metrics, NULL);
+        metrics_on_collect(store_collect_metrics,
+            (void *)(uintptr_t)store_conf);
         return 0;
     case ROLE_RETENTION:
         housekeeping_timer = loop_timer_new(process->loop,

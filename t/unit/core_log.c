@@ -55,12 +55,12 @@ static void
 test_lines(void)
 {
     char large[9000];
-    uint64_t before = metric_get(METRIC_LOG_MESSAGES_WARN);
+    uint64_t before = metric_get(METRIC_LOG_MESSAGES);
 
     errno = EBADF;
     log_warn("disk %d%%", 97);
     is_int(errno, EBADF, "errno is kept");
-    is_int(metric_get(METRIC_LOG_MESSAGES_WARN) - before, 1, "counted");
+    is_int(metric_get(METRIC_LOG_MESSAGES) - before, 1, "counted");
     ok(matches(written(), "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:"
         "[0-9]{2}\\.[0-9]{3}Z\twarn\tworker 2\\[[0-9]+\\]\t"
         "t/unit/core_log\\.c:[0-9]+\tdisk 97%\n$"), "a line");
@@ -112,9 +112,80 @@ test_json(void)
     log_info("a \"b\"\n\x1b\xc2\x9b");
     log_set_json(false);
     ok(matches(written(), "^\\{\"ts\":\"[^\"]+Z\",\"level\":\"info\","
-        "\"caller\":\"t/unit/core_log\\.c:[0-9]+\",\"role\":\"worker 2\","
-        "\"pid\":[0-9]+,\"msg\":\"a \\\\\"b\\\\\"\\\\n\\\\u001b\\\\u009b\"\\}"
-        "\n$"), "a JSON line");
+        "\"caller\":\"t/unit/core_log\\.c:[0-9]+\","
+        "\"msg\":\"a \\\\\"b\\\\\"\\\\n\\\\u001b\\\\u009b\","
+        "\"process\":\"worker 2\\[[0-9]+\\]\"\\}\n$"), "a JSON line");
+}
+
+static void
+configure(const struct log_settings *settings)
+{
+    struct err err = ERR_INIT;
+
+    is_int(log_configure(settings, &err), 0, "settings %s", err.text);
+}
+
+static void
+test_settings(void)
+{
+    struct log_settings settings = {.has_no_time = true,
+        .message_max = 20};
+    struct log_settings json = {.is_json = true,
+        .json_fields = "ts:time, msg:message,process:"};
+    struct log_settings zone = {.timezone = "Asia/Kolkata"};
+    struct log_settings limited = {.errors_per_sec = 3};
+    struct err err = ERR_INIT;
+    unsigned n;
+
+    configure(&settings);
+    log_info("0123456789 0123456789");
+    ok(matches(written(), "^info\tworker 2\\[[0-9]+\\]\tt/unit/core_log\\.c:"
+        "[0-9]+\t012345678\\.\\.\\.*123456789\n$"), "no time, cut: %s", sb.ptr);
+    configure(&json);
+    log_warn("x");
+    ok(matches(written(), "^\\{\"time\":\"[^\"]+Z\",\"level\":\"warn\","
+        "\"caller\":\"t/unit/core_log\\.c:[0-9]+\",\"message\":\"x\"\\}\n$"),
+        "other names: %s", sb.ptr);
+    if (log_check_timezone("Asia/Kolkata", &err) == 0) {
+        configure(&zone);
+        log_info("x");
+        ok(matches(written(), "^[^\t]*\\.[0-9]{3}\\+05:30\tinfo\t"),
+            "a time zone: %s", sb.ptr);
+    } else {
+        skip("no time zones are installed", 2);
+        err_reset(&err);
+    }
+    configure(&limited);
+    written();
+    for (unsigned i = 0; i < 5; i++) {
+        log_error("one");
+        log_error("two");
+        log_warn("not limited");
+    }
+    n = 0;
+    for (const char *at = written(); (at = strstr(at, "\terror\t")) != NULL;
+         at++)
+        n++;
+    ok(n == 3 || n == 6, "errors are limited: %u", n);
+    configure(&(struct log_settings){0});
+    usleep(1100000);
+    log_tick();
+    written();
+
+    is_int(log_check_timezone("../../../etc/passwd", &err), -1, "%s",
+        err.text);
+    err_reset(&err);
+    is_int(log_check_timezone("Mars/Olympus", &err), -1, "%s", err.text);
+    err_reset(&err);
+    is_int(log_check_json_fields("ts", &err), -1, "%s", err.text);
+    err_reset(&err);
+    is_int(log_check_json_fields("tss:x", &err), -1, "%s", err.text);
+    err_reset(&err);
+    is_int(log_check_json_fields("", &err), 0, "nothing is fine");
+    json.json_fields = "x:y";
+    is_int(log_configure(&json, &err), -1, "%s", err.text);
+    log_info("x");
+    ok(matches(written(), "Z\tinfo\t"), "which changes nothing");
 }
 
 static void
@@ -184,6 +255,7 @@ main(void)
     test_lines();
     test_escapes();
     test_json();
+    test_settings();
     test_rate();
     test_reopen();
     is_int(log_open(NULL, &err), 0, "closed");

@@ -3,7 +3,8 @@
 #include "core/base.h"
 #include "core/metrics.h"
 
-#include "core/mem.h"
+#include "core/assert.h"
+#include "core/metrics_table.h"
 #include "tap.h"
 
 static struct sb sb;
@@ -53,11 +54,13 @@ test_table(void)
         const struct metric_desc *d = metric_describe(i), *other;
         bool unit;
 
-        if (!is_name(d->name) || !are_labels(d->labels)
+        if (!is_name(d->name)
+            || (!d->is_series && !d->is_sampled && !are_labels(d->labels))
             || d->help[0] == '\0' || strpbrk(d->help, "\n\\") != NULL)
             fail("row %s{%s} is malformed", d->name, d->labels);
         unit = d->type == METRIC_TYPE_COUNTER ? ends_with(d->name, "_total")
-            : d->type == METRIC_TYPE_HISTOGRAM ? ends_with(d->name, "_seconds")
+            : d->type == METRIC_TYPE_HISTOGRAM && !d->is_number
+            ? ends_with(d->name, "_seconds")
             : !ends_with(d->name, "_total");
         if (!unit)
             fail("%s: the name does not end as its type says", d->name);
@@ -133,34 +136,163 @@ test_histograms(void)
 }
 
 static void
-collect(struct sb *out, void *arg)
+test_series(void)
 {
-    sb_addf(out, "vm_app_%s 1\n", (const char *)arg);
-    metric_set(METRIC_PARTS_BAD, 17);
+    unsigned a = metric_series(METRIC_HTTP_REQUESTS, "path=\"/a\"");
+    unsigned b = metric_series(METRIC_HTTP_REQUESTS, "path=\"/b\"");
+    unsigned c = metric_series(METRIC_HTTP_ERRORS, "path=\"/a\"");
+    char labels[2 * METRIC_LABELS_MAX];
+
+    ok(a != b && a != c && b != c, "series are told apart");
+    is_int(metric_series(METRIC_HTTP_REQUESTS, "path=\"/a\""), a,
+        "and found again");
+    metric_series_add(a, 3);
+    metric_series_add(b, 4);
+    is_int(metric_get(METRIC_HTTP_REQUESTS), 7, "their sum");
+    ok(strstr(print(false), "\nvt_http_requests_total{path=\"/a\"} 3\n")
+        != NULL, "printed");
+    memset(labels, 'x', sizeof(labels));
+    labels[METRIC_LABELS_MAX] = '\0';
+    is_int(metric_series(METRIC_HTTP_REQUESTS, labels), METRIC_SERIES_NONE,
+        "labels may be too long");
+    metric_series_add(METRIC_SERIES_NONE, 1);
+    for (unsigned i = 0; i < METRIC_SERIES_MAX; i++) {
+        snprintf(labels, sizeof(labels), "path=\"/%u\"", i);
+        c = metric_series(METRIC_HTTP_REQUESTS, labels);
+    }
+    is_int(c, METRIC_SERIES_NONE, "there may be too many");
+    is_int(metric_series(METRIC_HTTP_REQUESTS, "path=\"/a\""), a,
+        "the first ones stay");
+}
+
+static double
+quantile_of(const char *phi)
+{
+    char text[128];
+    const char *at;
+
+    snprintf(text, sizeof(text), "vt_http_request_duration_seconds{"
+        "path=\"/s\",quantile=\"%s\"} ", phi);
+    at = strstr(print(false), text);
+    return at == NULL ? -1 : strtod(at + strlen(text), NULL);
+}
+
+static bool
+is_near(double a, double b)
+{
+    return a > b * 0.93 && a < b * 1.07;
+}
+
+static void
+test_summaries(void)
+{
+    unsigned series = metric_series(METRIC_HTTP_SECONDS, "path=\"/s\"");
+
+    ok(quantile_of("0.5") != quantile_of("0.5"), "NaN while nothing is seen");
+    for (int i = 1; i <= 1000; i++)
+        metric_series_observe_ns(series, i * NS_PER_MS);
+    ok(is_near(quantile_of("0.5"), 0.5), "median %f", quantile_of("0.5"));
+    ok(is_near(quantile_of("0.9"), 0.9), "0.9");
+    ok(is_near(quantile_of("0.97"), 0.97), "0.97");
+    ok(is_near(quantile_of("0.99"), 0.99), "0.99 %f", quantile_of("0.99"));
+    ok(quantile_of("1") == 1, "the largest is exact");
+    ok(strstr(sb.ptr, "\nvt_http_request_duration_seconds_count{path=\"/s\"}"
+        " 1000\n") != NULL, "count");
+    ok(strstr(sb.ptr, "\nvt_http_request_duration_seconds_sum{path=\"/s\"}"
+        " 500.5\n") != NULL, "sum");
+    metric_series_observe_ns(series, INT64_MAX);
+    metric_series_observe_ns(series, -1);
+    metric_series_observe_ns(series, 0);
+    ok(quantile_of("1") > 9e9, "the ends");
+}
+
+static void
+test_summary_time(void)
+{
+    static struct metric_summary summary;
+    int64_t minute = 60 * NS_PER_SEC, now = 1000 * minute;
+    struct summary_view view;
+
+    summary_observe(&summary, NS_PER_SEC, now);
+    summary_read(&summary, now, &view);
+    is_int((long)view.count, 1, "seen at once");
+    summary_observe(&summary, 2 * NS_PER_SEC, now + 3 * minute);
+    summary_read(&summary, now + 4 * minute, &view);
+    is_int((long)view.count, 2, "after four minutes, too");
+    summary_read(&summary, now + 5 * minute, &view);
+    is_int((long)view.count, 1, "the first is forgotten after five");
+    summary_observe(&summary, 3 * NS_PER_SEC, now + 5 * minute);
+    summary_read(&summary, now + 5 * minute, &view);
+    is_int((long)view.count, 2, "its slot is used again");
+    ok(view.seconds[SUMMARY_QUANTILES - 1] == 3, "the largest of them");
+    summary_read(&summary, now + 60 * minute, &view);
+    is_int((long)view.count, 0, "nothing for an hour");
+}
+
+/* Stripes: sums, and what is left of a process that ended. */
+static void
+test_stripes(void *shared)
+{
+    metrics_attach(shared, 3);
+    metrics_take_stripe(1);
+    metric_add(METRIC_SPANS_GRPC, 5);
+    metric_set(METRIC_TAILS, 2);
+    metric_series_gauge_add(metric_series(METRIC_LISTENER_CONNS,
+        "name=\"http\",addr=\":1\""), 7);
+    metrics_take_stripe(2);
+    metric_add(METRIC_SPANS_GRPC, 6);
+    metric_set(METRIC_TAILS, 3);
+    is_int(metric_get(METRIC_SPANS_GRPC), 11, "counters of all processes");
+    is_int(metric_get(METRIC_TAILS), 5, "gauges of all processes");
+    metrics_clear_gauges(1);
+    is_int(metric_get(METRIC_SPANS_GRPC), 11, "counts stay");
+    is_int(metric_get(METRIC_TAILS), 3, "what it held is gone");
+    is_int(metric_get(METRIC_LISTENER_CONNS), 0, "in series, too");
+    metrics_take_stripe(0);
+}
+
+static void
+collect(struct metrics_scrape *scrape, void *arg)
+{
+    metric_sample(scrape, METRIC_APP_VERSION, arg, 1);
+    metric_sample(scrape, METRIC_PARTS_BAD, NULL, 17);
 }
 
 int
 main(void)
 {
-    enum metric_id id = METRIC_COUNT;
-    void *shared = xcalloc(1, metrics_bytes());
-    char arg[] = "test";
+    void *shared = aligned_alloc(64, metrics_bytes(3));
+    struct sb labels;
+    char arg[] = "version=\"test\"";
 
+    check(shared != NULL);
+    memset(shared, 0, metrics_bytes(3));
     sb_init(&sb, MIB);
     test_table();
     test_values();
-    metrics_attach(shared);
-    is_int(metric_get(METRIC_SPANS_JSON), 0, "another table");
-    test_values();
     test_histograms();
+    metric_observe(METRIC_GROUP_INSERTS, 3);
+    metric_observe(METRIC_GROUP_INSERTS, 4);
+    ok(strstr(print(false), "\nspoor_log_group_inserts_bucket{le=\"3\"} 1\n"
+        "spoor_log_group_inserts_bucket{le=\"10\"} 2\n") != NULL,
+        "numbers");
+    test_summaries();
+    test_summary_time();
+    test_stripes(shared);
+    is_int(metric_get(METRIC_SPANS_JSON), 7, "a new table takes all over");
     metrics_on_collect(collect, arg);
-    ok(strncmp(print(false), "vm_app_test 1\n", 14) == 0, "collector");
+    ok(strncmp(print(false), "vm_app_version{version=\"test\"} 1\n", 33)
+        == 0, "collector");
     ok(strstr(sb.ptr, "\nspoor_parts_bad 17\n") != NULL,
-        "a gauge that it sets is as new");
-    ok(metric_find("vt_http_requests_total", "path=\"/health\"", &id)
-        && id == METRIC_HTTP_REQUESTS_HEALTH, "find a row");
-    ok(!metric_find("vt_http_requests_total", "", &id), "or not");
+        "a sample stands for the row");
+    ok(strstr(sb.ptr, "process_open_fds") == NULL, "no sample, no line");
+    test_series();
+    sb_init(&labels, KIB);
+    metric_add_label(&labels, "a", SV("x\"\\\n"));
+    metric_add_label(&labels, "b", SV(""));
+    is_str(labels.ptr, "a=\"x\\\"\\\\\\n\",b=\"\"", "labels are escaped");
+    sb_release(&labels);
     sb_release(&sb);
-    xfree(shared);
+    free(shared);
     return tap_done();
 }
