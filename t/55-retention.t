@@ -107,7 +107,7 @@ ok flush($spoor), 'flushed';
 is days_on_disk($spoor), names_of(0, 1, 2, 5), 'and do not come back';
 is days_seen($spoor, @all), '0 1 2 5', 'the others are whole';
 is $spoor->metric('vt_partitions'), 4, 'vt_partitions';
-is $spoor->metric('spoor_days_dropped_total{reason="age"}'), 2, 'counted';
+is $spoor->metric('spoor_partitions_dropped_total{reason="age"}'), 2, 'counted';
 ok trash_is_empty($spoor), '.trash is emptied';
 like $spoor->log, qr/day ${\day_of(40)} is dropped, it is older than/,
     'the log says so';
@@ -180,7 +180,7 @@ ok reload($large, 'storage.retention_max_bytes' => int($bytes * 3.5 / 6)),
 ok wait_for(sub { days_on_disk($large) eq names_of(0 .. 2) }, 15),
     'three days stay' or diag days_on_disk($large);
 is days_seen($large, 0 .. 5), '0 1 2', 'the newest';
-is $large->metric('spoor_days_dropped_total{reason="size"}'), 3, 'counted';
+is $large->metric('spoor_partitions_dropped_total{reason="size"}'), 3, 'counted';
 ok reload($large, 'storage.retention_max_bytes' => 1), 'room for nothing';
 ok wait_for(sub { days_on_disk($large) eq names_of(0, 1) }, 15),
     'the last two days stay' or diag days_on_disk($large);
@@ -268,7 +268,7 @@ while (time() < $until) {
         || $reply->{headers}{'spoor-partial'};
     sleep 0.02;
 }
-cmp_ok $busy->metric('spoor_days_dropped_total{reason="size"}'), '>=', 4,
+cmp_ok $busy->metric('spoor_partitions_dropped_total{reason="size"}'), '>=', 4,
     "$requests requests, $partial in part, while days were dropped";
 ok flush($busy), 'flushed';
 my %found;

@@ -168,6 +168,9 @@ print_summary(struct sb *out, const struct metric_desc *desc,
     if (name->summary >= METRIC_SUMMARIES_MAX)
         return;
     summary = &metrics->summaries[name->summary];
+    /* Most endpoints are never used. */
+    if (atomic_load(&summary->count) == 0)
+        return;
     summary_read(summary, now_ns, &view);
     for (unsigned i = 0; i < SUMMARY_QUANTILES; i++) {
         char more[32];
@@ -192,15 +195,16 @@ print_series(struct sb *out, enum metric_id id, int64_t now_ns)
     const struct metric_desc *desc = metric_describe(id);
 
     for (unsigned i = 0; i < METRIC_SERIES_MAX; i++) {
-        const struct metric_name *name = &metrics->names[i];
+        uint32_t at = atomic_load(&metrics->order[i]);
+        const struct metric_name *name = &metrics->names[at > 0 ? at - 1
+            : 0];
 
-        if (atomic_load(&name->state) != SERIES_READY ||
-            name->id != (uint32_t)id)
+        if (at == 0 || name->id != (uint32_t)id)
             continue;
         if (desc->type == METRIC_TYPE_SUMMARY)
             print_summary(out, desc, name, now_ns);
         else
-            print_integer(out, desc, name->labels, metric_series_sum(i));
+            print_integer(out, desc, name->labels, metric_series_sum(at - 1));
     }
 }
 

@@ -30,14 +30,19 @@ name_is(const struct metric_name *name, enum metric_id id, const char *labels)
 }
 
 static void
-name_fill(struct metric_name *name, enum metric_id id, const char *labels)
+name_fill(unsigned at, enum metric_id id, const char *labels)
 {
+    struct metric_name *name = &metrics->names[at];
+
     name->id = (uint32_t)id;
     name->summary = UINT32_MAX;
     if (metric_describe(id)->type == METRIC_TYPE_SUMMARY)
         name->summary = atomic_fetch_add(&metrics->nsummaries, 1);
     snprintf(name->labels, sizeof(name->labels), "%s", labels);
     atomic_store(&name->state, SERIES_READY);
+    /* One place for each name, so there is room. */
+    atomic_store(&metrics->order[atomic_fetch_add(&metrics->nnames, 1)],
+        at + 1);
 }
 
 static bool
@@ -67,7 +72,7 @@ metric_series(enum metric_id id, const char *labels)
 
         if (atomic_compare_exchange_strong(&name->state, &state,
             SERIES_FILLING)) {
-            name_fill(name, id, labels);
+            name_fill(at, id, labels);
             return at;
         }
         if (state == SERIES_FILLING && !name_wait(name))

@@ -95,6 +95,9 @@ struct metric_name {
 
 struct metrics_table {
     _Atomic uint32_t nsummaries;
+    /* Places of names + 1, in the order in which they were made. */
+    _Atomic uint32_t nnames;
+    _Atomic uint32_t order[METRIC_SERIES_MAX];
     struct metric_name names[METRIC_SERIES_MAX];
     struct metric_summary summaries[METRIC_SUMMARIES_MAX];
     struct metric_stripe stripes[];
