@@ -199,6 +199,26 @@ sub haproxy {
     return $self->_start('haproxy', '-db', '-f', "$dir/haproxy.cfg");
 }
 
+# The same with http { } or all of haproxy.cfg as given; PORT is put in.
+sub plain_nginx {
+    my ($class, $dir, $text) = @_;
+    my $self = _new($class, 'nginx', $dir, scheme => 'http');
+
+    $text =~ s/PORT/$self->{port}/;
+    return $self->_nginx_start("http {\n    access_log off;\n" . join('',
+        map { "    ${_}_temp_path $dir/$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi)) . "$text}\n");
+}
+
+sub plain_haproxy {
+    my ($class, $dir, $text) = @_;
+    my $self = _new($class, 'haproxy', $dir, scheme => 'http');
+
+    $text =~ s/PORT/$self->{port}/;
+    _spew("$dir/haproxy.cfg", $text);
+    return $self->_start('haproxy', '-db', '-f', "$dir/haproxy.cfg");
+}
+
 sub log { return _slurp("$_[0]{dir}/$_[0]{name}.log")
     . _slurp("$_[0]{dir}/error.log") }
 
