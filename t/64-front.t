@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use JSON::PP ();
+use POSIX qw(WNOHANG);
 use Test::Front;
 use Test::More;
 use Test::Otlp;
@@ -190,7 +191,7 @@ sub check_tail {
 
 # What h2load says: {done, bad} of the requests, and the whole text.
 sub load_begin {
-    my ($front, $name, $port, @words) = @_;
+    my ($front, $name, @words) = @_;
     my $file = "$front->{dir}/$name.load";
     my $pid = fork();
 
@@ -199,7 +200,7 @@ sub load_begin {
         open STDOUT, '>', $file;
         open STDERR, '>&', \*STDOUT;
         exec 'h2load', '-c', 4, '-m', 4, '--rps', 40, '-n', 160 * $reloads,
-            '-T', '30s', '-H',
+            '-H',
             'Authorization: Basic c2hvcDpzaG9wLXNlY3JldA==', @words
             or POSIX::_exit(127);
     }
@@ -220,14 +221,14 @@ sub check_reloads {
     print $out grpc_message(otlp_pb(otlp_span(name => 'load')));
     close $out;
     my @load = (
-        load_begin($front, 'insert', 0, '--h1', '-d', "$dir/insert", '-H',
+        load_begin($front, 'insert', '--h1', '-d', "$dir/insert", '-H',
             $json[0], "$url/v1/traces"),
-        load_begin($front, 'insert-h2', 0, '-d', "$dir/insert", '-H',
+        load_begin($front, 'insert-h2', '-d', "$dir/insert", '-H',
             $json[0], "$url/v1/traces"),
-        load_begin($front, 'query', 0, '--h1',
+        load_begin($front, 'query', '--h1',
             "$url/select/jaeger/api/services"),
-        load_begin($front, 'health', 0, "$url/health"),
-        load_begin($front, 'grpc', 0, '-d', "$dir/grpc", '-H', $grpc[0],
+        load_begin($front, 'health', "$url/health"),
+        load_begin($front, 'grpc', '-d', "$dir/grpc", '-H', $grpc[0],
             '-H', $grpc[1], "https://127.0.0.1:$front->{grpc_port}$export"),
     );
     my $before = $spoor->metric('spoor_reloads_total');
@@ -237,7 +238,8 @@ sub check_reloads {
     }
     for (@load) {
         my ($what, $pid, $file) = @$_;
-        waitpid $pid, 0;
+        wait_for(sub { waitpid($pid, WNOHANG) != 0 }, 30 + 4 * $reloads)
+            or kill 'KILL', $pid;
         my $text = Test::Front::_slurp($file);
         my ($line) = $text =~ /^(requests: .*)$/m;
         my ($codes) = $text =~ /^(status codes: .*)$/m;
