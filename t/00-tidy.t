@@ -29,6 +29,9 @@ my %exceptions = (
     (map { ("src/http/h2_session.c:$_" => 'a callback type of nghttp2') }
         qw(on_header on_invalid_header on_data_chunk on_send_data)),
     'src/http/h2_reply.c:read_reply' => 'a callback type of nghttp2',
+    (map { ("src/event/$_" => 'a callback type of OpenSSL') }
+        qw(tls.c:tls_on_message tls_listener.c:on_protocols
+        tls_ticket.c:ticket_key)),
 );
 
 # Files that may have long lines, with the reason.

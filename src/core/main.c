@@ -32,6 +32,7 @@
 #include "event/listen.h"
 #include "event/master.h"
 #include "event/module.h"
+#include "event/tls_server.h"
 #include "http/http.h"
 #include "otlp/otlp.h"
 #include "storage/layout.h"
@@ -58,6 +59,7 @@ static const struct module *const module_table[] = {
     &store_module,
     &admission_module,
     &process_metrics_module,
+    &tls_module,
     &http_module,
     NULL,
 };
@@ -163,10 +165,17 @@ static int
 act_test(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
+    bool is_good;
+
     sb_reset(text);
-    if (conf_check_system(conf, text) != 0 ||
-        check_listeners(conf, text) != 0)
+    is_good = conf_check_system(conf, text) == 0;
+    is_good = tls_server_check(conf, text) == 0 && is_good;
+    is_good = check_listeners(conf, text) == 0 && is_good;
+    if (!is_good)
         return show(stderr, text, 1);
+    if (!options->is_quiet)
+        (void)show(stderr, text, 0); /* warnings */
+    sb_reset(text);
     if (!options->is_quiet)
         sb_addf(text, "%s%sconfiguration is fine\n",
             conf->file != NULL ? conf->file : "",

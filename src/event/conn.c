@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * One stream connection.  Input is not buffered here.  Output is a list of
- * owned buffers; small writes are gathered in a buffer of our own.  What a
- * callback wrote is sent with writev() when the callback ends; what the
- * socket does not take waits for LOOP_WRITE.
+ * One stream connection: its life, its time, its input, which is not
+ * buffered here.
  *
  * Both deadlines share one timer: it is set to the earlier of the two.
  */
@@ -17,24 +15,16 @@
 #include <netinet/tcp.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "core/conf_listener.h"
 #include "core/mem.h"
 #include "event/addr.h"
+#include "event/conn_state.h"
 #include "event/loop.h"
 #include "event/proxy_header.h"
 
-#define CONN_MAGIC 0xc0220001u
-
-/* Small writes share a buffer of this size: a head and a small body. */
-#define CONN_CHUNK (4 * KIB)
-/* Buffers a writev() takes at most: more would not make it cheaper. */
-#define CONN_IOV_MAX 32
-/* Bytes sent in one go, so that a fast reader does not hold the loop. */
-#define CONN_TURN_MAX (4 * MIB)
 /*
  * What the kernel holds of our output beyond what the peer's window takes.
  * Without a limit a reader with a tiny window costs megabytes of kernel memory
@@ -50,59 +40,12 @@
  */
 #define CONN_FINISH_SEND_NS (60 * NS_PER_SEC)
 
-struct conn_buf {
-    struct conn_buf *next;
-    char *ptr;
-    size_t len;
-    size_t sent;
-    size_t cap; /* 0: ptr was taken, nothing may be added to it */
-};
-
-enum conn_state {
-    CONN_OPEN,
-    CONN_FINISHING, /* the owner is gone, output is being sent */
-    CONN_LINGERING, /* output is sent, waiting for the peer to close */
-    CONN_FAILED,    /* on_closed was called, the owner has to free */
-};
-
-struct conn {
-    uint32_t magic;
-    enum conn_state state;
-    int fd;
-    struct loop *loop;
-    struct loop_fd *lfd;
-    struct loop_timer *timer; /* made when first needed */
-    const struct conn_ops *ops;
-    void *arg;
-
-    TAILQ_ENTRY(conn) left; /* FINISHING and LINGERING: on conns_left */
-
-    struct conn_buf *out;
-    struct conn_buf **out_end;
-    size_t queued;
-    bool was_above; /* CONN_LOW_WATER was passed, on_drained is due */
-    bool wants_read;
-    bool is_blocked; /* the socket took not all: waiting for LOOP_WRITE */
-    struct loop_later flush;
-
-    int64_t deadline_ns;      /* 0: none */
-    int64_t send_timeout_ns;  /* 0: none */
-    int64_t send_progress_ns; /* the peer took a byte, or the queue began */
-
-    const struct conf_listener *listener; /* NULL: not accepted */
-    struct proxy_header *proxy; /* is awaited before all else; or NULL */
-    char peer[ADDR_TEXT_MAX]; /* "" until asked for */
-};
-
 /* Connections in state CONN_FINISHING in this process. */
 static unsigned conn_nfinishing;
-/* Unsent output of all connections of this process. */
-static size_t conn_total;
 /* Those that have no owner any more, oldest first. */
 static TAILQ_HEAD(, conn) conns_left = TAILQ_HEAD_INITIALIZER(conns_left);
 static unsigned conn_nleft;
 
-static void conn_flush(void *arg);
 static void conn_on_fd(int fd, int ready, void *arg);
 static void conn_on_timer(void *arg);
 
@@ -115,6 +58,7 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
     check(ops->on_readable != NULL && ops->on_closed != NULL);
     conn->magic = CONN_MAGIC;
     conn->state = CONN_OPEN;
+    conn->stage = CONN_STAGE_DATA;
     conn->fd = fd;
     conn->loop = loop;
     conn->ops = ops;
@@ -137,8 +81,12 @@ conn_accept(struct loop *loop, int fd, const struct conf_listener *listener,
     struct conn *conn = conn_new(loop, fd, ops, arg);
 
     conn->listener = listener;
-    if (listener->has_proxy_protocol)
+    if (listener->has_proxy_protocol) {
         conn->proxy = proxy_header_new();
+        conn->stage = CONN_STAGE_PROXY;
+    } else if (listener->has_tls) {
+        conn_tls_start(conn);
+    }
     return conn;
 }
 
@@ -177,21 +125,6 @@ conn_set_state(struct conn *conn, enum conn_state state)
 }
 
 static void
-conn_drop_output(struct conn *conn)
-{
-    struct conn_buf *buf;
-
-    while ((buf = conn->out) != NULL) {
-        conn->out = buf->next;
-        xfree(buf->ptr);
-        xfree(buf);
-    }
-    conn->out_end = &conn->out;
-    conn_total -= conn->queued;
-    conn->queued = 0;
-}
-
-static void
 conn_destroy(struct conn *conn)
 {
     conn_set_state(conn, CONN_FAILED);
@@ -201,6 +134,7 @@ conn_destroy(struct conn *conn)
     conn_drop_output(conn);
     if (conn->proxy != NULL)
         proxy_header_drop(conn->proxy, conn_peer(conn));
+    conn_tls_free(conn);
     close(conn->fd);
     conn->magic = 0;
     xfree(conn);
@@ -213,11 +147,17 @@ conn_free(struct conn *conn)
         return;
     OBJ_CHECK(conn, CONN_MAGIC);
     check(conn->state == CONN_OPEN || conn->state == CONN_FAILED);
+    if (conn->must_linger) {
+        conn_drop_output(conn);
+        conn_set_state(conn, CONN_FINISHING);
+        conn_linger(conn);
+        return;
+    }
+    conn_tls_leave(conn);
     conn_destroy(conn);
 }
 
-/* The connection is of no use any more: the owner, if any, is told. */
-static void
+void
 conn_fail(struct conn *conn, enum conn_close why)
 {
     if (conn->state == CONN_FAILED)
@@ -226,6 +166,8 @@ conn_fail(struct conn *conn, enum conn_close why)
         conn_destroy(conn);
         return;
     }
+    if (why == CONN_CLOSE_TIMEOUT)
+        conn_tls_late(conn);
     conn_set_state(conn, CONN_FAILED);
     loop_later_remove(conn->loop, &conn->flush);
     loop_fd_watch(conn->lfd, 0);
@@ -236,15 +178,19 @@ conn_fail(struct conn *conn, enum conn_close why)
 
 /* Watching and time. */
 
-static void
+void
 conn_watch(struct conn *conn)
 {
     int what = 0;
 
-    if (conn->wants_read)
-        what |= LOOP_READ;
-    if (conn->is_blocked)
-        what |= LOOP_WRITE;
+    if (conn->tls != NULL && conn->state != CONN_LINGERING) {
+        what = conn_tls_events(conn);
+    } else {
+        if (conn->wants_read)
+            what |= LOOP_READ;
+        if (conn->is_blocked)
+            what |= LOOP_WRITE;
+    }
     loop_fd_watch(conn->lfd, what);
 }
 
@@ -262,7 +208,7 @@ conn_due_ns(const struct conn *conn)
     return due_ns;
 }
 
-static void
+void
 conn_schedule(struct conn *conn)
 {
     int64_t due_ns = conn_due_ns(conn);
@@ -314,208 +260,23 @@ conn_set_send_timeout(struct conn *conn, int64_t ns)
     conn_schedule(conn);
 }
 
-/* Output. */
-
-static void
-conn_output_added(struct conn *conn, size_t len)
-{
-    conn_total += len;
-    if (conn->queued == 0) {
-        conn->send_progress_ns = loop_now_ns(conn->loop);
-        conn->queued = len;
-        if (conn->send_timeout_ns > 0)
-            conn_schedule(conn);
-    } else {
-        conn->queued += len;
-    }
-    if (conn->queued > CONN_LOW_WATER)
-        conn->was_above = true;
-    if (!conn->is_blocked)
-        loop_later_add(conn->loop, &conn->flush);
-}
-
-static struct conn_buf *
-conn_buf_append(struct conn *conn, char *ptr, size_t len, size_t cap)
-{
-    struct conn_buf *buf = xcalloc(1, sizeof(*buf));
-
-    buf->ptr = ptr;
-    buf->len = len;
-    buf->cap = cap;
-    *conn->out_end = buf;
-    conn->out_end = &buf->next;
-    return buf;
-}
-
-/* The last buffer, if it is one of ours with room in it. */
-static struct conn_buf *
-conn_buf_open(struct conn *conn)
-{
-    struct conn_buf *buf;
-
-    if (conn->out == NULL)
-        return NULL;
-    buf = (struct conn_buf *)(void *)((char *)conn->out_end -
-        offsetof(struct conn_buf, next));
-    return buf->len < buf->cap ? buf : NULL;
-}
+/* The end. */
 
 void
-conn_write(struct conn *conn, const void *ptr, size_t len)
-{
-    const char *from = ptr;
-    struct conn_buf *buf;
-    size_t left = len, n, cap;
-
-    OBJ_CHECK(conn, CONN_MAGIC);
-    if (conn->state == CONN_FAILED || len == 0)
-        return;
-    check(conn->state == CONN_OPEN);
-    while (left > 0) {
-        buf = conn_buf_open(conn);
-        if (buf == NULL) {
-            cap = MAX(left, CONN_CHUNK);
-            buf = conn_buf_append(conn, xmalloc(cap), 0, cap);
-        }
-        n = MIN(left, buf->cap - buf->len);
-        memcpy(buf->ptr + buf->len, from, n);
-        buf->len += n;
-        from += n;
-        left -= n;
-    }
-    conn_output_added(conn, len);
-}
-
-void
-conn_write_take(struct conn *conn, char *ptr, size_t len)
-{
-    OBJ_CHECK(conn, CONN_MAGIC);
-    if (conn->state == CONN_FAILED || len == 0) {
-        xfree(ptr);
-        return;
-    }
-    check(conn->state == CONN_OPEN);
-    conn_buf_append(conn, ptr, len, 0);
-    conn_output_added(conn, len);
-}
-
-size_t
-conn_queued(const struct conn *conn)
-{
-    OBJ_CHECK(conn, CONN_MAGIC);
-    return conn->queued;
-}
-
-size_t
-conn_queued_total(void)
-{
-    return conn_total;
-}
-
-static void
-conn_consume(struct conn *conn, size_t n)
-{
-    struct conn_buf *buf;
-    size_t part;
-
-    conn->queued -= n;
-    conn_total -= n;
-    while (n > 0) {
-        buf = conn->out;
-        part = MIN(n, buf->len - buf->sent);
-        buf->sent += part;
-        n -= part;
-        if (buf->sent < buf->len)
-            return;
-        conn->out = buf->next;
-        if (conn->out == NULL)
-            conn->out_end = &conn->out;
-        xfree(buf->ptr);
-        xfree(buf);
-    }
-}
-
-/* Bytes taken by the socket; 0: it takes none now; -1: it is broken. */
-static ssize_t
-conn_send_some(struct conn *conn)
-{
-    struct iovec iov[CONN_IOV_MAX];
-    struct msghdr msg = {.msg_iov = iov};
-    const struct conn_buf *buf;
-    unsigned count = 0;
-    ssize_t n;
-
-    for (buf = conn->out; buf != NULL && count < CONN_IOV_MAX;
-         buf = buf->next) {
-        iov[count].iov_base = buf->ptr + buf->sent;
-        iov[count].iov_len = buf->len - buf->sent;
-        count++;
-    }
-    msg.msg_iovlen = count;
-    do {
-        n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK ||
-                     errno == ENOBUFS))
-        return 0;
-    return n;
-}
-
-static void
 conn_linger(struct conn *conn)
 {
+    conn_tls_end(conn);
     conn_set_state(conn, CONN_LINGERING);
+    conn->is_blocked = false;
     if (shutdown(conn->fd, SHUT_WR) != 0) {
         conn_destroy(conn);
         return;
     }
+    conn->must_linger = false;
     conn->wants_read = true;
     conn->deadline_ns = loop_now_ns(conn->loop) + CONN_LINGER_NS;
     conn_schedule(conn);
     conn_watch(conn);
-}
-
-static void
-conn_after_send(struct conn *conn)
-{
-    conn_watch(conn);
-    if (conn->queued == 0 && conn->state == CONN_FINISHING) {
-        conn_linger(conn);
-        return;
-    }
-    if (conn->was_above && conn->queued <= CONN_LOW_WATER) {
-        conn->was_above = false;
-        if (conn->state == CONN_OPEN && conn->ops->on_drained != NULL)
-            conn->ops->on_drained(conn, conn->arg);
-    }
-}
-
-static void
-IMPL(loop_post_fn) conn_flush(void *arg)
-{
-    struct conn *conn = arg;
-    size_t turn = 0;
-    ssize_t n;
-
-    OBJ_CHECK(conn, CONN_MAGIC);
-    conn->is_blocked = false;
-    while (conn->queued > 0) {
-        n = turn < CONN_TURN_MAX ? conn_send_some(conn) : 0;
-        if (n < 0) {
-            conn_fail(conn, errno == EPIPE || errno == ECONNRESET
-                    ? CONN_CLOSE_PEER : CONN_CLOSE_ERROR);
-            return;
-        }
-        if (n == 0) {
-            conn->is_blocked = true;
-            break;
-        }
-        turn += (size_t)n;
-        conn_consume(conn, (size_t)n);
-    }
-    if (turn > 0)
-        conn->send_progress_ns = loop_now_ns(conn->loop);
-    conn_after_send(conn);
 }
 
 /* Input. */
@@ -527,20 +288,16 @@ conn_want_read(struct conn *conn, bool want)
     if (conn->state == CONN_FAILED || conn->wants_read == want)
         return;
     conn->wants_read = want;
+    if (want && conn->tls != NULL)
+        conn_tls_read_again(conn);
     conn_watch(conn);
 }
 
 ssize_t
-conn_read(struct conn *conn, void *ptr, size_t len)
+conn_receive(struct conn *conn, void *ptr, size_t len)
 {
     ssize_t n;
 
-    OBJ_CHECK(conn, CONN_MAGIC);
-    check(len > 0);
-    if (conn->state == CONN_FAILED)
-        return -2;
-    if (conn->proxy != NULL)
-        return -1;
     do {
         n = recv(conn->fd, ptr, len, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
@@ -549,46 +306,93 @@ conn_read(struct conn *conn, void *ptr, size_t len)
     return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : -2;
 }
 
+ssize_t
+conn_read(struct conn *conn, void *ptr, size_t len)
+{
+    OBJ_CHECK(conn, CONN_MAGIC);
+    check(len > 0);
+    if (conn->state == CONN_FAILED)
+        return -2;
+    if (conn->stage != CONN_STAGE_DATA)
+        return -1;
+    return conn->tls != NULL ? conn_tls_read(conn, ptr, len)
+                             : conn_receive(conn, ptr, len);
+}
+
 /* One bounded read a turn: a peer that keeps sending cannot hold the loop. */
 static void
 conn_read_dry(struct conn *conn)
 {
     char dropped[CONN_LINGER_READ];
-    ssize_t n = conn_read(conn, dropped, sizeof(dropped));
+    ssize_t n = conn_receive(conn, dropped, sizeof(dropped));
 
     if (n == 0 || n == -2)
         conn_destroy(conn);
 }
 
+/* What comes before the owner's bytes. */
 static void
-IMPL(loop_fd_fn) conn_on_fd(int fd, int ready, void *arg)
+conn_advance(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    if (conn->stage != CONN_STAGE_PROXY)
+        conn_tls_advance(conn);
+    else if (!proxy_header_take(&conn->proxy, conn->fd, conn->peer))
+        conn_fail(conn, CONN_CLOSE_ERROR);
+    else if (conn->proxy == NULL && conn->listener->has_tls)
+        conn_tls_start(conn);
+    else if (conn->proxy == NULL)
+        conn_begin(conn);
+}
+
+static void
+IMPL(loop_fd_fn) conn_on_fd(UNUSED int fd, int ready, void *arg)
 {
     struct conn *conn = arg;
 
     OBJ_CHECK(conn, CONN_MAGIC);
-    if (ready & LOOP_WRITE) {
+    if (conn->state == CONN_LINGERING) {
+        conn_read_dry(conn);
+        return;
+    }
+    if (conn->stage != CONN_STAGE_DATA) {
+        conn_advance(conn);
+        return;
+    }
+    if (conn->is_blocked && (ready & conn_tls_send_event(conn))) {
         conn_flush(conn);
         return; /* conn may be gone; the rest is asked for again */
     }
-    if (conn->state == CONN_LINGERING) {
-        conn_read_dry(conn);
-    } else if (conn->proxy != NULL && conn->state == CONN_OPEN) {
-        if (!proxy_header_take(&conn->proxy, fd, conn->peer))
-            conn_fail(conn, CONN_CLOSE_ERROR);
-    } else if (conn->state == CONN_OPEN) {
+    if (conn->state == CONN_OPEN && conn->wants_read)
         conn->ops->on_readable(conn, conn->arg);
-    }
+}
+
+void
+conn_begin(struct conn *conn)
+{
+    conn->stage = CONN_STAGE_DATA;
+    if (conn->queued > 0)
+        loop_later_add(conn->loop, &conn->flush);
+    conn_watch(conn);
+    if (conn->wants_read)
+        conn->ops->on_readable(conn, conn->arg);
 }
 
 void
 conn_finish(struct conn *conn)
 {
     OBJ_CHECK(conn, CONN_MAGIC);
-    if (conn->state == CONN_FAILED || conn->proxy != NULL) {
+    if (conn->state == CONN_FAILED) {
         conn_destroy(conn);
         return;
     }
     check(conn->state == CONN_OPEN);
+    if (conn->stage != CONN_STAGE_DATA) {
+        conn_tls_late(conn);
+        conn_destroy(conn);
+        return;
+    }
     conn_set_state(conn, CONN_FINISHING);
     conn->ops = NULL;
     conn->arg = NULL;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * One stream connection on the loop: plain now, TLS behind the same calls.
+ * One stream connection on the loop, plain or TLS by its listener.  on_readable
+ * is called for the first time when the handshake is over, perhaps with
+ * nothing to read yet.
  * Reading is by pull, so that a large body goes from the socket straight to
  * its buffer: on_readable tells that conn_read() will give something.
  * Writing is queued; conn_write() never blocks.  libevent's bufferevents are
@@ -75,6 +77,18 @@ unsigned conn_finishing(void);
 unsigned conn_left(void);
 /* Closes the oldest of them until at most this many are left. */
 void conn_drop_left(unsigned most);
+
+/* Of the addresses with TLS, in this process, handshakes included. */
+unsigned conn_tls_count(void);
+/* What the handshake has agreed on; ANY without TLS or ALPN. */
+enum conn_protocol { CONN_PROTOCOL_ANY, CONN_PROTOCOL_HTTP1,
+    CONN_PROTOCOL_HTTP2 };
+enum conn_protocol conn_protocol(const struct conn *conn);
+/*
+ * The accepted name in the verified certificate of the client; "" without
+ * one.  Valid as long as conn.
+ */
+const char *conn_tls_peer_name(const struct conn *conn);
 
 void conn_want_read(struct conn *conn, bool want);
 /* > 0 bytes; 0 end of stream; -1 nothing now; -2 error. */

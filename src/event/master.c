@@ -39,6 +39,7 @@
 #include "event/module.h"
 #include "event/proc.h"
 #include "event/signal.h"
+#include "event/tls_ticket.h"
 #include "event/usage.h"
 #include "event/watch.h"
 
@@ -419,6 +420,7 @@ master_in_child(enum role role)
     master.fill_timer = NULL;
     watch_stop();
     usage_abandon();
+    tls_ticket_stop();
 }
 
 /* A file that the configuration names: the same as a reload by hand. */
@@ -518,6 +520,7 @@ master_release(struct master *self)
     listen_close_all();
     loop_timer_free(self->fill_timer);
     watch_stop();
+    tls_ticket_stop();
     watch_clear();
     usage_end();
     proc_release();
@@ -553,6 +556,7 @@ master_run(struct conf *conf, const struct conf_source *source)
     } else {
         signal_watch_master(self->loop, master_on_signal, self);
         watch_start(self->loop, master_on_changed, self);
+        tls_ticket_start(self->loop);
         master_set_state(self, MASTER_RECOVER);
         master_step(self);
         loop_run(self->loop);

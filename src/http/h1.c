@@ -22,6 +22,8 @@
 #include "http/h2.h"
 
 #define H1_MAGIC 0x314e4f43u /* "CON1" */
+/* What a client begins with that takes this for a port with TLS. */
+#define H1_TLS_FIRST 0x16
 
 static void h1_run(struct h1_conn *h1);
 
@@ -238,13 +240,14 @@ h1_fill(struct h1_conn *h1)
 }
 
 /*
- * The first bytes of a connection say whether it is one of HTTP/2.  True: it
- * is, or it may be and more bytes are needed.
+ * The first bytes of a connection say whether it is one of HTTP/2, where no
+ * handshake did.  True: it is, or it may be and more bytes are needed.
  */
 static bool
 is_preface(struct h1_conn *h1)
 {
     return !h1->had_request && h1->in_len > 0 && !h1->saw_eof &&
+        conn_protocol(h1->conn) == CONN_PROTOCOL_ANY &&
         memcmp(h1->in, H2_PREFACE, MIN(h1->in_len, H2_PREFACE_BYTES)) == 0;
 }
 
@@ -266,7 +269,8 @@ head_step(struct h1_conn *h1)
     enum h1_result result = H1_MORE;
     ssize_t n;
 
-    if (may_be_h2 && h1->in_len >= H2_PREFACE_BYTES) {
+    if ((may_be_h2 && h1->in_len >= H2_PREFACE_BYTES) ||
+        conn_protocol(h1->conn) == CONN_PROTOCOL_HTTP2) {
         become_h2(h1);
         return false;
     }
@@ -282,6 +286,8 @@ head_step(struct h1_conn *h1)
             return true;
         }
         if (result == H1_ERROR) {
+            if (h1->in[0] == H1_TLS_FIRST && !h1->had_request)
+                metric_add(METRIC_TLS_ON_PLAIN, 1);
             head_refuse(h1, h1->request->head.error_status,
                 h1->request->head.error);
             return true;

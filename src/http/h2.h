@@ -165,7 +165,7 @@ struct h2_conn {
 
 /*
  * The connection of old speaks HTTP/2: takes its socket, its place in the
- * server, and the bytes that were read.  (With ALPN there will be none.)
+ * server, and the bytes that were read.  (With ALPN there are none.)
  */
 void h2_take(struct conn *conn, struct server_conn *old, struct sv input);
 /* Frees what is kept for the next requests. */
