@@ -162,9 +162,11 @@ unlink "$dir/conf/spoor.yaml";
 $got = spoor(['-t', '-user=no-such-user-here', '-loggerOutput=none/x.log',
     '-storageDataPath=good.yaml/x', '-httpListenAddr=127.0.0.1:0']);
 is $got->{status}, 1, '-t looks at the machine';
-like $got->{err}, qr/^-user: error: "user": there is no such user$/m, 'user';
-like $got->{err}, qr{^-loggerOutput: error: "log.file": \S*/none}m, 'log';
-like $got->{err}, qr/^-storageDataPath: error: "storage.path": .*Not a dir/m,
+like $got->{err}, qr/^-user: "user" must be a user of this system, not "no-/m,
+    'user';
+like $got->{err}, qr{^-loggerOutput: "log.file" cannot be used: \S*/none}m,
+    'log';
+like $got->{err}, qr/^-storageDataPath: "storage.path" cannot .*Not a dir/m,
     'data';
 
 # --- flags --------------------------------------------------------------------

@@ -14,9 +14,7 @@
 
 #include "core/assert.h"
 #include "core/conf_load.h"
-#include "core/conf_node.h"
 #include "core/conf_type.h"
-#include "core/file.h"
 #include "core/mem.h"
 #include "core/sys.h"
 
@@ -128,38 +126,6 @@ find_file(struct pool *pool, const struct conf_source *source)
     return NULL;
 }
 
-/* The text of err without the path, which stands in front already. */
-static const char *
-reason_of(const struct err *err, const char *path)
-{
-    size_t len = strlen(path);
-
-    if (strncmp(err->text, path, len) == 0 &&
-        strncmp(err->text + len, ": ", 2) == 0)
-        return err->text + len + 2;
-    return err->text;
-}
-
-static void
-load_file(struct conf_loader *loader, const char *name, struct sb *text)
-{
-    struct err err = ERR_INIT;
-
-    conf_report_source(&loader->report, name, sv_make(NULL, 0));
-    if (file_read_all(name, text, &err) != 0) {
-        if (err.code == ERR_LIMIT)
-            conf_report_error(&loader->report, NULL,
-                "error: the file is larger than %zu bytes",
-                CONF_FILE_BYTES_MAX);
-        else
-            conf_report_error(&loader->report, NULL, "error: %s",
-                reason_of(&err, name));
-        return;
-    }
-    conf_report_source(&loader->report, name, sb_sv(text));
-    conf_load_yaml(loader, CONF_LAYER_FILE, name, sb_sv(text));
-}
-
 static void
 load_error_log(struct conf_loader *loader, const char *path)
 {
@@ -178,13 +144,12 @@ load_error_log(struct conf_loader *loader, const char *path)
 }
 
 static void
-load_layers(struct conf_loader *loader, const struct conf_source *source,
-    struct sb *text)
+load_layers(struct conf_loader *loader, const struct conf_source *source)
 {
     load_defaults(loader);
     loader->conf->file = find_file(loader->pool, source);
     if (loader->conf->file != NULL)
-        load_file(loader, loader->conf->file, text);
+        conf_load_file(loader, loader->conf->file);
     if (source->env_enable)
         conf_load_env(loader, source->env_prefix);
     for (size_t i = 0; source->globals != NULL && source->globals[i] != NULL;
@@ -202,30 +167,34 @@ conf_load(struct conf **out, const struct conf_source *source,
     static uint64_t loads;
     struct conf *conf = xcalloc(1, sizeof(*conf));
     struct conf_loader loader;
-    struct sb text;
+    const char *prefix;
 
     *out = NULL;
     conf->serial = ++loads;
     conf->origins = xcalloc(1, sizeof(*conf->origins));
     conf->origins->pool = pool_new(CONF_POOL_BYTES_MAX);
+    memset(&loader, 0, sizeof(loader));
     loader.conf = conf;
     loader.pool = conf->origins->pool;
     conf_report_init(&loader.report, messages);
     conf_report_source(&loader.report, "configuration", sv_make(NULL, 0));
 
-    sb_init(&text, CONF_FILE_BYTES_MAX);
-    load_layers(&loader, source, &text);
-    if (loader.report.nerrors == 0)
-        conf_check_together(&loader, sb_sv(&text));
-    if (loader.report.nerrors == 0)
-        conf_resolve_paths(&loader, source->prefix);
+    load_layers(&loader, source);
+    conf_check_together(&loader);
+    conf_report_source(&loader.report, "configuration", sv_make(NULL, 0));
+    prefix = conf_absolute_prefix(&loader, source->prefix);
+    if (prefix != NULL) {
+        conf_resolve_paths(&loader, prefix);
+        conf_resolve_secrets(&loader, prefix);
+    }
+    if (source->is_test)
+        conf_check_system(&loader, source);
     if (loader.report.nerrors > 0) {
         conf_report_close(&loader.report,
             conf->file != NULL ? conf->file : "configuration");
         conf_free(conf);
         conf = NULL;
     }
-    sb_release(&text);
     *out = conf;
     return conf != NULL ? 0 : -1;
 }

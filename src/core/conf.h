@@ -41,6 +41,7 @@ enum conf_log_format { CONF_LOG_DEFAULT, CONF_LOG_JSON };
 #define CONF_C_FILES struct conf_list   /* "path;path" each */
 
 struct conf_origins;
+struct conf_listener;
 
 struct conf {
 #define DIRECTIVE(kind, member, yaml, flag, def, min, max, choices, change, \
@@ -63,6 +64,16 @@ struct conf_source {
                                    that stands alone has the value "true" */
     bool env_enable;
     const char *env_prefix;
+    /*
+     * -t: look at the machine, too: whether the user exists and the paths can
+     * be used, and what check_listener says of each address; its doubts are
+     * lines that become warnings.  Makes nothing.
+     */
+    bool is_test;
+    int (*check_listener)(const struct conf_listener *listener,
+        struct sb *doubts, struct err *err); /* NULL: none */
+    /* The words of this process as they were given, secrets and all. */
+    char *const *argv;
 };
 
 /*
@@ -74,13 +85,6 @@ struct conf_source {
 int conf_load(struct conf **out, const struct conf_source *source,
     struct sb *messages) WARN_UNUSED;
 void conf_free(struct conf *conf); /* accepts NULL */
-
-/*
- * -t: whether the user exists and the paths can be used by this process.
- * Makes nothing.  messages as above.
- */
-int conf_check_system(const struct conf *conf, struct sb *messages)
-    WARN_UNUSED;
 
 /* -T: every value with its origin, as a file that loads to the same. */
 void conf_print_effective(const struct conf *conf, struct sb *out);
@@ -114,6 +118,8 @@ const char *conf_item(const struct conf_list *column, unsigned n);
 /* The same of BOOLS: -1 if it says nothing, else 0 or 1. */
 int conf_item_bool(const struct conf_list *column, unsigned n);
 
+/* True where the value of a flag must not be shown. */
+bool conf_flag_is_secret(const struct conf *conf, const char *name);
 /* True if a flag of this name exists; *is_bool says if it may stand alone. */
 bool conf_flag_known(const char *name, bool *is_bool);
 

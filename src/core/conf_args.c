@@ -10,6 +10,7 @@
 #include "core/conf_flags.h"
 #include "core/conf_load.h"
 #include "core/conf_type.h"
+#include "core/conf_walk.h"
 
 /* The value after %{NAME} was replaced. */
 #define ARG_BYTES_MAX (64 * KIB)
@@ -231,6 +232,7 @@ conf_load_env(struct conf_loader *loader, const char *prefix)
 void
 conf_load_global(struct conf_loader *loader, const char *text)
 {
+    struct conf_walk walk = {.loader = loader, .layer = CONF_LAYER_GLOBAL};
     char name[160];
 
     snprintf(name, sizeof(name), "command line: -g \"%s\"", text);
@@ -239,5 +241,5 @@ conf_load_global(struct conf_loader *loader, const char *text)
         conf_report_error(&loader->report, NULL,
             "must be UTF-8 and at most %zu bytes", CONF_VALUE_BYTES_MAX);
     else
-        conf_load_yaml(loader, CONF_LAYER_GLOBAL, "-g", sv_from(text));
+        conf_walk_text(&walk, sv_from(text));
 }

@@ -25,6 +25,8 @@ suggest(struct sv group, struct sv key)
     const struct conf_row *row;
 
     conf_near_init(&near, key);
+    if (group.len == 0)
+        conf_near_offer(&near, SV("include"));
     for (size_t i = 0; i < CONF_ROWS; i++) {
         struct sv child = conf_group_child(group, &conf_rows[i]);
 
@@ -37,6 +39,20 @@ suggest(struct sv group, struct sv key)
         return near.best;
     row = conf_row_suggest(&near);
     return row != NULL ? sv_from(row->yaml) : sv_make(NULL, 0);
+}
+
+static bool
+is_secret(struct sv group, struct sv name)
+{
+    for (size_t i = 0; name.ptr != NULL && i < CONF_ROWS; i++) {
+        const struct conf_row *row = &conf_rows[i];
+
+        if (conf_kind_is_secret(row->kind) &&
+            (sv_eq(conf_group_child(group, row), name) ||
+            sv_eq(sv_from(row->yaml), name)))
+            return true;
+    }
+    return false;
 }
 
 void
@@ -52,7 +68,9 @@ conf_walk_unknown(struct conf_walk *walk, struct sv group,
     if (best.ptr != NULL)
         snprintf(meant, sizeof(meant), " (did you mean \"%.*s\"?)",
             SV_ARG(best));
-    conf_report_error(&walk->loader->report, &key->mark,
+    /* What is nearly a secret's name has the secret behind it. */
+    (is_secret(group, best) ? conf_report_error_hidden : conf_report_error)(
+        &walk->loader->report, &key->mark,
         "unknown directive \"%.*s\"%s%s", SHOW(key->text), inside, meant);
 }
 
@@ -62,6 +80,7 @@ conf_walk_report(struct conf_walk *walk, const struct conf_row *row,
 {
     struct conf_report *report = &walk->loader->report;
 
+    walk->loader->is_bad[conf_row_index(row)] = true;
     if (conf_kind_is_secret(row->kind))
         conf_report_error_hidden(report, &node->mark, "\"%s\" %s", row->yaml,
             text);
@@ -73,17 +92,18 @@ void
 conf_walk_set(struct conf_walk *walk, const struct conf_row *row,
     const struct conf_node *node, const struct conf_values *values)
 {
+    const struct conf_text *file = node->mark.file;
     struct err err = ERR_INIT;
     char where[300];
     struct conf_input input = {.row = row, .layer = walk->layer,
         .where = where, .items = values->items, .nitems = values->n};
 
-    if (walk->layer == CONF_LAYER_FILE) {
-        snprintf(where, sizeof(where), "%s:%u", walk->name, node->mark.line);
+    if (file != NULL) {
+        snprintf(where, sizeof(where), "%s:%u", file->name, node->mark.line);
         input.mark = node->mark;
         input.marks = values->marks;
     } else {
-        snprintf(where, sizeof(where), "%s", walk->name);
+        snprintf(where, sizeof(where), "-g");
     }
     if (conf_loader_set(walk->loader, &input, &err) != 0)
         conf_walk_report(walk, row, node, err.text);
@@ -98,22 +118,37 @@ set_scalar(struct conf_walk *walk, const struct conf_row *row,
     conf_walk_set(walk, row, node, &values);
 }
 
+const char *
+conf_walk_first(const struct conf_walk *walk, const struct conf_mark *mark,
+    char *out, size_t size)
+{
+    if (mark->file == walk->loader->report.file)
+        snprintf(out, size, "(first in line %u)", mark->line);
+    else
+        snprintf(out, size, "(first in %s:%u)", mark->file->name, mark->line);
+    return out;
+}
+
 static void
 walk_directive(struct conf_walk *walk, const struct conf_row *row,
     struct conf_node *node)
 {
-    unsigned *line = &walk->row_line[conf_row_index(row)];
+    struct conf_mark *first = &walk->rows[conf_row_index(row)];
+    char where[300];
 
-    if (*line != 0) {
+    if (first->line != 0) {
+        walk->loader->is_bad[conf_row_index(row)] = true;
         conf_report_error(&walk->loader->report, &node->key->mark,
-            "duplicate directive \"%s\" (first in line %u)", row->yaml,
-            *line);
+            "duplicate directive \"%s\" %s", row->yaml,
+            conf_walk_first(walk, first, where, sizeof(where)));
         return;
     }
-    *line = node->key->mark.line;
+    *first = node->key->mark;
     if (conf_node_resolve(node, walk->loader->pool,
-        &walk->loader->report) != 0)
+        &walk->loader->report) != 0) {
+        walk->loader->is_bad[conf_row_index(row)] = true;
         return;
+    }
     if (node->is_null)
         conf_walk_report(walk, row, node->key,
             "has no value (write \"\" for an empty one)");
@@ -162,6 +197,10 @@ walk_child(struct conf_walk *walk, struct sv group, struct conf_node *node)
             node->key->problem);
         return;
     }
+    if (group.len == 0 && sv_eq(node->key->text, SV("include"))) {
+        conf_walk_include(walk, node);
+        return;
+    }
     if (node->key->text.len == 0 || node->key->text.len >= CONF_NAME_MAX) {
         conf_walk_unknown(walk, group, node->key);
         return;
@@ -200,10 +239,9 @@ walk_group(struct conf_walk *walk, struct sv group, const struct conf_node *node
 }
 
 void
-conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
-    const char *name, struct sv text)
+conf_walk_text(struct conf_walk *walk, struct sv text)
 {
-    struct conf_walk walk = {.loader = loader, .layer = layer, .name = name};
+    struct conf_loader *loader = walk->loader;
     struct conf_node *root;
 
     if (conf_node_parse(&root, text, loader->pool, &loader->report) != 0 ||
@@ -211,7 +249,7 @@ conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
         conf_node_resolve(root, loader->pool, &loader->report) != 0)
         return;
     if (root->type == CONF_NODE_MAPPING)
-        walk_group(&walk, SV_EMPTY, root);
+        walk_group(walk, SV_EMPTY, root);
     else
         conf_report_error(&loader->report, &root->mark,
             "the configuration must be a group of directives, \"name: "

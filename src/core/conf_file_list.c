@@ -307,14 +307,16 @@ table_set(struct conf_walk *walk, const struct table *table,
 {
     for (unsigned i = 0; i < table->ncolumns; i++) {
         const struct conf_row *row = table->rows[i];
-        unsigned *line = &walk->row_line[conf_row_index(row)];
+        struct conf_mark *first = &walk->rows[conf_row_index(row)];
+        char where[300];
 
-        if (i == 0 || (table->is_given[i] && *line == 0)) {
+        if (i == 0 || (table->is_given[i] && first->line == 0)) {
             conf_walk_set(walk, row, node, &table->values[i]);
-            *line = node->mark.line;
+            *first = node->mark;
         } else if (table->is_given[i]) {
             conf_report_error(&walk->loader->report, &node->mark,
-                "\"%s\" is in line %u, too", row->yaml, *line);
+                "duplicate directive \"%s\" %s", row->yaml,
+                conf_walk_first(walk, first, where, sizeof(where)));
         }
     }
 }

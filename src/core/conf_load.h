@@ -45,6 +45,9 @@ struct conf_loader {
     struct conf *conf;
     struct pool *pool;
     struct conf_report report;
+    bool is_bad[CONF_ROWS]; /* an error was reported */
+    size_t bytes;           /* of the files so far */
+    unsigned nfiles;
 };
 
 /* A value on its way in. */
@@ -73,9 +76,8 @@ int conf_loader_set(struct conf_loader *loader,
 /* The default again. */
 void conf_loader_reset(struct conf_loader *loader, const struct conf_row *row);
 
-/* A YAML text; name stands first in its errors and origins. */
-void conf_load_yaml(struct conf_loader *loader, enum conf_layer layer,
-    const char *name, struct sv text);
+/* The file and all that it includes. */
+void conf_load_file(struct conf_loader *loader, const char *name);
 /* "name", "value" pairs, NULL. */
 void conf_load_flags(struct conf_loader *loader, const char *const *flags);
 void conf_load_env(struct conf_loader *loader, const char *prefix);
@@ -83,19 +85,38 @@ void conf_load_env(struct conf_loader *loader, const char *prefix);
 void conf_load_global(struct conf_loader *loader, const char *text);
 
 /*
- * Directives that exclude each other, after all layers: what each of them
- * says alone is checked before.  file: the text of the file.
+ * An error that begins with the directive's name, at the place its value (or
+ * that item of a list) came from.
  */
-void conf_check_together(struct conf_loader *loader, struct sv file);
+void conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
+    unsigned item, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* The same as a warning; the line may be shown, so not for secrets. */
+void conf_loader_warn(struct conf_loader *loader, enum conf_row_id id,
+    unsigned item, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* What the source says of is_test. */
+void conf_check_system(struct conf_loader *loader,
+    const struct conf_source *source);
+
+/*
+ * What directives must not say together, after all layers: what each of them
+ * says alone is checked before.
+ */
+void conf_check_together(struct conf_loader *loader);
 
 /* "dir/path", or path if it is absolute; in pool, NULL when that is full. */
 const char *conf_path_join(struct pool *pool, const char *dir,
     const char *path);
 /*
  * Every path becomes absolute, so that no later chdir matters: relative to
- * the prefix (NULL: the current directory), the pid file to the data.
+ * the absolute prefix, the pid file to the data.
  */
 void conf_resolve_paths(struct conf_loader *loader, const char *prefix);
+/* The absolute prefix; NULL and an error if it is not known. */
+const char *conf_absolute_prefix(struct conf_loader *loader,
+    const char *prefix);
+/* Secrets that are in files are read; the prefix is absolute. */
+void conf_resolve_secrets(struct conf_loader *loader, const char *prefix);
 
 /*
  * Adds what the text of a flag says to items, each checked, in pool; -1 with

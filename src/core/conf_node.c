@@ -25,12 +25,12 @@ struct builder {
 };
 
 static struct conf_mark
-mark_of(const yaml_event_t *event)
+mark_of(const struct builder *b, const yaml_event_t *event)
 {
     struct conf_mark mark = {
         (unsigned)event->start_mark.line + 1,
         (unsigned)event->start_mark.column + 1,
-        1,
+        1, b->report->file,
     };
 
     if (event->end_mark.line == event->start_mark.line &&
@@ -87,7 +87,7 @@ is_key_next(const struct builder *b)
 static struct conf_node *
 node_new(struct builder *b, const yaml_event_t *event)
 {
-    struct conf_mark mark = mark_of(event);
+    struct conf_mark mark = mark_of(b, event);
     struct conf_node *node;
 
     if (++b->nnodes > CONF_NODES_MAX ||
@@ -168,7 +168,7 @@ on_open(struct builder *b, const yaml_event_t *event)
 static int
 on_document(struct builder *b, const yaml_event_t *event)
 {
-    struct conf_mark mark = mark_of(event);
+    struct conf_mark mark = mark_of(b, event);
 
     if (++b->ndocuments > 1) {
         conf_report_error(b->report, &mark,
@@ -204,7 +204,7 @@ on_event(struct builder *b, const yaml_event_t *event)
 static struct conf_mark
 mark_at(struct sv text, size_t offset)
 {
-    struct conf_mark mark = {1, 1, 1};
+    struct conf_mark mark = {1, 1, 1, NULL};
 
     for (size_t i = 0; i < MIN(offset, text.len); i++) {
         unsigned char c = (unsigned char)text.ptr[i];
@@ -225,7 +225,7 @@ report_syntax(struct builder *b, const yaml_parser_t *parser)
     struct conf_mark mark = {
         (unsigned)parser->problem_mark.line + 1,
         (unsigned)parser->problem_mark.column + 1,
-        1,
+        1, NULL,
     };
     const char *problem = parser->problem != NULL ? parser->problem
                                                   : "not understood";

@@ -84,9 +84,8 @@ resolve_row(struct conf *conf, const struct conf_row *row, struct pool *pool,
     return *path != NULL;
 }
 
-/* NULL and an error if the current directory is not known. */
-static const char *
-absolute_prefix(struct conf_loader *loader, const char *prefix)
+const char *
+conf_absolute_prefix(struct conf_loader *loader, const char *prefix)
 {
     char cwd[PATH_MAX];
 
@@ -98,19 +97,21 @@ absolute_prefix(struct conf_loader *loader, const char *prefix)
         return NULL;
     }
     if (prefix == NULL || strcmp(prefix, ".") == 0)
-        return pool_dup(loader->pool, cwd, strlen(cwd));
+        prefix = cwd;
     prefix = pool_dup(loader->pool, prefix, strlen(prefix));
-    return prefix == NULL ? NULL : conf_path_join(loader->pool, cwd, prefix);
+    if (prefix != NULL)
+        prefix = conf_path_join(loader->pool, cwd, prefix);
+    if (prefix == NULL)
+        conf_report_error(&loader->report, NULL, "the prefix is too long");
+    return prefix;
 }
 
 void
 conf_resolve_paths(struct conf_loader *loader, const char *prefix)
 {
     struct conf *conf = loader->conf;
-    bool is_good;
+    bool is_good = true;
 
-    prefix = absolute_prefix(loader, prefix);
-    is_good = prefix != NULL;
     for (size_t i = 0; is_good && i < CONF_ROWS; i++)
         is_good = resolve_row(conf, &conf_rows[i], loader->pool, prefix);
     if (is_good) {

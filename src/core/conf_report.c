@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "core/conf_report.h"
+#include "core/conf_table.h"
 
 /* A source line is shown from about the caret on when it is longer. */
 #define LINE_SHOWN_MAX 120u
@@ -54,6 +55,14 @@ conf_report_source(struct conf_report *report, const char *name,
 {
     snprintf(report->name, sizeof(report->name), "%s", name);
     report->source = text;
+    report->file = NULL;
+}
+
+void
+conf_report_file(struct conf_report *report, const struct conf_text *file)
+{
+    conf_report_source(report, file->name, file->text);
+    report->file = file;
 }
 
 static struct sv
@@ -91,12 +100,13 @@ add_cell(struct sb *out, struct sv rest)
 }
 
 static void
-add_source(struct conf_report *report, const struct conf_mark *mark)
+add_source(struct conf_report *report, struct sv source,
+    const struct conf_mark *mark)
 {
-    struct sv line = source_line(report->source, mark->line);
+    struct sv line = source_line(source, mark->line);
     unsigned skip = 0, column = 1, width = MAX(mark->width, 1u);
 
-    if (line.ptr == NULL)
+    if (line.ptr == NULL || conf_line_is_secret(line))
         return;
     if (mark->column > LINE_SHOWN_MAX - LINE_BEFORE_CARET)
         skip = mark->column - LINE_BEFORE_CARET;
@@ -134,14 +144,16 @@ report_message(struct conf_report *report, const struct conf_mark *mark,
 {
     unsigned *count = level == LEVEL_WARNING ? &report->nwarnings :
         &report->nerrors;
-    bool is_placed = mark != NULL && mark->line > 0 &&
-        report->source.ptr != NULL;
+    const struct conf_text *file = mark != NULL ? mark->file : NULL;
+    struct sv source = file != NULL ? file->text : report->source;
+    bool is_placed = mark != NULL && mark->line > 0 && source.ptr != NULL;
     char text[1024];
 
     if (++*count > CONF_ERRORS_SHOWN_MAX)
         return;
     vsnprintf(text, sizeof(text), fmt, args);
-    conf_add_printable(report->out, sv_from(report->name));
+    conf_add_printable(report->out,
+        sv_from(file != NULL ? file->name : report->name));
     if (is_placed)
         sb_addf(report->out, ":%u:%u", mark->line, mark->column);
     if (level == LEVEL_WARNING)
@@ -152,7 +164,7 @@ report_message(struct conf_report *report, const struct conf_mark *mark,
     conf_add_printable(report->out, sv_from(text));
     sb_add_char(report->out, '\n');
     if (is_placed && level != LEVEL_HIDDEN)
-        add_source(report, mark);
+        add_source(report, source, mark);
 }
 
 void

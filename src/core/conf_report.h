@@ -13,16 +13,24 @@
 #include "core/sb.h"
 #include "core/sv.h"
 
+/* A file that was read. */
+struct conf_text {
+    const char *name;
+    struct sv text;
+};
+
 /* A place in a file, counted in characters from 1; line 0: no place. */
 struct conf_mark {
     unsigned line;
     unsigned column;
     unsigned width; /* characters to underline; at least 1 */
+    const struct conf_text *file; /* NULL: what the report is about */
 };
 
 struct conf_report {
     struct sb *out;
     struct sv source;     /* the text; ptr NULL: places are not shown */
+    const struct conf_text *file; /* the same, where it is a file */
     unsigned nerrors;
     unsigned nwarnings;
     char name[256];       /* what stands first in each line */
@@ -35,6 +43,9 @@ void conf_report_init(struct conf_report *report, struct sb *out);
 /* What the next errors are about; text is borrowed, name is copied. */
 void conf_report_source(struct conf_report *report, const char *name,
     struct sv text);
+/* The same of a file; marks that are made from now on are in it. */
+void conf_report_file(struct conf_report *report,
+    const struct conf_text *file);
 /* mark may be NULL. */
 void conf_report_error(struct conf_report *report,
     const struct conf_mark *mark, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -25,6 +25,12 @@ list_of(const struct conf *conf, const struct conf_row *row)
         row->offset);
 }
 
+static bool
+is_set(const struct conf *conf, const struct conf_row *row)
+{
+    return conf->origins->v[conf_row_index(row)].layer != CONF_LAYER_DEFAULT;
+}
+
 /* Secrets, and what -secret.flags names: by flag or directive. */
 static bool
 is_masked(const struct conf *conf, const struct conf_row *row)
@@ -40,12 +46,20 @@ is_masked(const struct conf *conf, const struct conf_row *row)
     return conf_kind_is_secret(row->kind);
 }
 
+bool
+conf_flag_is_secret(const struct conf *conf, const char *name)
+{
+    const struct conf_row *row = conf_row_by_flag(sv_from(name));
+
+    return row != NULL && is_masked(conf, row);
+}
+
 /* Where a secret is may be seen, and so may that there is none. */
 static bool
 is_hidden(const struct conf *conf, const struct conf_row *row,
     struct sv text)
 {
-    return text.len > 0 && is_masked(conf, row) &&
+    return text.len > 0 && is_masked(conf, row) && is_set(conf, row) &&
         !(conf_kind_is_secret(row->kind) && sv_starts_with(text, SV("file:")));
 }
 
@@ -180,7 +194,7 @@ effective_row(const struct conf_row *row, struct sv name, unsigned depth,
     const struct conf_list *list = list_of(conf, row);
     struct sb *out = effective->out;
     bool is_list = conf_kind_is_list(row->kind);
-    bool is_secret = is_list ? list->n > 0 && is_masked(conf, row)
+    bool is_secret = is_list ? is_set(conf, row) && is_masked(conf, row)
                              : is_hidden(conf, row, text_of(conf, row));
 
     conf_doc_indent(out, depth);
@@ -247,7 +261,7 @@ conf_each_flag(const struct conf *conf, conf_flag_fn fn, void *arg)
         sb_reset(&value);
         add_flag(conf, &conf_rows[i], &value);
         fn(conf_rows[i].flag, value.ptr,
-            conf->origins->v[i].layer != CONF_LAYER_DEFAULT, arg);
+            is_set(conf, &conf_rows[i]), arg);
     }
     sb_release(&value);
 }

@@ -193,6 +193,33 @@ conf_row_suggest(struct conf_near *near)
     return best;
 }
 
+static bool
+has_key(struct sv line, struct sv name)
+{
+    for (size_t i = 0; i + name.len < line.len; i++) {
+        if (memcmp(line.ptr + i, name.ptr, name.len) == 0) {
+            struct sv rest = sv_trim(sv_sub(line, i + name.len, line.len));
+
+            while (rest.len > 0 && strchr("\"' \t", rest.ptr[0]) != NULL)
+                rest = sv_sub(rest, 1, rest.len);
+            if (rest.len > 0 && rest.ptr[0] == ':')
+                return true;
+        }
+    }
+    return false;
+}
+
+bool
+conf_line_is_secret(struct sv line)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        if (conf_kind_is_secret(conf_rows[i].kind) &&
+            has_key(line, conf_row_leaf(&conf_rows[i])))
+            return true;
+    }
+    return false;
+}
+
 void
 conf_choices_print(struct sb *out, const char *choices)
 {

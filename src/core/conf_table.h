@@ -113,6 +113,12 @@ const struct conf_row *conf_row_find(const char *name);
  */
 const struct conf_row *conf_row_suggest(struct conf_near *near);
 
+/*
+ * True if the line of a file has the name of a secret before a colon: it must
+ * not be shown, whatever the mistake in it.
+ */
+bool conf_line_is_secret(struct sv line);
+
 /* "always, interval or off" for "always|interval|off". */
 void conf_choices_print(struct sb *out, const char *choices);
 /* "0..256", "at least 1", or nothing. */

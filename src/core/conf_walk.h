@@ -10,14 +10,29 @@
 #include "core/conf_node.h"
 #include "core/conf_table.h"
 
+/* A file, a file within, ... : a person needs two or three. */
+#define CONF_INCLUDE_DEPTH_MAX 8u
+/* Files of one configuration, all together. */
+#define CONF_FILES_MAX 256u
+
 struct conf_walk {
     struct conf_loader *loader;
     enum conf_layer layer;
-    const char *name;
-    /* Lines where a directive, or a group, was seen first. */
-    unsigned row_line[CONF_ROWS];
+    /* Where a directive was seen first, and in this file a group. */
+    struct conf_mark rows[CONF_ROWS];
     unsigned group_line[CONF_ROWS][CONF_GROUP_DEPTH_MAX];
+    /* The files that are open, each named within the one before. */
+    const struct conf_text *files[CONF_INCLUDE_DEPTH_MAX];
+    unsigned depth;
 };
+
+/* The text that the report is about; name: of an origin without a place. */
+void conf_walk_text(struct conf_walk *walk, struct sv text);
+/* The value of "include". */
+void conf_walk_include(struct conf_walk *walk, struct conf_node *node);
+/* " (first in line 3)", with the file where it is another one. */
+const char *conf_walk_first(const struct conf_walk *walk,
+    const struct conf_mark *mark, char *out, size_t size);
 
 void conf_walk_unknown(struct conf_walk *walk, struct sv group,
     const struct conf_node *key);

@@ -165,17 +165,9 @@ static int
 act_test(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
-    bool is_good;
-
     sb_reset(text);
-    is_good = conf_check_system(conf, text) == 0;
-    is_good = tls_server_check(conf, text) == 0 && is_good;
-    is_good = check_listeners(conf, text) == 0 && is_good;
-    if (!is_good)
+    if (check_listeners(conf, text) != 0)
         return show(stderr, text, 1);
-    if (!options->is_quiet)
-        (void)show(stderr, text, 0); /* warnings */
-    sb_reset(text);
     if (!options->is_quiet)
         sb_addf(text, "%s%sconfiguration is fine\n",
             conf->file != NULL ? conf->file : "",
@@ -261,16 +253,26 @@ act_run(const struct options *options, struct conf *conf, struct sv warnings)
     return master_run(conf, &options->source);
 }
 
+/* words: of this process, as the system shows them. */
+struct words {
+    int n;
+    char **v;
+};
+
 static int
-act(const struct options *options, bool is_good, struct sb *text)
+act(struct options *options, bool is_good, const struct words *words,
+    struct sb *text)
 {
     struct conf *conf;
     int status;
 
+    options->source.is_test = options->action == OPTIONS_TEST;
+    options->source.check_listener = tls_server_check;
     if (conf_load(&conf, &options->source, text) != 0 || !is_good) {
         conf_free(conf);
         return show(stderr, text, 1);
     }
+    options_hide(conf, words->n, words->v);
     if (options->action == OPTIONS_RUN)
         return act_run(options, conf, sb_sv(text));
     if (text->len > 0 && !options->is_quiet)
@@ -289,9 +291,30 @@ act(const struct options *options, bool is_good, struct sb *text)
     return status;
 }
 
+/* Copies, because the words of this process are overwritten. */
+static char **
+words_copy(int argc, char *const *argv)
+{
+    char **copy = xcalloc((size_t)argc + 1, sizeof(*copy));
+
+    for (int i = 0; i < argc; i++)
+        copy[i] = xstrdup(argv[i]);
+    return copy;
+}
+
+static void
+words_free(char **copy)
+{
+    for (char **word = copy; *word != NULL; word++)
+        xfree(*word);
+    xfree(copy);
+}
+
 int
 main(int argc, char **argv)
 {
+    struct words words = {argc, argv};
+    char **copy = words_copy(argc, argv);
     struct options options;
     struct sb text;
     int status = -1;
@@ -299,12 +322,14 @@ main(int argc, char **argv)
 
     fault_init();
     sb_init(&text, TEXT_BYTES_MAX);
-    is_good = options_parse(&options, argc, argv, &text) == 0;
+    is_good = options_parse(&options, argc, copy, &text) == 0;
+    options.source.argv = copy;
     if (is_good)
         status = act_early(&options, &text);
     if (status < 0)
-        status = act(&options, is_good, &text);
+        status = act(&options, is_good, &words, &text);
     options_release(&options);
     sb_release(&text);
+    words_free(copy);
     return status;
 }

@@ -13,6 +13,7 @@
 #include "core/conf_near.h"
 #include "core/conf_report.h"
 #include "core/conf_table.h"
+#include "core/conf_type.h"
 #include "core/mem.h"
 
 enum argument { ARG_NONE, ARG_BOOL, ARG_NEEDED, ARG_OPTIONAL };
@@ -353,6 +354,47 @@ options_release(struct options *options)
     xfree(options->globals);
     xfree(options->flags);
     memset(options, 0, sizeof(*options));
+}
+
+/* --- secrets --- */
+
+/* "secret", as far as it fits. */
+static void
+hide(char *value)
+{
+    size_t len = strlen(value);
+
+    explicit_bzero(value, len);
+    memcpy(value, CONF_SECRET_MASK, MIN(len, strlen(CONF_SECRET_MASK)));
+}
+
+void
+options_hide(const struct conf *conf, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        struct sv word = sv_from(argv[i]), name;
+        char flag[CONF_NAME_MAX];
+        bool is_bool;
+        size_t equals;
+
+        while (word.len > 0 && word.ptr[0] == '-')
+            word = sv_sub(word, 1, word.len);
+        equals = sv_find_byte(word, '=');
+        name = sv_sub(word, 0, equals);
+        snprintf(flag, sizeof(flag), "%.*s", SV_ARG(name));
+        if (sv_eq(name, SV("g")) && i + 1 < argc &&
+            conf_line_is_secret(sv_from(argv[i + 1])))
+            hide(argv[i + 1]);
+        else if (conf_line_is_secret(word) && sv_starts_with(word, SV("g=")))
+            hide(argv[i] + strlen(argv[i]) - (word.len - equals - 1));
+        else if (!conf_flag_known(flag, &is_bool) ||
+            !conf_flag_is_secret(conf, flag))
+            continue;
+        else if (equals < word.len)
+            hide(argv[i] + strlen(argv[i]) - (word.len - equals - 1));
+        else if (!is_bool && i + 1 < argc)
+            hide(argv[i + 1]);
+    }
 }
 
 /* --- texts --- */

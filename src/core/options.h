@@ -45,6 +45,11 @@ struct options {
 int options_parse(struct options *options, int argc, char *const *argv,
     struct sb *messages) WARN_UNUSED;
 void options_release(struct options *options);
+/*
+ * Overwrites the secrets in the words of this process, which everybody can
+ * see; options were parsed from a copy of them.
+ */
+void options_hide(const struct conf *conf, int argc, char **argv);
 
 /* spoor -h: usage, options and all flags. */
 void options_print_usage(struct sb *out);

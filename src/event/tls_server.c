@@ -237,31 +237,21 @@ tls_server_new(const char *address, int fd)
 /* --- -t --- */
 
 int
-tls_server_check(const struct conf *conf, struct sb *messages)
+tls_server_check(const struct conf_listener *conf, struct sb *doubts,
+    struct err *err)
 {
     struct tls_listener *listener;
-    struct err err = ERR_INIT;
     char text[512];
-    int rc = 0;
 
-    for (unsigned i = 0; i < conf_listeners(conf); i++) {
-        struct conf_listener one = conf_listener_get(conf, i);
-
-        if (!one.has_tls)
-            continue;
-        if (tls_listener_new(&listener, &one, &err) != 0) {
-            sb_addf(messages, "error: TLS on %s: %s\n", one.address,
-                err.text);
-            rc = -1;
-            continue;
-        }
-        for (unsigned k = 0; k < listener->ncerts; k++) {
-            tls_cert_doubts(&listener->certs[k], text, sizeof(text));
-            if (text[0] != '\0')
-                sb_addf(messages, "warning: TLS on %s: %s\n", one.address,
-                    text);
-        }
-        tls_listener_free(listener);
+    if (!conf->has_tls)
+        return 0;
+    if (tls_listener_new(&listener, conf, err) != 0)
+        return -1;
+    for (unsigned k = 0; k < listener->ncerts; k++) {
+        tls_cert_doubts(&listener->certs[k], text, sizeof(text));
+        if (text[0] != '\0')
+            sb_addf(doubts, "%s\n", text);
     }
-    return rc;
+    tls_listener_free(listener);
+    return 0;
 }

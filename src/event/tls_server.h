@@ -21,10 +21,10 @@ extern const struct module tls_module;
 struct tls *tls_server_new(const char *address, int fd) WARN_UNUSED;
 
 /*
- * -t: loads all files.  0, or -1 with an error a line in messages; doubts
- * about certificates are "warning: ..." lines.
+ * -t: loads the files of an address.  Doubts about certificates are lines in
+ * doubts.
  */
-int tls_server_check(const struct conf *conf, struct sb *messages)
-    WARN_UNUSED;
+int tls_server_check(const struct conf_listener *listener, struct sb *doubts,
+    struct err *err) WARN_UNUSED;
 
 #endif
