@@ -289,19 +289,31 @@ master_step(struct master *self)
 
 /* Events. */
 
+/* What modules write, too. */
+static int
+master_reopen_logs(const struct master *self, struct err *err)
+{
+    if (log_reopen(err) != 0)
+        return -1;
+    if (log_conf_is_file(self->conf))
+        jail_give(&self->jail, self->conf->log_file);
+    for (const struct module *const *m = modules; *m != NULL; m++)
+        if ((*m)->reopen != NULL && (*m)->reopen(err) != 0)
+            return err_wrap(err, "%s", (*m)->name);
+    return 0;
+}
+
 static void
 master_reopen(struct master *self)
 {
     struct err err = ERR_INIT;
 
     control_begin(SIGNAL_REOPEN);
-    if (log_reopen(&err) != 0) {
+    if (master_reopen_logs(self, &err) != 0) {
         log_error("cannot open the log again: %s", err.text);
         control_answer(SIGNAL_REOPEN, false, err.text);
         return;
     }
-    if (log_conf_is_file(self->conf))
-        jail_give(&self->jail, self->conf->log_file);
     for (struct proc *proc = proc_next(NULL); proc != NULL;
          proc = proc_next(proc))
         proc_reopen(proc);

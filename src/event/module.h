@@ -78,6 +78,8 @@ struct module {
     void (*drain)(struct process *process);
     /* True when nothing is left to finish (asked after drain, repeatedly). */
     bool (*is_drained)(struct process *process);
+    /* Master and children: USR1, files of logs are opened again. */
+    int (*reopen)(struct err *err);
     /*
      * Last call in a process that ends in an orderly way, in reverse order of
      * the table.  The loop does not run any more; the pool still does.

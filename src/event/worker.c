@@ -138,6 +138,10 @@ worker_reopen(void)
 
     if (log_reopen(&err) != 0)
         log_error("cannot open the log again: %s", err.text);
+    for (const struct module *const *m = modules; *m != NULL; m++) {
+        if ((*m)->reopen != NULL && (*m)->reopen(&err) != 0)
+            log_error("cannot open the log again: %s", err.text);
+    }
 }
 
 static void

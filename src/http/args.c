@@ -10,8 +10,8 @@
 
 #include "core/num.h"
 
-static bool
-is_form(const struct http_req *req)
+bool
+http_is_form(const struct http_req *req)
 {
     struct sv type = http_header_get(req, "content-type");
 
@@ -66,7 +66,7 @@ http_arg_n(struct http_req *req, const char *name, unsigned nth)
 {
     struct sv wanted = sv_from(name), value = sv_make(NULL, 0);
 
-    if (req->body.len > 0 && is_form(req) &&
+    if (req->body.len > 0 && http_is_form(req) &&
         find_arg(req, req->body, wanted, &nth, &value))
         return unescape(req, value);
     if (req->query.len > 0 &&

@@ -235,22 +235,36 @@ begin_call(struct stream *stream, struct sv type)
     return true;
 }
 
+static bool
+looks_like_call(const struct http_req *req)
+{
+    struct sv type = http_header_get(req, "content-type");
+
+    return type.ptr != NULL && grpc_is_content_type(type) &&
+        req->method == HTTP_POST;
+}
+
+void
+grpc_mark(struct stream *stream)
+{
+    stream->is_grpc = stream->req.version == HTTP_2 &&
+        looks_like_call(&stream->req);
+}
+
 bool
 grpc_begin(struct stream *stream)
 {
     struct http_req *req = &stream->req;
-    struct sv type = http_header_get(req, "content-type");
     bool is_method = req->route != NULL &&
         (req->route->flags & ROUTE_GRPC) != 0;
-    bool is_call = type.ptr != NULL && grpc_is_content_type(type) &&
-        req->method == HTTP_POST;
+    bool is_call = looks_like_call(req);
 
     if ((is_call || is_method) && req->version != HTTP_2) {
         stream_refuse(stream, 505, "gRPC needs HTTP/2");
         return false;
     }
     if (is_call)
-        return begin_call(stream, type);
+        return begin_call(stream, http_header_get(req, "content-type"));
     if (is_method)
         stream_refuse(stream, 415,
             "the content type of a gRPC call is application/grpc");

@@ -63,6 +63,9 @@ void grpc_fail(struct http_req *req, enum grpc_code code, const char *fmt,
 
 struct stream;
 
+/* Errors are answered as to a call from now on, if it is one. */
+void grpc_mark(struct stream *stream);
+
 /*
  * The head is there; route is NULL for unknown methods.  False: the call
  * was answered.

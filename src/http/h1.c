@@ -3,7 +3,7 @@
 /*
  * The life of an HTTP/1.x connection:
  *
- *     HEAD -> [BODY ->] REPLY -> FLUSH -> HEAD ... REPLY -> LAST -> CLOSED
+ *     HEAD -> [ASK ->] [BODY ->] REPLY -> FLUSH -> HEAD ... REPLY -> LAST -> CLOSED
  *
  * One request at a time; what the client sends ahead waits in the input
  * buffer and in the socket.  h1_run() takes steps until one has to wait.
@@ -184,30 +184,16 @@ head_refuse(struct h1_conn *h1, int status, const char *why)
     stream_refuse(&request->stream, status, "%s", why);
 }
 
+/* The route is known, and the client may go there. */
 static void
-head_complete(struct h1_conn *h1)
+head_routed(struct h1_conn *h1)
 {
     struct h1_request *request = h1->request;
     struct h1_head *head = &request->head;
-    bool has_body = head->is_chunked || head->length > 0;
 
-    if (h1->in_cap - h1->in_len < H1_IN_TAIL)
-        h1_in_grow(h1);
-    h1->in_pos = head->bytes;
-    if (!h1_request_fill(h1)) {
-        head_refuse(h1, 503, "out of memory");
-        return;
-    }
-    h1_set_deadline(h1, 0);
-    h1->state = H1_REPLY;
-    request->is_complete = !has_body;
-    if (!dispatch_head(&request->stream, &request->body_max))
-        return;
-    if (!has_body) {
+    if (request->is_complete) {
         dispatch_run(&request->stream);
-        return;
-    }
-    if (request->body_max == 0) {
+    } else if (request->body_max == 0) {
         stream_refuse(&request->stream, 413, "this path takes no body");
     } else if (head->length > request->body_max) {
         metric_add(METRIC_HTTP_REFUSED_BODY_TOO_LARGE, 1);
@@ -218,6 +204,48 @@ head_complete(struct h1_conn *h1)
         h1->state = H1_BODY;
         server_wait(&h1->base);
         h1_body_begin(h1);
+    }
+}
+
+void
+h1_asked(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+
+    h1->state = H1_REPLY;
+    h1->is_dry = false;
+    conn_want_read(h1->conn, true);
+    if (dispatch_asked(&request->stream, &request->body_max) ==
+        DISPATCH_GOES_ON)
+        head_routed(h1);
+    h1_run(h1);
+}
+
+static void
+head_complete(struct h1_conn *h1)
+{
+    struct h1_request *request = h1->request;
+    struct h1_head *head = &request->head;
+
+    if (h1->in_cap - h1->in_len < H1_IN_TAIL)
+        h1_in_grow(h1);
+    h1->in_pos = head->bytes;
+    if (!h1_request_fill(h1)) {
+        head_refuse(h1, 503, "out of memory");
+        return;
+    }
+    h1_set_deadline(h1, 0);
+    h1->state = H1_REPLY;
+    request->is_complete = !head->is_chunked && head->length == 0;
+    switch (dispatch_head(&request->stream, &request->body_max)) {
+    case DISPATCH_ANSWERED:
+        break;
+    case DISPATCH_GOES_ON:
+        head_routed(h1);
+        break;
+    case DISPATCH_ASKS:
+        h1->state = H1_ASK;
+        break;
     }
 }
 
@@ -400,6 +428,10 @@ h1_step(struct h1_conn *h1)
     switch ((enum h1_state)h1->state) {
     case H1_HEAD:
         return head_step(h1);
+    case H1_ASK:
+        if (!h1->is_dry)
+            watch_for_end(h1);
+        return false;
     case H1_BODY:
         return h1_body_step(h1);
     case H1_REPLY:

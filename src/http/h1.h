@@ -31,6 +31,7 @@
 
 enum h1_state {
     H1_HEAD,   /* idle when there is no request, else reading its head */
+    H1_ASK,    /* a password is checked: no body is read */
     H1_BODY,
     H1_REPLY,  /* the handler has the request */
     H1_FLUSH,  /* the reply waits to be taken before the next request */
@@ -96,6 +97,8 @@ void h1_clear(void);
 
 /* --- between the four files --- */
 
+/* The outcome of H1_ASK. */
+void h1_asked(struct h1_conn *h1);
 /* The first byte of a request is there. */
 void h1_request_begin(struct h1_conn *h1);
 /*

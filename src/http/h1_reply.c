@@ -32,7 +32,7 @@ reply_closes(const struct h1_request *request)
     int64_t age_ns = loop_now_ns(process->loop) - h1->born_ns;
 
     return !request->is_complete || request->head.wants_close ||
-        h1->server->is_draining ||
+        h1->server->is_draining || process->conf->disable_keep_alive ||
         (process->conf->conn_timeout > 0 &&
             age_ns > process->conf->conn_timeout);
 }
@@ -151,10 +151,17 @@ IMPL(stream_ops.queued) reply_queued(const struct stream *stream)
     return conn_queued(request_of(stream)->h1->conn);
 }
 
+static void
+IMPL(stream_ops.asked) reply_asked(struct stream *stream)
+{
+    h1_asked(request_of(stream)->h1);
+}
+
 const struct stream_ops h1_stream_ops = {
     .head = reply_head,
     .data = reply_data,
     .data_take = reply_data_take,
     .end = reply_end,
     .queued = reply_queued,
+    .asked = reply_asked,
 };

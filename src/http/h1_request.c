@@ -12,6 +12,7 @@
 #include "core/assert.h"
 #include "core/mem.h"
 #include "event/listen.h"
+#include "http/auth.h"
 #include "http/count.h"
 
 static SLIST_HEAD(, h1_request) kept_requests;
@@ -136,6 +137,7 @@ h1_request_end(struct h1_conn *h1)
 
     count_received(&request->stream.req,
         request->head.bytes + request->stream.req.body.len);
+    auth_cancel(&request->stream);
     body_release(&request->body);
     request_put(request);
     h1->request = NULL;

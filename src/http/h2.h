@@ -99,6 +99,7 @@ struct h2_stream {
     bool is_ended;        /* the handler is done with it */
     bool is_deferred;     /* nghttp2 waits for more of the reply */
     bool is_woken;        /* memory came back */
+    bool is_asking;       /* a password is checked: data is held */
     bool has_head;        /* of the reply */
     bool has_trailers;    /* a header block behind the body was begun */
     struct sv method;
@@ -228,6 +229,10 @@ void h2_stream_abandon(struct h2_stream *s);
 void h2_streams_sweep(struct h2_conn *h2);
 void h2_refuse(struct h2_stream *s, int status, const char *why);
 
+void h2_asked(struct h2_stream *s);
+
+/* A password is checked first: what comes meanwhile is held. */
+void h2_body_ask(struct h2_stream *s);
 void h2_body_begin(struct h2_stream *s);
 void h2_body_data(struct h2_stream *s, struct sv data);
 /* Memory came back: goes on with what was held. */

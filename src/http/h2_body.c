@@ -14,6 +14,9 @@
 #include "core/metrics.h"
 #include "http/grpc.h"
 
+/* A check of a password has an end of its own, long before this. */
+#define H2_ASK_NS (600 * NS_PER_SEC)
+
 static size_t held_total;
 
 int64_t
@@ -27,11 +30,19 @@ h2_body_due_ns(const struct h2_stream *s)
 }
 
 void
+h2_body_ask(struct h2_stream *s)
+{
+    sb_init(&s->held, H2_CONN_WINDOW);
+    s->credit_ns = h2_now(s->h2) + H2_ASK_NS;
+}
+
+void
 h2_body_begin(struct h2_stream *s)
 {
     struct h2_conn *h2 = s->h2;
 
-    sb_init(&s->held, H2_CONN_WINDOW);
+    if (s->held.ptr == NULL)
+        sb_init(&s->held, H2_CONN_WINDOW);
     s->credit_ns = h2_now(h2) + h2_process(h2)->conf->header_timeout;
     h2_schedule(h2, h2_body_due_ns(s));
 }
@@ -110,6 +121,8 @@ body_hold(struct h2_stream *s, struct sv data)
     }
     sb_add_sv(&s->held, data);
     held_total += data.len;
+    if (s->is_asking)
+        return;
     if (s->wait_until_ns == 0)
         s->wait_until_ns = now_ns + HTTP_BODY_WAIT_NS;
     h2_schedule(s->h2, h2_body_due_ns(s));
@@ -150,6 +163,10 @@ h2_body_data(struct h2_stream *s, struct sv data)
     enum body_room room = BODY_NO_BUDGET;
     size_t taken = 0;
 
+    if (s->is_asking) {
+        body_hold(s, data);
+        return;
+    }
     s->credit_ns = body_credit_ns(h2_process(s->h2), s->credit_ns, data.len);
     if (data.len > s->body_max - s->body.len - s->held.len) {
         (void)nghttp2_session_consume_connection(session, data.len);

@@ -325,10 +325,17 @@ IMPL(stream_ops.queued) reply_queued(const struct stream *stream)
     return s->out_bytes;
 }
 
+static void
+IMPL(stream_ops.asked) reply_asked(struct stream *stream)
+{
+    h2_asked((struct h2_stream *)(void *)stream);
+}
+
 const struct stream_ops h2_stream_ops = {
     .head = reply_head,
     .data = reply_data,
     .data_take = reply_data_take,
     .end = reply_end,
     .queued = reply_queued,
+    .asked = reply_asked,
 };

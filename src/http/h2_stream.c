@@ -14,6 +14,7 @@
 #include "core/metrics.h"
 #include "core/num.h"
 #include "event/listen.h"
+#include "http/auth.h"
 #include "http/count.h"
 #include "http/grpc.h"
 #include "http/h1_parse.h"
@@ -201,6 +202,7 @@ void
 h2_refuse(struct h2_stream *s, int status, const char *why)
 {
     set_handled(s);
+    auth_cancel(&s->stream);
     h2_body_release(s);
     if (status == 503)
         http_reply_header(&s->stream.req, "Retry-After", "1");
@@ -310,13 +312,14 @@ check_age(struct h2_conn *h2)
 static void
 head_routed(struct h2_stream *s)
 {
-    uint64_t length = s->length == UINT64_MAX ? 0 : s->length;
+    uint64_t length = MAX(s->length == UINT64_MAX ? 0 : s->length,
+        (uint64_t)s->held.len);
     char text[64];
 
     if (is_overloaded(s)) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         h2_refuse(s, 503, "too many replies wait to be read");
-    } else if (s->is_complete) {
+    } else if (s->is_complete && s->held.len == 0) {
         stream_run(s);
     } else if (s->body_max == 0) {
         h2_refuse(s, 413, "this path takes no body");
@@ -349,17 +352,40 @@ h2_stream_head(struct h2_stream *s, bool is_last)
     }
     if (s->h2->nhandled == 0)
         server_wait(&s->h2->base);
-    if (dispatch_head(&s->stream, &s->body_max))
-        head_routed(s);
-    else
+    switch (dispatch_head(&s->stream, &s->body_max)) {
+    case DISPATCH_ANSWERED:
         set_handled(s);
+        break;
+    case DISPATCH_GOES_ON:
+        head_routed(s);
+        break;
+    case DISPATCH_ASKS:
+        s->state = H2_STREAM_BODY;
+        s->is_asking = true;
+        h2_body_ask(s);
+        break;
+    }
+}
+
+void
+h2_asked(struct h2_stream *s)
+{
+    s->is_asking = false;
+    if (dispatch_asked(&s->stream, &s->body_max) == DISPATCH_GOES_ON) {
+        head_routed(s);
+        h2_body_resume(s);
+    } else {
+        set_handled(s);
+        h2_body_release(s);
+    }
+    h2_wake(s->h2);
 }
 
 void
 h2_stream_complete(struct h2_stream *s)
 {
     s->is_complete = true;
-    if (s->state == H2_STREAM_BODY && s->held.len == 0)
+    if (s->state == H2_STREAM_BODY && s->held.len == 0 && !s->is_asking)
         stream_run(s);
 }
 
@@ -379,6 +405,7 @@ void
 h2_stream_closed(struct h2_stream *s)
 {
     s->is_closed = true;
+    auth_cancel(&s->stream);
     h2_reply_drop(s);
     if (s->state == H2_STREAM_REPLY)
         stream_abort(&s->stream);

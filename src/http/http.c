@@ -15,9 +15,12 @@
 #include "event/conn.h"
 #include "event/listen.h"
 #include "event/loop.h"
+#include "http/access_log.h"
+#include "http/auth.h"
 #include "http/body.h"
 #include "http/count.h"
 #include "http/h1.h"
+#include "http/h1_parse.h"
 #include "http/h2.h"
 #include "http/server.h"
 #include "http/stream.h"
@@ -47,6 +50,8 @@ static struct loop_later cut_later = {.fn = cut_reader};
  */
 #define CONN_BYTES (2 * KIB)
 #define CONN_H2_BYTES (20 * KIB)
+/* Of a configuration; all of them fit into a head. */
+#define HEADER_VALUE_BYTES_MAX 2048
 /* Connections that are let go for one that comes: more than it can cost. */
 #define MAKE_ROOM_MAX 8
 
@@ -163,6 +168,46 @@ http_is_draining(void)
     return server.is_draining;
 }
 
+/* What becomes part of heads as it is. */
+static int
+check_header(const char *yaml, const char *value, struct err *err)
+{
+    if (h1_is_field_value(sv_from(value)) &&
+        strlen(value) <= HEADER_VALUE_BYTES_MAX)
+        return 0;
+    return err_set(err, ERR_INVALID, "%s: a value of a header has printable "
+        "bytes, at most %d", yaml, HEADER_VALUE_BYTES_MAX);
+}
+
+/* Nothing that is ever escaped in a path. */
+static int
+check_prefix(const char *prefix, struct err *err)
+{
+    static const char wanted[] = "abcdefghijklmnopqrstuvwxyz"
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+
+    if (strspn(prefix, wanted) == strlen(prefix) &&
+        strstr(prefix, "//") == NULL && strstr(prefix, "..") == NULL &&
+        strstr(prefix, "/./") == NULL &&
+        strlen(prefix) <= HEADER_VALUE_BYTES_MAX)
+        return 0;
+    return err_set(err, ERR_INVALID, "http.path_prefix has letters, digits, "
+        "'-', '.', '_', '~' and '/'");
+}
+
+static int
+http_load_master(const struct conf *conf, struct err *err)
+{
+    if (check_header("http.headers.csp", conf->header_csp, err) != 0 ||
+        check_header("http.headers.frame_options",
+            conf->header_frame_options, err) != 0 ||
+        check_header("http.headers.hsts", conf->header_hsts, err) != 0 ||
+        check_prefix(conf->path_prefix, err) != 0 ||
+        access_log_open(conf, err) != 0)
+        return -1;
+    return auth_load(conf, err);
+}
+
 static int
 http_init_process(struct process *process, UNUSED struct err *err)
 {
@@ -172,6 +217,8 @@ http_init_process(struct process *process, UNUSED struct err *err)
     server.is_draining = false;
     reply_init();
     count_init(http_routes);
+    access_log_start(process);
+    auth_start(process);
     body_budget_set((size_t)conf_budget(process->conf)->bodies);
     reader_timer = loop_timer_new(process->loop, http_check_readers, NULL);
     http_check_readers(NULL);
@@ -233,12 +280,17 @@ http_exit_process(struct process *process)
     conn_drop_left(0);
     h1_clear();
     h2_clear();
+    auth_stop();
+    access_log_stop();
 }
 
 const struct module http_module = {
     .name = "http",
+    .init_master = http_load_master,
+    .reload_master = http_load_master,
     .init_process = http_init_process,
     .drain = http_drain,
+    .reopen = access_log_reopen,
     .is_drained = http_is_drained,
     .exit_process = http_exit_process,
 };

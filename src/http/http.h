@@ -62,6 +62,7 @@ struct http_req {
     struct process *process;
     const char *peer;
     const struct conf_listener *listener; /* where it came in */
+    const char *user; /* whose credentials it has; NULL: none were asked */
     int64_t start_ns;  /* monotonic */
     bool has_lost_arg; /* one looked absent because the pool was full */
     /* private to http/ */
@@ -154,12 +155,18 @@ enum route_flag {
     ROUTE_BODY = 1 << 0,    /* takes a body; handler runs when it is complete */
     ROUTE_CORS = 1 << 1,    /* Access-Control-Allow-Origin: * and preflight */
     ROUTE_HEALTH = 1 << 2,  /* answered while shedding load; no access log */
-    ROUTE_INSERT = 1 << 3,
+    ROUTE_INSERT = 1 << 3,  /* this and the next: groups that can be closed */
     ROUTE_SELECT = 1 << 4,
-    ROUTE_ADMIN = 1 << 5,
+    ROUTE_ADMIN = 1 << 5,   /* changes or tells the server's state; POST is
+                               refused to pages of other origins */
     ROUTE_GRPC = 1 << 6,    /* a gRPC method, see grpc.h */
     ROUTE_LIVE = 1 << 7,    /* the reply has no end of its own, and pauses: a
                                client that ends its side has left */
+    ROUTE_OPEN = 1 << 8,    /* nobody is asked who he is */
+    ROUTE_INTERNAL_INSERT = 1 << 9, /* groups, too */
+    ROUTE_INTERNAL_SELECT = 1 << 10,
+    ROUTE_DELETE = 1 << 11,
+    ROUTE_INTERNAL_DELETE = 1 << 12,
 };
 
 struct route {
@@ -173,6 +180,19 @@ struct route {
 
 /* Ends with a row whose pattern is NULL; set by main. */
 extern const struct route *http_routes;
+
+/*
+ * Endpoints of ROUTE_ADMIN with a key of their own: where it is set, the
+ * argument authKey must be the same and no user is asked for.
+ */
+struct route_key {
+    const char *pattern; /* of routes; "a*": all that begin with "a" */
+    size_t offset;       /* in struct conf, of a const char *; "": no key */
+    const char *flag;
+};
+
+/* Ends with a row whose pattern is NULL; set by main, or NULL. */
+extern const struct route_key *http_route_keys;
 
 /* Largest body of a route that is no ROUTE_INSERT (a form). */
 #define HTTP_FORM_BYTES_MAX (1 * MIB)

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Replies: the fields every one carries, whole and streamed bodies, errors.
+ * Replies: whole and streamed bodies, errors.
  * The protocol below turns struct reply_head into bytes.
  */
 
 #include "core/base.h"
 #include "http/stream.h"
 
-#include <time.h>
-#include <unistd.h>
-
 #include "core/assert.h"
 #include "core/compress.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/num.h"
-#include "core/timefmt.h"
 #include "event/conn.h"
 #include "event/loop.h"
 #include "event/task.h"
@@ -34,16 +30,6 @@
 /* Body of an error in the form of a layer above. */
 #define ERROR_BODY_BYTES_MAX (8 * KIB)
 
-/* An API answers with no pages; one that has parts says so itself. */
-#define CONTENT_POLICY \
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
-
-static struct {
-    char host[256];
-    char date[32]; /* "Sat, 21 Nov 2026 09:50:45 GMT" */
-    int64_t date_sec;
-} common = {.date_sec = -1};
-
 static const char text_type[] = "text/plain; charset=utf-8";
 
 static http_error_body_fn error_body_fns[8];
@@ -55,36 +41,6 @@ http_set_error_body(enum route_flag flag, http_error_body_fn fn)
 
     check(bit < ARRAY_LEN(error_body_fns));
     error_body_fns[bit] = fn;
-}
-
-void
-reply_init(void)
-{
-    if (gethostname(common.host, sizeof(common.host) - 1) != 0)
-        common.host[0] = '\0';
-    for (char *c = common.host; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~')
-            *c = '?';
-    }
-}
-
-/* IMF-fixdate (RFC 9110, 5.6.7), made once a second. */
-static struct sv
-date_now(void)
-{
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t)(clock_wall_ns() / NS_PER_SEC);
-    struct tm tm;
-
-    if (now != common.date_sec && gmtime_r(&now, &tm) != NULL) {
-        snprintf(common.date, sizeof(common.date),
-            "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
-            tm.tm_mday % 100, months + 3 * tm.tm_mon,
-            (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-        common.date_sec = now;
-    }
-    return sv_from(common.date);
 }
 
 const char *
@@ -145,23 +101,6 @@ reply_add_safe(struct sb *out, struct sv text, size_t bytes_max)
         sb_add_str(out, "...");
 }
 
-static void
-field_add(struct reply_head *head, struct sv name, struct sv value)
-{
-    check(head->nfields < REPLY_FIELDS_MAX);
-    head->fields[head->nfields++] = (struct http_header){name, value};
-}
-
-static bool
-extra_has(const struct stream *stream, struct sv name)
-{
-    for (unsigned i = 0; i < stream->nextra; i++) {
-        if (sv_eq_nocase(stream->extra[i].name, name))
-            return true;
-    }
-    return false;
-}
-
 void
 http_reply_header(struct http_req *req, const char *name, const char *value)
 {
@@ -202,37 +141,6 @@ http_reply_retry_after(const struct http_req *req)
     return (uint32_t)MIN(n, UINT32_MAX);
 }
 
-static void
-head_fields(struct stream *stream, struct reply_head *head,
-    const char *content_type)
-{
-    const struct route *route = stream->req.route;
-
-    field_add(head, SV("Server"), SV("spoor"));
-    field_add(head, SV("Date"), date_now());
-    if (stream->is_grpc) {
-        field_add(head, SV("Content-Type"), sv_from(content_type));
-        for (unsigned i = 0; i < stream->nextra; i++)
-            field_add(head, stream->extra[i].name, stream->extra[i].value);
-        return;
-    }
-    if (common.host[0] != '\0')
-        field_add(head, SV("X-Server-Hostname"), sv_from(common.host));
-    if (content_type != NULL && head->status != 204)
-        field_add(head, SV("Content-Type"), sv_from(content_type));
-    field_add(head, SV("X-Content-Type-Options"), SV("nosniff"));
-    if (!extra_has(stream, SV("Cache-Control")))
-        field_add(head, SV("Cache-Control"), SV("no-store"));
-    if (content_type != NULL && strncmp(content_type, "text/html", 9) == 0 &&
-        !extra_has(stream, SV("Content-Security-Policy")))
-        field_add(head, SV("Content-Security-Policy"), SV(CONTENT_POLICY));
-    if (route != NULL && (route->flags & ROUTE_CORS) != 0 &&
-        !extra_has(stream, SV("Access-Control-Allow-Origin")))
-        field_add(head, SV("Access-Control-Allow-Origin"), SV("*"));
-    for (unsigned i = 0; i < stream->nextra; i++)
-        field_add(head, stream->extra[i].name, stream->extra[i].value);
-}
-
 /* Sends the head; from now on only the body may follow. */
 static void
 send_head(struct stream *stream, int status, const char *content_type,
@@ -247,7 +155,7 @@ send_head(struct stream *stream, int status, const char *content_type,
     if (stream->is_aborted)
         return;
     head.has_body = stream->has_body;
-    head_fields(stream, &head, content_type);
+    reply_fields(stream, &head, content_type);
     stream->ops->head(stream, &head);
 }
 
@@ -404,8 +312,8 @@ http_reply_sb(struct http_req *req, int status, const char *content_type,
         return;
     }
     if (body.len >= GZIP_BYTES_MIN && content_type != NULL &&
-        !stream->is_grpc &&
-        !stream->is_aborted && !extra_has(stream, SV("Content-Encoding"))) {
+        !stream->is_grpc && !req->process->conf->disable_compression &&
+        !stream->is_aborted && !reply_has_extra(stream, SV("Content-Encoding"))) {
         http_reply_header(req, "Vary", "Accept-Encoding");
         if (accepts_gzip(req)) {
             stream->on_abort = NULL;
@@ -452,7 +360,8 @@ error_body(struct http_req *req, int status, const char *text, struct sb *out)
 }
 
 static void
-reply_error(struct http_req *req, int status, const char *fmt, va_list args)
+reply_error(struct http_req *req, int status, bool is_logged, const char *fmt,
+    va_list args)
 {
     struct sb text, body;
     const char *content_type;
@@ -461,9 +370,10 @@ reply_error(struct http_req *req, int status, const char *fmt, va_list args)
     sb_vaddf(&text, fmt, args);
     sb_init(&body, ERROR_BODY_BYTES_MAX);
     content_type = error_body(req, status, text.ptr, &body);
-    log_warn("%s: %d to %.*s %.*s: %s", req->peer, status,
-        SV_ARG(sv_sub(req->method_name, 0, 32)),
-        SV_ARG(sv_sub(req->raw_path, 0, 256)), text.ptr);
+    if (is_logged)
+        log_warn("%s: %d to %.*s %.*s: %s", req->peer, status,
+            SV_ARG(sv_sub(req->method_name, 0, 32)),
+            SV_ARG(sv_sub(req->raw_path, 0, 256)), text.ptr);
     if (grpc_is_call(req)) {
         grpc_reply_error(stream_of(req), grpc_code_of(status), sb_sv(&text),
             content_type == text_type ? SV_EMPTY : sb_sv(&body));
@@ -480,7 +390,7 @@ http_reply_error(struct http_req *req, int status, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    reply_error(req, status, fmt, args);
+    reply_error(req, status, true, fmt, args);
     va_end(args);
 }
 
@@ -491,7 +401,18 @@ stream_refuse(struct stream *stream, int status, const char *fmt, ...)
 
     stream->is_refused = true;
     va_start(args, fmt);
-    reply_error(&stream->req, status, fmt, args);
+    reply_error(&stream->req, status, true, fmt, args);
+    va_end(args);
+}
+
+void
+stream_refuse_quietly(struct stream *stream, int status, const char *fmt, ...)
+{
+    va_list args;
+
+    stream->is_refused = true;
+    va_start(args, fmt);
+    reply_error(&stream->req, status, false, fmt, args);
     va_end(args);
 }
 

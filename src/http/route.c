@@ -14,6 +14,7 @@
 #include "core/conf_budget.h"
 #include "core/metrics.h"
 #include "event/conn.h"
+#include "http/gate.h"
 #include "http/grpc.h"
 #include "http/h1_parse.h"
 #include "http/stream.h"
@@ -129,7 +130,8 @@ static void
 reply_options(struct http_req *req, const struct route_match *match)
 {
     reply_methods(req, "Allow", match->methods);
-    if (match->flags & ROUTE_CORS) {
+    if ((match->flags & ROUTE_CORS) != 0 &&
+        !req->process->conf->disable_cors) {
         http_reply_header(req, "Access-Control-Allow-Origin", "*");
         reply_methods(req, "Access-Control-Allow-Methods", match->methods);
         http_reply_header(req, "Access-Control-Allow-Headers",
@@ -151,61 +153,173 @@ refuse_path(struct stream *stream)
     sb_release(&shown);
 }
 
-bool
-dispatch_head(struct stream *stream, uint64_t *body_max)
+/* A path prefix of one's own, without the slashes around it. */
+static struct sv
+prefix_of(const struct http_req *req)
+{
+    struct sv prefix = sv_from(req->process->conf->path_prefix);
+
+    while (prefix.len > 0 && prefix.ptr[0] == '/')
+        prefix = sv_sub(prefix, 1, prefix.len);
+    while (prefix.len > 0 && prefix.ptr[prefix.len - 1] == '/')
+        prefix.len--;
+    return prefix;
+}
+
+/*
+ * Takes http.path_prefix off.  It has no byte that is ever escaped, so it has
+ * the same length in both forms of the path.  False: the path does not begin
+ * with it.
+ */
+static bool
+prefix_strip(struct stream *stream)
+{
+    struct sv prefix = prefix_of(&stream->req);
+    struct sv *plain = &stream->plain, *path = &stream->req.path;
+
+    if (prefix.len == 0)
+        return true;
+    if (!sv_starts_with(sv_sub(*plain, 1, plain->len), prefix))
+        return false;
+    if (plain->len == prefix.len + 1) {
+        stream->is_bare_prefix = true;
+        *plain = *path = SV("/");
+        return true;
+    }
+    if (plain->ptr[prefix.len + 1] != '/')
+        return false;
+    *plain = sv_sub(*plain, prefix.len + 1, plain->len);
+    *path = sv_sub(*path, prefix.len + 1, path->len);
+    return true;
+}
+
+/*
+ * Clients of gRPC know no prefixes, so methods are found without it.
+ */
+static void
+find(struct stream *stream, struct route_match *match)
 {
     struct http_req *req = &stream->req;
-    struct route_match match = {.methods = HTTP_GET | HTTP_POST | HTTP_HEAD};
-    struct sv plain;
-    const char *problem;
+    bool has_prefix = prefix_strip(stream);
 
-    *body_max = 0;
-    if (sv_eq(req->raw_path, SV("*"))) {
-        reply_options(req, &match);
-        return false;
-    }
-    problem = path_normalise(req->pool, req->raw_path, &plain, &req->path);
-    if (problem != NULL) {
-        req->path = req->raw_path;
-        stream_refuse(stream, 400, "%s", problem);
-        return false;
-    }
     check(http_routes != NULL);
-    route_find(http_routes, plain, req->method, &match);
-    req->route = match.route;
-    req->path_arg = match.arg;
+    route_find(http_routes, stream->plain, req->method, match);
+    if (!has_prefix && (match->flags & ROUTE_GRPC) == 0) {
+        stream->plain = SV_EMPTY; /* what is no path has no route, ever */
+        *match = (struct route_match){.arg = {NULL, 0}};
+    }
+    req->route = match->route;
+    req->path_arg = match->arg;
+}
+
+/* "/traces" of "/traces/": relative links would miss it. */
+static void
+redirect_to_prefix(struct stream *stream)
+{
+    struct sv prefix = prefix_of(&stream->req);
+    struct sb location;
+
+    sb_init(&location, HTTP_LINE_BYTES_MAX);
+    sb_addf(&location, "/%.*s/", SV_ARG(prefix));
+    http_reply_header(&stream->req, "Location", location.ptr);
+    sb_release(&location);
+    http_reply(&stream->req, 302, NULL, SV_EMPTY);
+}
+
+/* The client may go there: is there anything? */
+static enum dispatch
+dispatch_rest(struct stream *stream, const struct route_match *match,
+    uint64_t *body_max)
+{
+    struct http_req *req = &stream->req;
+
     if (!grpc_begin(stream))
-        return false;
-    if (match.methods == 0) {
+        return DISPATCH_ANSWERED;
+    if (match->methods == 0) {
         refuse_path(stream);
-        return false;
+        return DISPATCH_ANSWERED;
     }
     if (req->route == NULL && req->method == HTTP_OPTIONS) {
-        reply_options(req, &match);
-        return false;
+        reply_options(req, match);
+        return DISPATCH_ANSWERED;
     }
     if (req->route == NULL) {
-        reply_methods(req, "Allow", match.methods);
+        reply_methods(req, "Allow", match->methods);
         stream_refuse(stream, 405, "this path does not take this method");
-        return false;
+        return DISPATCH_ANSWERED;
+    }
+    if (stream->is_bare_prefix) {
+        redirect_to_prefix(stream);
+        return DISPATCH_ANSWERED;
     }
     if ((req->route->flags & ROUTE_SELECT) != 0 &&
         !http_has_reply_room(req->process)) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         http_reply_header(req, "Retry-After", "1");
         stream_refuse(stream, 503, "too many replies wait to be read");
-        return false;
+        return DISPATCH_ANSWERED;
     }
     if (req->route->flags & ROUTE_BODY)
         *body_max = req->route->flags & ROUTE_INSERT
             ? conf_budget(req->process->conf)->body_max : HTTP_FORM_BYTES_MAX;
     if (stream->is_grpc)
         *body_max += GRPC_PREFIX_BYTES;
-    return true;
+    return DISPATCH_GOES_ON;
+}
+
+/* A browser asks without credentials whether it may ask. */
+static bool
+is_preflight(const struct stream *stream, const struct route_match *match)
+{
+    return stream->req.route == NULL && (match->flags & ROUTE_CORS) != 0 &&
+        stream->req.method == HTTP_OPTIONS;
+}
+
+enum dispatch
+dispatch_head(struct stream *stream, uint64_t *body_max)
+{
+    struct http_req *req = &stream->req;
+    struct route_match match = {.methods = HTTP_GET | HTTP_POST | HTTP_HEAD};
+    enum auth_verdict verdict = AUTH_PASSES;
+    const char *problem;
+
+    *body_max = 0;
+    if (sv_eq(req->raw_path, SV("*"))) {
+        reply_options(req, &match);
+        return DISPATCH_ANSWERED;
+    }
+    problem = path_normalise(req->pool, req->raw_path, &stream->plain,
+        &req->path);
+    if (problem != NULL) {
+        req->path = req->raw_path;
+        stream_refuse(stream, 400, "%s", problem);
+        return DISPATCH_ANSWERED;
+    }
+    find(stream, &match);
+    grpc_mark(stream);
+    if (!is_preflight(stream, &match))
+        verdict = gate_enter(stream, &match);
+    if (verdict == AUTH_ASKS)
+        return DISPATCH_ASKS;
+    return verdict == AUTH_PASSES ? dispatch_rest(stream, &match, body_max)
+                                  : DISPATCH_ANSWERED;
+}
+
+enum dispatch
+dispatch_asked(struct stream *stream, uint64_t *body_max)
+{
+    struct route_match match;
+
+    *body_max = 0;
+    route_find(http_routes, stream->plain, stream->req.method, &match);
+    if (gate_asked(stream, &match) != AUTH_PASSES)
+        return DISPATCH_ANSWERED;
+    return dispatch_rest(stream, &match, body_max);
 }
 
 void
 dispatch_run(struct stream *stream)
 {
-    stream->req.route->handler(&stream->req);
+    if (gate_check_body(stream))
+        stream->req.route->handler(&stream->req);
 }

@@ -21,8 +21,8 @@
 #define REPLY_EXTRA_BYTES_MAX (8 * KIB)
 /* Fields behind a body: grpc-status, its message and details. */
 #define REPLY_TRAILERS_MAX 4
-/* Those, and at most twelve of our own. */
-#define REPLY_FIELDS_MAX (REPLY_EXTRA_MAX + 12)
+/* Those, and at most sixteen of our own. */
+#define REPLY_FIELDS_MAX (REPLY_EXTRA_MAX + 16)
 
 /*
  * Replies that wait to be taken, over all connections of a process: above
@@ -59,6 +59,8 @@ struct stream_ops {
      */
     void (*end)(struct stream *stream, bool is_broken);
     size_t (*queued)(const struct stream *stream);
+    /* What DISPATCH_ASKS waited for is there: call dispatch_asked(). */
+    void (*asked)(struct stream *stream);
 };
 
 enum stream_state {
@@ -67,6 +69,8 @@ enum stream_state {
     STREAM_WRITING, /* between http_reply_begin() and http_reply_end() */
     STREAM_ENDED,
 };
+
+struct auth_job;
 
 struct stream {
     struct http_req req; /* req.stream is this */
@@ -85,6 +89,12 @@ struct stream {
     void *abort_arg;
     http_drain_fn on_drain;
     void *drain_arg;
+    struct sv plain;      /* the path that routes are compared with */
+    bool is_bare_prefix;  /* http.path_prefix without the '/' behind it */
+    bool wants_key;       /* authKey may be in the body */
+    struct auth_job *ask; /* whose end is waited for; auth.c */
+    struct stream *ask_next;
+    const struct user *ask_user; /* what it said; NULL: wrong */
     unsigned nextra;
     size_t extra_bytes;
     unsigned ntrailers;
@@ -115,17 +125,30 @@ stream_is_blind(const struct stream *stream)
         (route != NULL && (route->flags & ROUTE_LIVE) != 0);
 }
 
-/*
- * Finds the route.  True: the request may go on, and a body of up to
- * *body_max bytes may be read (0: none).  False: the reply is made.
- */
-bool dispatch_head(struct stream *stream, uint64_t *body_max);
+enum dispatch {
+    DISPATCH_ANSWERED, /* the reply is made */
+    DISPATCH_GOES_ON,  /* a body of up to *body_max bytes may be read */
+    DISPATCH_ASKS,     /* a password is checked: read no body, wait for
+                          stream_ops.asked(); auth_cancel() if the stream
+                          ends before */
+};
+
+/* Finds the route, and whether the client may go there. */
+enum dispatch dispatch_head(struct stream *stream, uint64_t *body_max)
+    WARN_UNUSED;
+/* In stream_ops.asked(): never DISPATCH_ASKS. */
+enum dispatch dispatch_asked(struct stream *stream, uint64_t *body_max)
+    WARN_UNUSED;
 /* The body is complete: calls the handler. */
 void dispatch_run(struct stream *stream);
 
 /* An answer to a request that HTTP itself refuses. */
 void stream_refuse(struct stream *stream, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* The same, without a line in the log: who calls it has one of its own. */
+void stream_refuse_quietly(struct stream *stream, int status,
+    const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Log line (access.c) and counters (count.c) of a reply that ended. */
 void access_ended(const struct stream *stream, bool is_broken);
@@ -137,8 +160,13 @@ size_t replies_waiting_total(void);
 
 /* "Not Found" */
 const char *reply_reason(int status);
-/* "spoor" host name and the date of now: fields of every reply. */
+/* Host name and the date of now: fields of every reply. */
 void reply_init(void);
+/* Fields of a reply: those of every one, and what its handler added. */
+void reply_fields(const struct stream *stream, struct reply_head *head,
+    const char *content_type);
+/* Whether the handler added a field of this name. */
+bool reply_has_extra(const struct stream *stream, struct sv name);
 
 /*
  * Appends text with everything but printable ASCII as "?": for replies that
@@ -146,6 +174,8 @@ void reply_init(void);
  */
 void reply_add_safe(struct sb *out, struct sv text, size_t bytes_max);
 
+/* Whether the body is application/x-www-form-urlencoded. */
+bool http_is_form(const struct http_req *req);
 /* True if Accept-Encoding allows gzip. */
 bool accepts_gzip(const struct http_req *req);
 

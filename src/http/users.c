@@ -24,11 +24,10 @@
 #include "core/base.h"
 #include "http/users.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "core/assert.h"
+#include "core/enc.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -265,30 +264,6 @@ line_user(const struct line *line, struct sv text)
 }
 
 static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-hex_sha256(struct sv text, uint8_t *out)
-{
-    if (text.len != 2 * SECRET_SHA256_BYTES)
-        return false;
-    for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        out[i / 2] = (uint8_t)(high * 16 + low);
-    }
-    return true;
-}
-
-static int
 line_token(const struct line *line, struct sv text)
 {
     struct sv rest = text, token, hashed = SV("{SHA256}");
@@ -299,7 +274,8 @@ line_token(const struct line *line, struct sv text)
 
     (void)sv_split(&rest, ':', &token);
     if (sv_starts_with(token, hashed)) {
-        if (!hex_sha256(sv_sub(token, hashed.len, token.len), sha))
+        if (!enc_unhex(sv_sub(token, hashed.len, token.len), sha,
+                sizeof(sha)))
             return line_bad(line, "{SHA256} is followed by 64 hexadecimal "
                 "digits");
     } else if (token.len < TOKEN_BYTES_MIN) {
