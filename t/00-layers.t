@@ -33,6 +33,7 @@ my %exempt = ('src/core/main.c' => 1);
 my @homes = (
     [qr{^event2/}, qw(event)],
     [qr{^openssl/}, qw(event)],
+    [qr{^crypt\.h}, qw(event)],
     [qr{^sys/epoll\.h}, qw(event)],
     [qr{^nghttp2/}, qw(http)],
     [qr{^(?:yaml|zlib|libdeflate|snappy-c)\.h}, qw(core)],

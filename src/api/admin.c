@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "api/admin.h"
 
-#include "api/auth_key.h"
 #include "core/metrics.h"
 #include "core/mem.h"
 #include "storage/compact.h"
@@ -113,9 +112,6 @@ admin_force_flush(struct http_req *req)
 {
     struct flush_wait *wait;
 
-    if (!auth_key_check(req, req->process->conf->force_flush_key,
-        "forceFlushAuthKey"))
-        return;
     wait = xcalloc(1, sizeof(*wait));
     wait->req = req;
     http_on_abort(req, flush_aborted, wait);
@@ -131,9 +127,6 @@ admin_force_merge(struct http_req *req)
     struct sv prefix = http_arg(req, "partition_prefix");
     struct err err = ERR_INIT;
 
-    if (!auth_key_check(req, req->process->conf->force_merge_key,
-        "forceMergeAuthKey"))
-        return;
     if (req->has_lost_arg)
         http_reply_error(req, 400, "the arguments are too large");
     else if (compact_force(prefix, &err) == 0)

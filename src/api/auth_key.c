@@ -3,25 +3,17 @@
 #include "core/base.h"
 #include "api/auth_key.h"
 
-/* In a time that does not tell how much of it fits. */
-static bool
-is_same(struct sv given, const char *key)
-{
-    size_t len = strlen(key);
-    unsigned differs = given.len != len;
+#define KEY(pattern, member, flag) \
+    {pattern, offsetof(struct conf, member), flag}
 
-    for (size_t i = 0; i < given.len; i++)
-        differs |= (unsigned)((unsigned char)given.ptr[i] ^
-            (unsigned char)key[len == 0 ? 0 : i % len]);
-    return differs == 0;
-}
-
-bool
-auth_key_check(struct http_req *req, const char *key, const char *flag)
-{
-    if (key[0] == '\0' || is_same(http_arg(req, "authKey"), key))
-        return true;
-    http_reply_error(req, 401, "the argument authKey is not what -%s says",
-        flag);
-    return false;
-}
+const struct route_key api_route_keys[] = {
+    KEY("/metrics", metrics_key, "metricsAuthKey"),
+    KEY("/flags", flags_key, "flagsAuthKey"),
+    KEY("/debug/pprof*", pprof_key, "pprofAuthKey"),
+    KEY("/internal/force_flush", force_flush_key, "forceFlushAuthKey"),
+    KEY("/internal/force_merge", force_merge_key, "forceMergeAuthKey"),
+    KEY("/internal/log_new_streams", log_new_streams_key,
+        "logNewStreamsAuthKey"),
+    KEY("/internal/partition/*", partition_key, "partitionManageAuthKey"),
+    {NULL, 0, NULL},
+};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Keys of single endpoints: the argument authKey. */
+/*
+ * Keys of single endpoints: the argument authKey.  The check is made by http/
+ * before the handler is called.
+ */
 
 #ifndef SPOOR_API_AUTH_KEY_H
 #define SPOOR_API_AUTH_KEY_H
@@ -8,10 +11,7 @@
 #include "core/base.h"
 #include "http/http.h"
 
-/*
- * True when key is empty or the request's authKey is the same; else it is
- * answered 401, with the name of the flag.
- */
-bool auth_key_check(struct http_req *req, const char *key, const char *flag);
+/* Value of http_route_keys. */
+extern const struct route_key api_route_keys[];
 
 #endif

@@ -3,7 +3,6 @@
 #include "core/base.h"
 #include "api/partition.h"
 
-#include "api/auth_key.h"
 #include "core/json_out.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
@@ -58,13 +57,6 @@ op_start(struct http_req *req, enum op_kind kind, struct sv arg)
     http_on_abort(req, op_aborted, waiting);
 }
 
-static bool
-is_allowed(struct http_req *req)
-{
-    return auth_key_check(req, req->process->conf->partition_key,
-        "partitionManageAuthKey");
-}
-
 /* An argument that must be there; else the request is answered. */
 static bool
 need_arg(struct http_req *req, const char *name, struct sv *value)
@@ -81,7 +73,7 @@ partition_attach(struct http_req *req)
 {
     struct sv name;
 
-    if (is_allowed(req) && need_arg(req, "name", &name))
+    if (need_arg(req, "name", &name))
         op_start(req, OP_ATTACH, name);
 }
 
@@ -90,7 +82,7 @@ partition_detach(struct http_req *req)
 {
     struct sv name;
 
-    if (is_allowed(req) && need_arg(req, "name", &name))
+    if (need_arg(req, "name", &name))
         op_start(req, OP_DETACH, name);
 }
 
@@ -99,12 +91,9 @@ partition_list(struct http_req *req)
 {
     struct json_out json;
     uint32_t *days;
+    size_t n = store_days(&days);
     struct sb sb;
-    size_t n;
 
-    if (!is_allowed(req))
-        return;
-    n = store_days(&days);
     sb_init(&sb, LIST_BYTES_MAX);
     json_out_init(&json, &sb);
     json_array(&json);
@@ -123,11 +112,8 @@ partition_list(struct http_req *req)
 void IMPL(route_fn)
 partition_snapshot_create(struct http_req *req)
 {
-    struct sv prefix;
+    struct sv prefix = http_arg(req, "partition_prefix");
 
-    if (!is_allowed(req))
-        return;
-    prefix = http_arg(req, "partition_prefix");
     if (prefix.ptr == NULL)
         prefix = http_arg(req, "name");
     op_start(req, OP_SNAPSHOT_CREATE, prefix);
@@ -136,8 +122,7 @@ partition_snapshot_create(struct http_req *req)
 void IMPL(route_fn)
 partition_snapshot_list(struct http_req *req)
 {
-    if (is_allowed(req))
-        op_start(req, OP_SNAPSHOT_LIST, SV_EMPTY);
+    op_start(req, OP_SNAPSHOT_LIST, SV_EMPTY);
 }
 
 void IMPL(route_fn)
@@ -145,7 +130,7 @@ partition_snapshot_delete(struct http_req *req)
 {
     struct sv path;
 
-    if (is_allowed(req) && need_arg(req, "path", &path))
+    if (need_arg(req, "path", &path))
         op_start(req, OP_SNAPSHOT_DELETE, path);
 }
 
@@ -153,12 +138,9 @@ void IMPL(route_fn)
 partition_snapshot_delete_stale(struct http_req *req)
 {
     int64_t age_ns = req->process->conf->snapshots_max_age;
+    struct sv age = http_arg(req, "max_age");
     char text[32];
-    struct sv age;
 
-    if (!is_allowed(req))
-        return;
-    age = http_arg(req, "max_age");
     if (age.ptr == NULL && age_ns == 0) {
         http_reply(req, 200, JSON, SV("[]"));
         return;

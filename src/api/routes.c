@@ -8,11 +8,14 @@
 #include "api/logsql.h"
 #include "api/partition.h"
 #include "api/otlp_export.h"
+#include "api/small.h"
+#include "http/group.h"
 #include "otlp/otlp.h"
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
 #define SELECT (ROUTE_SELECT | ROUTE_CORS)
 #define ADMIN (ROUTE_ADMIN | ROUTE_BODY)
+#define OPEN (ROUTE_HEALTH | ROUTE_OPEN)
 
 const struct route api_routes[] = {
     /* ingest */
@@ -24,7 +27,7 @@ const struct route api_routes[] = {
     {"/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         HTTP_POST, ROUTE_BODY | ROUTE_INSERT | ROUTE_GRPC, otlp_grpc_traces,
         NULL, "The same over gRPC (HTTP/2)"},
-    {"/insert/ready", HTTP_GET | HTTP_POST, 0, admin_insert_ready, NULL,
+    {"/insert/ready", HTTP_GET | HTTP_POST, ROUTE_INSERT, admin_insert_ready, NULL,
         "Always {\"status\":\"ok\"} while the process runs"},
 
     /* LogsQL */
@@ -108,24 +111,41 @@ const struct route api_routes[] = {
 
     /* operation */
     {"/", HTTP_GET, 0, admin_home, NULL, "A page with links"},
-    {"/health", HTTP_GET, ROUTE_HEALTH, admin_health, NULL,
+    {"/health", HTTP_GET, OPEN, admin_health, NULL,
         "OK while the server takes requests"},
     {"/grpc.health.v1.Health/Check", HTTP_POST,
-        ROUTE_BODY | ROUTE_GRPC | ROUTE_HEALTH, admin_grpc_health, NULL,
+        ROUTE_BODY | ROUTE_GRPC | OPEN, admin_grpc_health, NULL,
         "SERVING while the server takes requests, over gRPC"},
-    {"/-/healthy", HTTP_GET, ROUTE_HEALTH, admin_healthy, NULL,
+    {"/-/healthy", HTTP_GET, OPEN, admin_healthy, NULL,
         "The same, for Prometheus' tools"},
-    {"/-/ready", HTTP_GET, ROUTE_HEALTH, admin_ready, NULL,
+    {"/-/ready", HTTP_GET, OPEN, admin_ready, NULL,
         "503 while inserts are refused"},
-    {"/metrics", HTTP_GET, ROUTE_HEALTH, admin_metrics, NULL,
+    {"/metrics", HTTP_GET, ROUTE_HEALTH | ROUTE_ADMIN, admin_metrics, NULL,
         "Metrics in Prometheus' text format"},
-    {"/flags", HTTP_GET, 0, admin_flags, NULL,
+    {"/flags", HTTP_GET, ROUTE_ADMIN, admin_flags, NULL,
         "Every flag with its value, secrets masked"},
     {"/internal/force_flush", HTTP_POST, ADMIN, admin_force_flush,
         NULL, "Writes all rows in memory into parts, then answers"},
     {"/internal/force_merge", HTTP_POST, ADMIN, admin_force_merge,
         NULL, "Begins to merge all parts of the days that begin with "
         "partition_prefix (YYYYMMDD; none: of all days)"},
+
+    {"/debug/pprof", HTTP_GET, ROUTE_ADMIN, small_pprof, "/debug/pprof/",
+        "404, with a word on perf: there are no profiles of Go"},
+    {"/debug/pprof/*", HTTP_GET | HTTP_POST, ROUTE_ADMIN, small_pprof,
+        "/debug/pprof/", "The same"},
+    {"/debug/pprof/", HTTP_GET, ROUTE_ADMIN, small_pprof, NULL, "The same"},
+
+    /* small things that programs ask for */
+    {"/select/buildinfo", HTTP_GET | HTTP_POST, SELECT, small_buildinfo,
+        NULL, "{\"status\":\"success\",\"data\":{\"version\":...}}; GET only"},
+    {"/ping", HTTP_GET, OPEN, small_ping, NULL,
+        "204; with verbose=true 200"},
+    {"/robots.txt", HTTP_GET, OPEN, small_robots, NULL,
+        "Asks robots to stay away"},
+    {"/favicon.ico", HTTP_GET, OPEN, small_favicon, NULL, "An icon"},
+    {"/*/favicon.ico", HTTP_GET, OPEN, small_favicon, "/favicon.ico",
+        "The same, below every path"},
 
     /* days */
     {"/internal/partition/list", HTTP_POST, ADMIN, partition_list, NULL,
@@ -162,18 +182,31 @@ methods_print(struct sb *out, unsigned methods)
         sb_add_str(out, "POST");
 }
 
+static const char *
+group_name(const struct route *route)
+{
+    const struct group *group = group_of(route->flags);
+
+    if (group != NULL)
+        return group->name;
+    return (route->flags & ROUTE_OPEN) != 0 ? "open" : "";
+}
+
 void
 routes_print_reference(struct sb *out)
 {
     sb_add_str(out, "# HTTP API\n\n<!-- Generated from src/api/routes.c by "
         "`make docs`; do not edit. -->\n\n"
         "Any other path is answered 404; a known path with another method "
-        "405.\n`*` stands for one or more bytes.\n\n"
-        "| path | methods | what |\n|---|---|---|\n");
+        "405.\n`*` stands for one or more bytes.  The group is what "
+        "`http.listen.disable`, files of users and directives as "
+        "`select.disable` name; `open`: nobody is asked who he is.  See "
+        "access.md.\n\n"
+        "| path | methods | group | what |\n|---|---|---|---|\n");
     for (const struct route *route = api_routes; route->pattern != NULL;
         route++) {
         sb_addf(out, "| `%s` | ", route->pattern);
         methods_print(out, route->methods);
-        sb_addf(out, " | %s |\n", route->doc);
+        sb_addf(out, " | %s | %s |\n", group_name(route), route->doc);
     }
 }

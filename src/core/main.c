@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "api/admission.h"
+#include "api/auth_key.h"
 #include "api/process_metrics.h"
 #include "api/routes.h"
 #include "core/conf.h"
@@ -205,6 +206,7 @@ start_up(const struct conf *conf, struct err *err)
     otlp_set_limits(store_span_limits);
     modules = module_table;
     http_routes = api_routes;
+    http_route_keys = api_route_keys;
     return 0;
 }
 

@@ -49,7 +49,7 @@ access_ended(const struct stream *stream, bool is_broken)
         stream->is_aborted || is_broken};
 
     count_reply(stream, is_broken, end.took_ns);
-    if ((flags & ROUTE_HEALTH) != 0)
+    if ((flags & ROUTE_HEALTH) != 0 && stream->status < 400)
         return;
     if ((flags & ROUTE_LIVE) == 0) /* those last as long as they like */
         log_slow(stream, end.took_ns);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* Private to http/: THE table of endpoint groups. */
+/*
+ * THE table of endpoint groups: what can be closed for a server or an address
+ * and given to single users.
+ */
 
 #ifndef SPOOR_HTTP_GROUP_H
 #define SPOOR_HTTP_GROUP_H

@@ -154,7 +154,8 @@ typedef void (*route_fn)(struct http_req *req);
 enum route_flag {
     ROUTE_BODY = 1 << 0,    /* takes a body; handler runs when it is complete */
     ROUTE_CORS = 1 << 1,    /* Access-Control-Allow-Origin: * and preflight */
-    ROUTE_HEALTH = 1 << 2,  /* answered while shedding load; no access log */
+    ROUTE_HEALTH = 1 << 2,  /* answered while shedding load; in the access
+                               log with errors only */
     ROUTE_INSERT = 1 << 3,  /* this and the next: groups that can be closed */
     ROUTE_SELECT = 1 << 4,
     ROUTE_ADMIN = 1 << 5,   /* changes or tells the server's state; POST is

@@ -105,7 +105,7 @@ on_queued(UNUSED const struct stream *stream)
 }
 
 static const struct stream_ops ops = {on_head, on_data, on_data_take, on_end,
-    on_queued};
+    on_queued, NULL};
 
 /* --- the store's side --- */
 
