@@ -255,6 +255,12 @@ conn_listener(UNUSED const struct conn *conn)
 }
 
 const char *
+conn_tls_peer_name(UNUSED const struct conn *conn)
+{
+    return "";
+}
+
+const char *
 conn_peer(UNUSED const struct conn *conn)
 {
     return "127.0.0.1:1";

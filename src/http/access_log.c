@@ -5,7 +5,7 @@
  *
  *     time        when the reply ended, RFC 3339, UTC, with milliseconds
  *     peer        address and port
- *     user        whose credentials it had
+ *     user        whose credentials it had, or the name of its certificate
  *     protocol    HTTP/1.0, HTTP/1.1, HTTP/2, gRPC
  *     method
  *     target      path and query as they were sent; secrets are "***"
@@ -232,6 +232,15 @@ struct line {
     double seconds;
 };
 
+/* Of credentials, or of a certificate. */
+static struct sv
+user_of(const struct http_req *req)
+{
+    if (req->user != NULL)
+        return sv_from(req->user);
+    return req->tls_name != NULL ? sv_from(req->tls_name) : SV_EMPTY;
+}
+
 static void
 add_column(struct sb *out, struct sv text)
 {
@@ -248,7 +257,7 @@ print_columns(struct sb *out, const struct line *line)
 
     add_column(out, sv_from(line->time));
     add_column(out, sv_from(req->peer));
-    add_column(out, sv_from(req->user != NULL ? req->user : ""));
+    add_column(out, user_of(req));
     add_column(out, sv_from(line->protocol));
     add_column(out, sv_sub(req->method_name, 0, 32));
     add_column(out, line->target);
@@ -277,7 +286,7 @@ print_object(struct sb *out, const struct line *line)
     json_object(&json);
     add_member(&json, "time", sv_from(line->time));
     add_member(&json, "peer", sv_from(req->peer));
-    add_member(&json, "user", sv_from(req->user != NULL ? req->user : ""));
+    add_member(&json, "user", user_of(req));
     add_member(&json, "protocol", sv_from(line->protocol));
     add_member(&json, "method", sv_sub(req->method_name, 0, 32));
     add_member(&json, "target", line->target);

@@ -163,6 +163,7 @@ h1_request_fill(struct h1_conn *h1)
 
     if (req->pool == NULL)
         req->pool = pool_new(STREAM_POOL_BYTES_MAX);
+    stream_set_tls_name(req, h1->conn);
     headers = pool_alloc(req->pool, (head->nfields + 1) * sizeof(*headers));
     if (headers == NULL)
         return false;

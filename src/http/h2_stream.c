@@ -101,6 +101,7 @@ h2_stream_begin(struct h2_conn *h2, int32_t id)
     snprintf(s->peer, sizeof(s->peer), "%s", conn_peer(h2->conn));
     req->peer = s->peer;
     req->listener = conn_listener(h2->conn);
+    stream_set_tls_name(req, h2->conn);
     TAILQ_INSERT_TAIL(&h2->streams, s, link);
     h2->base.server->nrequests++;
     h2->had_request = true;

@@ -63,6 +63,7 @@ struct http_req {
     const char *peer;
     const struct conf_listener *listener; /* where it came in */
     const char *user; /* whose credentials it has; NULL: none were asked */
+    const char *tls_name; /* of the client's certificate; NULL: none */
     int64_t start_ns;  /* monotonic */
     bool has_lost_arg; /* one looked absent because the pool was full */
     /* private to http/ */

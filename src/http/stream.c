@@ -6,6 +6,7 @@
 #include "http/stream.h"
 
 #include "core/assert.h"
+#include "event/conn.h"
 
 void
 stream_init(struct stream *stream, const struct stream_ops *ops)
@@ -72,6 +73,15 @@ stream_drained(struct stream *stream)
     stream->is_above = false;
     if (stream->on_drain != NULL)
         stream->on_drain(&stream->req, stream->drain_arg);
+}
+
+void
+stream_set_tls_name(struct http_req *req, const struct conn *conn)
+{
+    const char *name = conn_tls_peer_name(conn);
+
+    req->tls_name = name == NULL || name[0] == '\0' ? NULL
+        : pool_dup(req->pool, name, strlen(name) + 1);
 }
 
 enum http_method

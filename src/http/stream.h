@@ -174,6 +174,9 @@ bool reply_has_extra(const struct stream *stream, struct sv name);
  */
 void reply_add_safe(struct sb *out, struct sv text, size_t bytes_max);
 
+/* The name of a client's certificate, for as long as the request lives. */
+struct conn;
+void stream_set_tls_name(struct http_req *req, const struct conn *conn);
 /* Whether the body is application/x-www-form-urlencoded. */
 bool http_is_form(const struct http_req *req);
 /* True if Accept-Encoding allows gzip. */

@@ -34,7 +34,8 @@ static const struct route route = {
     .handler = otlp_http_traces,
 };
 
-static struct conf conf;
+static struct conf conf = {.header_csp = "", .header_frame_options = "",
+    .header_hsts = "", .path_prefix = ""};
 static struct process process = {.conf = &conf};
 static bool is_looping;
 
