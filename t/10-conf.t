@@ -71,7 +71,7 @@ my @mistakes = (
     ['xyzzy: {a: 1, b: 2}', 1, 'unknown directive "xyzzy"'],
     ['http:'],
     ['    listen: [":10428", "here"]', 24, '"http.listen" must be host:port,'
-        . ' :port or [address]:port, not "here"'],
+        . ' :port, [address]:port, *:port or unix:/path, not "here"'],
     ['    header_timeout: 10', 21, '"http.header_timeout" must be a duration'
         . ' such as 500ms, 10s or 1m30s, not "10"'],
     ['    idle_timout: 10s', 5, 'unknown directive "idle_timout" in "http"'

@@ -187,6 +187,9 @@ conf_load(struct conf **out, const struct conf_source *source,
         conf_resolve_paths(&loader, prefix);
         conf_resolve_secrets(&loader, prefix);
     }
+    if (!conf_listeners_widen(conf, loader.pool))
+        conf_report_error(&loader.report, NULL,
+            "the addresses are too long");
     if (source->is_test)
         conf_check_system(&loader, source);
     if (loader.report.nerrors > 0) {

@@ -4,6 +4,7 @@
 #include "core/conf_listener.h"
 
 #include "core/assert.h"
+#include "core/conf_load.h"
 #include "core/sv.h"
 
 const char *
@@ -64,6 +65,39 @@ disabled_of(const struct conf *conf)
         (conf->internal_select_disable ? CONF_GROUP_INTERNAL_SELECT : 0u) |
         (conf->delete_enable ? 0u : CONF_GROUP_DELETE) |
         (conf->internal_delete_enable ? 0u : CONF_GROUP_INTERNAL_DELETE);
+}
+
+/* ":port" becomes "*:port". */
+static bool
+widen(struct conf_list *list, struct pool *pool)
+{
+    const char **texts = pool_alloc(pool, (list->n + 1) * sizeof(*texts));
+
+    if (texts == NULL)
+        return false;
+    for (unsigned i = 0; i < list->n; i++) {
+        size_t len = strlen(list->v[i]);
+        char *wide;
+
+        texts[i] = list->v[i];
+        if (list->v[i][0] != ':')
+            continue;
+        wide = pool_alloc(pool, len + 2);
+        if (wide == NULL)
+            return false;
+        wide[0] = '*';
+        memcpy(wide + 1, list->v[i], len + 1);
+        texts[i] = wide;
+    }
+    list->v = texts;
+    return true;
+}
+
+bool
+conf_listeners_widen(struct conf *conf, struct pool *pool)
+{
+    return !conf->enable_tcp6 || (widen(&conf->http_listen, pool) &&
+        widen(&conf->otlp_grpc_listen, pool));
 }
 
 unsigned

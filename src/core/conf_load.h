@@ -104,6 +104,9 @@ void conf_check_system(struct conf_loader *loader,
  */
 void conf_check_together(struct conf_loader *loader);
 
+/* enable_tcp6: ":port" becomes "*:port"; false when pool is full. */
+bool conf_listeners_widen(struct conf *conf, struct pool *pool);
+
 /* "dir/path", or path if it is absolute; in pool, NULL when that is full. */
 const char *conf_path_join(struct pool *pool, const char *dir,
     const char *path);

@@ -194,7 +194,7 @@ conf_type_parse(const struct conf_row *row, struct sv text, void *member,
     }
 }
 
-/* "host:port", ":port", "[::1]:port", port 0..65535. */
+/* "host:port", ":port", "*:port", "[::1]:port", port 0..65535; "unix:/path". */
 static bool
 is_listen_address(struct sv text)
 {
@@ -202,6 +202,8 @@ is_listen_address(struct sv text)
     uint64_t number;
     size_t colon = text.len;
 
+    if (sv_starts_with(text, SV("unix:/")))
+        return text.len > sizeof("unix:/") - 1;
     while (colon > 0 && text.ptr[colon - 1] != ':')
         colon--;
     if (colon == 0)
@@ -274,7 +276,8 @@ conf_type_item(const struct conf_row *row, struct pool *pool,
     if ((index == CONF_ROW_http_listen ||
             index == CONF_ROW_otlp_grpc_listen) && !is_listen_address(*text))
         return err_set(err, ERR_INVALID,
-            "must be host:port, :port or [address]:port, not \"%.*s\"",
+            "must be host:port, :port, [address]:port, *:port or "
+            "unix:/path, not \"%.*s\"",
             SHOW(*text));
     if (text->len == 0)
         return 0;

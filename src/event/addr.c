@@ -6,11 +6,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "core/assert.h"
 #include "core/num.h"
 #include "core/sv.h"
 
+/* As nginx has it: the directory says who gets there. */
+#define SOCKET_MODE 0666
 /* A host name has at most 253 characters (RFC 1035). */
 #define ADDR_HOST_MAX 256
 
@@ -28,6 +33,13 @@ addr_print(const struct sockaddr *addr, char *dst, size_t size)
         snprintf(dst, size, "%s:%u", host, (unsigned)ntohs(in4->sin_port));
     } else if (addr->sa_family == AF_INET6) {
         in6 = (const struct sockaddr_in6 *)(const void *)addr;
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+            check(inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], host,
+                sizeof(host)) != NULL);
+            snprintf(dst, size, "%s:%u", host,
+                (unsigned)ntohs(in6->sin6_port));
+            return;
+        }
         check(inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host)) !=
             NULL);
         snprintf(dst, size, "[%s]:%u", host, (unsigned)ntohs(in6->sin6_port));
@@ -61,6 +73,61 @@ addr_split(const char *text, char *host, uint64_t *port, struct err *err)
     return 0;
 }
 
+static int
+addr_parse_unix(const char *path, struct sockaddr_storage *out,
+    socklen_t *len, struct err *err)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)(void *)out;
+
+    if (path[0] != '/')
+        return err_set(err, ERR_INVALID,
+            "address \"unix:%s\": the path must begin with /", path);
+    if (strlen(path) >= sizeof(un->sun_path))
+        return err_set(err, ERR_INVALID,
+            "address \"unix:%s\": more than %zu bytes", path,
+            sizeof(un->sun_path) - 1);
+    memset(out, 0, sizeof(*out));
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, strlen(path));
+    *len = sizeof(*un);
+    return 0;
+}
+
+bool
+addr_is_of_both(const char *text)
+{
+    return text[0] == '*' && text[1] == ':';
+}
+
+/* Nobody listens on a file that is a socket: a server that was killed. */
+static void
+remove_stale(const struct sockaddr_un *un, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (connect(fd, (const struct sockaddr *)un, len) != 0 &&
+        errno == ECONNREFUSED && lstat(un->sun_path, &st) == 0 &&
+        S_ISSOCK(st.st_mode))
+        (void)unlink(un->sun_path);
+    close(fd);
+}
+
+int
+addr_bind(int fd, const struct sockaddr_storage *addr, socklen_t len)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)
+        addr;
+
+    if (addr->ss_family == AF_UNIX)
+        remove_stale(un, len);
+    if (bind(fd, (const struct sockaddr *)addr, len) != 0)
+        return -1;
+    return addr->ss_family == AF_UNIX ? chmod(un->sun_path, SOCKET_MODE) : 0;
+}
+
 int
 addr_parse(const char *text, struct sockaddr_storage *out, socklen_t *len,
     struct err *err)
@@ -72,9 +139,15 @@ addr_parse(const char *text, struct sockaddr_storage *out, socklen_t *len,
     uint64_t port = 0;
     int code;
 
+    if (strncmp(text, "unix:", 5) == 0)
+        return addr_parse_unix(text + 5, out, len, err);
     if (addr_split(text, host, &port, err) != 0)
         return -1;
-    if (host[0] == '\0') {
+    if (addr_is_of_both(text)) {
+        hints.ai_family = AF_INET6;
+        hints.ai_flags |= AI_PASSIVE;
+        host[0] = '\0';
+    } else if (host[0] == '\0') {
         hints.ai_family = AF_INET;
         hints.ai_flags |= AI_PASSIVE;
     }

@@ -48,11 +48,14 @@
 /* A lead of one in so many is not worth a delay. */
 #define LISTEN_SLACK 16
 
+/* "unix:" and a path, or less. */
+#define LISTEN_TEXT_MAX 128
+
 struct listener {
     char *spec;     /* as in the configuration */
     int fd;
     bool is_wanted; /* named by the latest configuration */
-    char address[ADDR_TEXT_MAX];
+    char address[LISTEN_TEXT_MAX];
 };
 
 /*
@@ -110,6 +113,7 @@ listen_socket(struct listener *listener, struct err *err)
 {
     struct sockaddr_storage addr;
     socklen_t len;
+    int only = !addr_is_of_both(listener->spec);
     int one = 1;
     int fd;
 
@@ -123,17 +127,21 @@ listen_socket(struct listener *listener, struct err *err)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0)
         return err_sys(err, "SO_REUSEADDR on %s", listener->spec);
     if (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
-            IPV6_V6ONLY, &one, sizeof(one)) != 0)
+            IPV6_V6ONLY, &only, sizeof(only)) != 0)
         return err_sys(err, "IPV6_V6ONLY on %s", listener->spec);
-    if (bind(fd, (struct sockaddr *)&addr, len) != 0)
+    if (addr_bind(fd, &addr, len) != 0)
         return err_sys(err, "cannot bind %s", listener->spec);
     if (listen(fd, LISTEN_BACKLOG) != 0)
         return err_sys(err, "cannot listen on %s", listener->spec);
     len = sizeof(addr);
     if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
         return err_sys(err, "getsockname of %s", listener->spec);
-    addr_print((struct sockaddr *)&addr, listener->address,
-        sizeof(listener->address));
+    if (addr.ss_family == AF_UNIX)
+        snprintf(listener->address, sizeof(listener->address), "%s",
+            listener->spec);
+    else
+        addr_print((struct sockaddr *)&addr, listener->address,
+            sizeof(listener->address));
     return 0;
 }
 
