@@ -253,20 +253,23 @@ sub check_reloads {
 
 # --- the proxies ---------------------------------------------------------------
 
-my $spoor_number = 0;
-
-# A server with an address for all, and one for PROXY headers.
+# A server with an address for all, and one for PROXY headers (with TLS).
 sub server {
+    my ($has_tls) = @_;
     my $spoor = Test::Spoor->new(conf => { workers => 2,
         'http.connection_timeout' => '1h' });
     my $port = free_port();
+    my $dir = $spoor->dir;
 
+    front_certificate($dir) if $has_tls;
+    my $tls = $has_tls ? "\n      cert: $dir/spoor.crt\n      "
+        . "key: $dir/spoor.key" : '';
     $spoor->{yaml} = <<"END";
 http:
   listen:
     - 127.0.0.1:@{[$spoor->port]}
     - address: 127.0.0.1:$port
-      proxy_protocol: true
+      proxy_protocol: true$tls
 storage:
   path: @{[$spoor->data_dir]}
 workers: 2
@@ -340,6 +343,49 @@ SKIP: {
         args => ['--interface', '127.0.0.6']);
     ok $spoor->wait_log(qr/\b127\.0\.0\.6:\d+: 400 /),
         'stream: spoor knows the address of the client';
+    $front->stop;
+}
+
+SKIP: {
+    my $why = front_missing('haproxy');
+    skip "haproxy: $why", 1 if $why;
+    my @spoor = map { server(1) } 1, 2;
+    my $front = Test::Front->haproxy_tcp($spoor[0]->dir . '/tcp',
+        upstreams => [map { $_->{proxy_port} } @spoor]);
+    my ($reply, %seen);
+
+    for my $n (0 .. 9) {
+        my $h2 = $n % 2;
+        $reply = $front->fetch('/v1/traces', h2 => $h2, headers => \@json,
+            body => spans("tcp$n", 'a'));
+        is "$reply->{status} $reply->{version}", $h2 ? '200 2' : '200 1.1',
+            'tcp: an insert by TLS of spoor';
+    }
+    $reply = $front->fetch($export, h2 => 1, headers => \@grpc,
+        port => $front->{grpc_port},
+        body => grpc_message(otlp_pb(otlp_span())));
+    is $reply->{status}, 200, 'tcp: gRPC';
+    like $reply->{head}, qr/^grpc-status: 0\r?$/mi, 'is taken';
+    my @services = map { [split / /, stored($_, 0, 0)] } @spoor;
+    ok scalar(@{$services[0]}) && scalar(@{$services[1]}),
+        'tcp: both nodes get some';
+    is @{$services[0]} + @{$services[1]}, 11, 'and nothing is lost';
+    $front->fetch('/v1/traces', headers => \@json, body => '{',
+        args => ['--interface', '127.0.0.7']) for 1 .. 2;
+    ok $_->wait_log(qr/\b127\.0\.0\.7:\d+: 400 /),
+        'tcp: spoor knows the address of the client' for @spoor;
+
+    # One node leaves: the check sees it, and nobody else does.
+    $spoor[0]->stop;
+    ok wait_for(sub { $front->log =~ m{spoor/node1 is DOWN} }, 20),
+        'tcp: a node that stopped is out';
+    is $front->fetch('/health')->{body}, 'OK', 'tcp: the other one answers'
+        for 1 .. 4;
+    $spoor[0]->start;
+    ok wait_for(sub { $front->log =~ m{spoor/node1 is UP} }, 20),
+        'tcp: and comes back';
+    is $_->metric('spoor_http_refused_total{reason="proxy_header"}'), 0,
+        'tcp: all connections, and checks, have a header' for @spoor;
     $front->stop;
 }
 

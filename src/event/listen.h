@@ -25,8 +25,9 @@ struct process;
  * Master: opens what conf names and is not open yet; workers forked from now
  * on accept from exactly what conf names.  On an error nothing changed.
  * "host:port", ":port" (IPv4), "[::]:port" (IPv6 only), "*:port" (both),
- * "unix:/path", whose file stays when it is closed; port 0 asks the kernel.  What conf no longer names stays open, so that a failed reload can
- * go back to it, until listen_commit().
+ * "unix:/path", whose file stays when it is closed; port 0 asks the kernel.
+ * What conf no longer names stays open, so that a failed reload can go back
+ * to it, until listen_commit().
  */
 int listen_open(const struct conf *conf, struct err *err) WARN_UNUSED;
 /* Closes what the last listen_open() did not name, in this process. */

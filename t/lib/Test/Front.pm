@@ -19,7 +19,7 @@ use POSIX ();
 use Test::More ();
 use Test::Spoor;
 
-our @EXPORT = qw(front_missing);
+our @EXPORT = qw(front_missing front_certificate);
 
 my @fronts;
 
@@ -68,7 +68,7 @@ sub _contrib {
 }
 
 # A certificate for 127.0.0.1 in DIR: spoor.crt, spoor.key, and both in one.
-sub _certificate {
+sub front_certificate {
     my ($dir) = @_;
 
     my $run = run_command(['openssl', 'req', '-x509', '-newkey', 'ec',
@@ -119,7 +119,7 @@ sub nginx {
     my $self = _new($class, 'nginx', $dir, grpc_port => free_port(),
         scheme => 'https', %option);
 
-    _certificate($dir);
+    front_certificate($dir);
     _spew("$dir/spoor.htpasswd", join '', map {
         "$_:" . crypt($self->{users}{$_}, '$1$abc$') . "\n" }
         sort keys %{$self->{users}});
@@ -186,7 +186,7 @@ sub haproxy {
     my $self = _new($class, 'haproxy', $dir, grpc_port => free_port(),
         scheme => 'https', %option);
 
-    _certificate($dir);
+    front_certificate($dir);
     _spew("$dir/spoor-tenants.map", _contrib('haproxy/spoor-tenants.map'));
     _spew("$dir/haproxy.cfg", _contrib('haproxy/haproxy.cfg',
         '127.0.0.1:10429' => "127.0.0.1:$self->{upstream}",
@@ -196,6 +196,22 @@ sub haproxy {
         "\nfrontend spoor\n" => "    user ghost insecure-password "
             . "ghost-secret\n\nfrontend spoor\n",
         '/etc/haproxy' => $dir));
+    return $self->_start('haproxy', '-db', '-f', "$dir/haproxy.cfg");
+}
+
+# Connections as they are to two servers, whose ports speak TLS and want PROXY
+# headers.
+sub haproxy_tcp {
+    my ($class, $dir, %option) = @_;
+    my $self = _new($class, 'haproxy_tcp', $dir, grpc_port => free_port(),
+        scheme => 'https', %option);
+
+    _spew("$dir/haproxy.cfg", _contrib('haproxy/haproxy-tcp.cfg',
+        '10.0.0.11:10443' => "127.0.0.1:$self->{upstreams}[0]",
+        '10.0.0.12:10443' => "127.0.0.1:$self->{upstreams}[1]",
+        'bind :443' => "bind 127.0.0.1:$self->{port}",
+        'bind :4317' => "bind 127.0.0.1:$self->{grpc_port}",
+        'log /dev/log local0' => 'log stderr format raw local0'));
     return $self->_start('haproxy', '-db', '-f', "$dir/haproxy.cfg");
 }
 
