@@ -10,6 +10,7 @@
 
 #include "cli/jaeger_read.h"
 #include "cli/text.h"
+#include "cli/tls_options.h"
 #include "core/conf.h"
 #include "core/timefmt.h"
 
@@ -132,7 +133,8 @@ help(FILE *out)
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
         fprintf(out, "  %-9s %s\n", verb->name, verb->doc);
     fprintf(out, "\nspoorctl VERB --help says more. --url is the server "
-        "(default: $SPOOR_URL, http://127.0.0.1:10428).\n");
+        "(default: $SPOOR_URL, http://127.0.0.1:10428).\n"
+        "With https:// all verbs take\n%s", tls_options_help);
     return out == stdout ? CLI_OK : CLI_ERROR;
 }
 
@@ -167,6 +169,8 @@ cli_main(int argc, char **argv)
     const struct cli_verb *verb;
 
     signal(SIGPIPE, SIG_DFL);
+    if (tls_options_take(&argc, argv) != 0)
+        return CLI_ERROR;
     if (argc < 2 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
         static char name[] = "shell";
         char *words[] = {name, NULL};

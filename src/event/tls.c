@@ -232,12 +232,18 @@ tls_read(struct tls *tls, void *ptr, size_t len, size_t *n)
 enum tls_io
 tls_write(struct tls *tls, const void *ptr, size_t len, size_t *n)
 {
+    enum tls_io io;
+
     OBJ_CHECK(tls, TLS_MAGIC);
     *n = 0;
     if (tls->has_failed)
         return TLS_FAILED;
     tls_begin();
-    return tls_result(tls, SSL_write_ex(tls->ssl, ptr, len, n));
+    io = tls_result(tls, SSL_write_ex(tls->ssl, ptr, len, n));
+    /* What the peer said before it closed can still be read. */
+    if (io == TLS_FAILED && tls->failure == TLS_FAILURE_CLOSED)
+        tls->has_failed = false;
+    return io;
 }
 
 void

@@ -18,13 +18,14 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "core/assert.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "http/h1_parse.h"
+#include "http/url.h"
+#include "http/wire.h"
 
 #define CLIENT_MAGIC 0x544e4c43u /* "CLNT" */
 
@@ -41,11 +42,10 @@ _Static_assert(CLIENT_IN_MAX > HTTP_HEAD_BYTES_MAX, "a head fits");
 
 struct http_client {
     uint32_t magic;
-    int fd; /* -1: not connected */
-    char *host;   /* without brackets */
-    char *port;
-    char *authority; /* for Host */
-    char *prefix;
+    struct wire wire;
+    struct ssl_ctx_st *tls;  /* NULL: plain */
+    char *server_name; /* in its certificate */
+    struct url url;
     int64_t timeout_ns;
     int64_t deadline_ns; /* of the present request; INT64_MAX: none */
     const volatile sig_atomic_t *cancel; /* of it; NULL: none */
@@ -57,65 +57,45 @@ struct http_client {
     char in[CLIENT_IN_MAX];
 };
 
-/* --- URL --- */
+/* --- making one --- */
 
-static int
-url_split(struct http_client *client, struct sv url, struct err *err)
+static const struct tls_client_conf *tls_default;
+
+void
+http_client_set_tls(const struct tls_client_conf *tls)
 {
-    struct sv rest, authority, host, port = SV("80");
-    uint64_t number;
-    size_t end;
-
-    if (!sv_starts_with(url, SV("http://")))
-        return err_set(err, ERR_INVALID, "URL %.*s: it must begin with "
-            "http://", SV_ARG(url));
-    rest = sv_sub(url, 7, url.len);
-    end = sv_find_byte(rest, '/');
-    authority = sv_sub(rest, 0, end);
-    host = authority;
-    if (authority.len > 0 && authority.ptr[0] == '[') {
-        end = sv_find_byte(authority, ']');
-        if (end < authority.len)
-            host = sv_sub(authority, 1, end - 1);
-        else
-            host = SV_EMPTY;
-        end = MIN(end + 1, authority.len);
-    } else {
-        end = sv_find_byte(authority, ':');
-        host = sv_sub(authority, 0, end);
-    }
-    if (end < authority.len)
-        port = sv_sub(authority, end + 1, authority.len);
-    if (host.len == 0 || (end < authority.len && authority.ptr[end] != ':') ||
-        !num_parse_u64(port, &number) || number == 0 || number > 65535)
-        return err_set(err, ERR_INVALID, "URL %.*s: host or port is malformed",
-            SV_ARG(url));
-    rest = sv_sub(rest, authority.len, rest.len);
-    while (sv_ends_with(rest, SV("/")))
-        rest.len--;
-    client->host = xmemdup0(host.ptr, host.len);
-    client->port = xmemdup0(port.ptr, port.len);
-    client->authority = xmemdup0(authority.ptr, authority.len);
-    client->prefix = xmemdup0(rest.ptr, rest.len);
-    return 0;
+    tls_default = tls;
 }
 
 int
 http_client_new(struct http_client **out, const char *url, int64_t timeout_ns,
     struct err *err)
 {
+    static const struct tls_client_conf none;
+
+    return http_client_new_tls(out, url, timeout_ns,
+        tls_default != NULL ? tls_default : &none, err);
+}
+
+int
+http_client_new_tls(struct http_client **out, const char *url,
+    int64_t timeout_ns, const struct tls_client_conf *tls, struct err *err)
+{
     struct http_client *client = xcalloc(1, sizeof(*client));
 
     check(timeout_ns > 0);
     client->magic = CLIENT_MAGIC;
-    client->fd = -1;
+    client->wire.fd = -1;
     client->timeout_ns = timeout_ns;
     sb_init(&client->out, CLIENT_HEAD_MAX);
     *out = NULL;
-    if (url_split(client, sv_from(url), err) != 0) {
+    if (url_split(&client->url, sv_from(url), err) != 0 ||
+        (client->url.has_tls && tls_client_ctx_new(&client->tls, tls, err) != 0)) {
         http_client_free(client);
         return -1;
     }
+    client->server_name = xstrdup(tls->server_name != NULL
+            ? tls->server_name : client->url.host);
     *out = client;
     return 0;
 }
@@ -123,9 +103,7 @@ http_client_new(struct http_client **out, const char *url, int64_t timeout_ns,
 static void
 client_close(struct http_client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
+    wire_close(&client->wire);
     client->in_len = client->in_pos = 0;
 }
 
@@ -137,10 +115,9 @@ http_client_free(struct http_client *client)
     OBJ_CHECK(client, CLIENT_MAGIC);
     client_close(client);
     sb_release(&client->out);
-    xfree(client->host);
-    xfree(client->port);
-    xfree(client->authority);
-    xfree(client->prefix);
+    tls_client_ctx_free(client->tls);
+    xfree(client->server_name);
+    url_release(&client->url);
     client->magic = 0;
     xfree(client);
 }
@@ -159,7 +136,7 @@ static int
 wait_for(const struct http_client *client, short events, short *ready,
     struct err *err)
 {
-    struct pollfd pfd = {.fd = client->fd, .events = events};
+    struct pollfd pfd = {.fd = client->wire.fd, .events = events};
     int64_t left_ns;
     int n;
 
@@ -175,7 +152,7 @@ wait_for(const struct http_client *client, short events, short *ready,
         return err_sys(err, "poll");
     if (n == 0)
         return err_set(err, ERR_TIMEOUT, "%s: no answer in time",
-            client->authority);
+            client->url.authority);
     *ready = pfd.revents;
     return 0;
 }
@@ -188,39 +165,61 @@ connect_to(struct http_client *client, const struct addrinfo *to,
     socklen_t len = sizeof(problem);
     short ready;
 
-    client->fd = socket(to->ai_family,
+    client->wire.fd = socket(to->ai_family,
         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->fd < 0)
+    if (client->wire.fd < 0)
         return err_sys(err, "socket");
-    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(client->fd, to->ai_addr, to->ai_addrlen) == 0)
+    (void)setsockopt(client->wire.fd, IPPROTO_TCP, TCP_NODELAY, &one,
+        sizeof(one));
+    if (connect(client->wire.fd, to->ai_addr, to->ai_addrlen) == 0)
         return 0;
     if (errno != EINPROGRESS)
-        return err_sys(err, "cannot connect to %s", client->authority);
+        return err_sys(err, "cannot connect to %s", client->url.authority);
     if (wait_for(client, POLLOUT, &ready, err) != 0)
         return -1;
-    if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &problem, &len) != 0)
+    if (getsockopt(client->wire.fd, SOL_SOCKET, SO_ERROR, &problem,
+            &len) != 0)
         return err_sys(err, "getsockopt");
     errno = problem;
     if (problem != 0)
-        return err_sys(err, "cannot connect to %s", client->authority);
+        return err_sys(err, "cannot connect to %s", client->url.authority);
     return 0;
+}
+
+/* The handshake, where there is TLS. */
+static int
+secure(struct http_client *client, struct err *err)
+{
+    short events = 0, ready;
+    int rc;
+
+    if (client->tls == NULL)
+        return 0;
+    if (wire_use_tls(&client->wire, client->tls, client->server_name,
+            err) != 0)
+        return -1;
+    while ((rc = wire_handshake(&client->wire, &events, err)) == -1)
+        if (wait_for(client, events, &ready, err) != 0)
+            return -1;
+    return rc == 1 ? 0 : err_wrap(err, "TLS with %s", client->url.authority);
 }
 
 static int
 client_connect(struct http_client *client, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    int status = getaddrinfo(client->host, client->port, &hints, &list);
+    int status = getaddrinfo(client->url.host, client->url.port, &hints, &list);
     int rc = -1;
 
     if (status != 0)
-        return err_set(err, ERR_NOT_FOUND, "%s: %s", client->host,
+        return err_set(err, ERR_NOT_FOUND, "%s: %s", client->url.host,
             gai_strerror(status));
     for (const struct addrinfo *to = list; to != NULL && rc != 0;
          to = to->ai_next) {
         err_reset(err);
         rc = connect_to(client, to, err);
+        if (rc == 0)
+            rc = secure(client, err);
         if (rc != 0)
             client_close(client);
     }
@@ -232,9 +231,15 @@ client_connect(struct http_client *client, struct err *err)
 static void
 drop_if_stale(struct http_client *client)
 {
-    struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
+    struct pollfd pfd = {.fd = client->wire.fd, .events = POLLIN};
+    short events;
+    char byte;
 
-    if (client->fd >= 0 && poll(&pfd, 1, 0) != 0)
+    if (client->wire.fd < 0 || poll(&pfd, 1, 0) == 0)
+        return;
+    /* Tickets come when they like. */
+    if (client->wire.tls == NULL ||
+        wire_recv(&client->wire, &byte, 1, &events, NULL) != -1)
         client_close(client);
 }
 
@@ -280,7 +285,7 @@ request_build(struct http_client *client, const struct http_client_req *req,
         return err_set(err, ERR_INVALID, "illegal byte in a request");
     sb_reset(out);
     sb_addf(out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spoorctl\r\n",
-        req->method, client->prefix, req->target, client->authority);
+        req->method, client->url.prefix, req->target, client->url.authority);
     add_line(out, "Content-Type", req->content_type);
     add_line(out, "Content-Encoding", req->content_encoding);
     for (const char *const *h = req->headers; h != NULL && *h != NULL; h++)
@@ -291,6 +296,21 @@ request_build(struct http_client *client, const struct http_client_req *req,
     if (sb_failed(out))
         return err_set(err, ERR_LIMIT, "the request head is too large");
     return 0;
+}
+
+/* Something of the reply came, or the end; with TLS not all bytes are data. */
+static bool
+has_answer(struct http_client *client)
+{
+    short events;
+    ssize_t n;
+
+    if (client->wire.tls == NULL || client->in_len > 0)
+        return true;
+    n = wire_recv(&client->wire, client->in, CLIENT_IN_MAX, &events, NULL);
+    if (n > 0)
+        client->in_len = (size_t)n;
+    return n != -1;
 }
 
 /*
@@ -312,20 +332,18 @@ request_send(struct http_client *client, struct sv body, size_t *sent,
                 head_len - MIN(*sent, head_len)},
             {(void *)((uintptr_t)body.ptr + from_body), body.len - from_body},
         };
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-        ssize_t n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+        short events = POLLOUT;
+        ssize_t n = wire_send(&client->wire, iov, &events, err);
 
         if (n >= 0) {
             *sent += (size_t)n;
             continue;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return err_sys(err, "cannot send to %s", client->authority);
-        if (wait_for(client, POLLIN | POLLOUT, &ready, err) != 0)
+        if (n == -2)
+            return err_wrap(err, "cannot send to %s", client->url.authority);
+        if (wait_for(client, POLLIN | events, &ready, err) != 0)
             return -1;
-        if (ready & POLLIN)
+        if ((ready & POLLIN) && has_answer(client))
             return 0;
     }
     return 0;
@@ -337,7 +355,7 @@ request_send(struct http_client *client, struct sv body, size_t *sent,
 static int
 reply_fill(struct http_client *client, size_t *n, struct err *err)
 {
-    short ready;
+    short events = POLLIN, ready;
     ssize_t got;
 
     if (client->in_pos > 0) {
@@ -350,15 +368,13 @@ reply_fill(struct http_client *client, size_t *n, struct err *err)
     if (look_at_cancel(client, err) != 0)
         return -1;
     for (;;) {
-        got = recv(client->fd, client->in + client->in_len,
-            CLIENT_IN_MAX - client->in_len, 0);
+        got = wire_recv(&client->wire, client->in + client->in_len,
+            CLIENT_IN_MAX - client->in_len, &events, err);
         if (got >= 0)
             break;
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return err_sys(err, "cannot read from %s", client->authority);
-        if (wait_for(client, POLLIN, &ready, err) != 0)
+        if (got == -2)
+            return err_wrap(err, "cannot read from %s", client->url.authority);
+        if (wait_for(client, events, &ready, err) != 0)
             return -1;
     }
     client->in_len += (size_t)got;
@@ -370,7 +386,7 @@ static int
 reply_bad(const struct http_client *client, const char *what, struct err *err)
 {
     return err_set(err, ERR_INVALID, "%s: malformed reply: %s",
-        client->authority, what);
+        client->url.authority, what);
 }
 
 /* The head of the next reply that is not an interim one. */
@@ -393,7 +409,7 @@ reply_head(struct http_client *client, struct err *err)
             if (n == 0)
                 return err_set(err, ERR_SYSTEM,
                     "%s closed the connection without an answer",
-                    client->authority);
+                    client->url.authority);
             continue;
         }
         if (client->head.status >= 200)
@@ -454,7 +470,7 @@ body_take(struct http_client *client, uint64_t want,
     sb_add(&reply->body, data.ptr, data.len);
     if (sb_failed(&reply->body))
         return err_set(err, ERR_LIMIT, "%s: the reply is too large",
-            client->authority);
+            client->url.authority);
     return 0;
 }
 
@@ -548,7 +564,7 @@ static int
 exchange(struct http_client *client, const struct http_client_req *req,
     struct http_client_reply *reply, bool *is_stale, struct err *err)
 {
-    bool was_kept = client->fd >= 0;
+    bool was_kept = client->wire.fd >= 0;
     struct err send_err = ERR_INIT;
     size_t sent = 0;
     int send_rc;
@@ -565,7 +581,8 @@ exchange(struct http_client *client, const struct http_client_req *req,
     if (reply_head(client, err) != 0) {
         *is_stale = was_kept && client->in_len == 0 &&
             err->code == ERR_SYSTEM;
-        if (send_rc != 0)
+        /* With TLS what came last may be an alert that says more. */
+        if (send_rc != 0 && client->wire.tls == NULL)
             *err = send_err;
         return -1;
     }

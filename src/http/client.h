@@ -16,16 +16,26 @@
 #include "core/err.h"
 #include "core/sb.h"
 #include "core/sv.h"
+#include "event/tls_client.h"
 
 struct http_client;
 
 /*
- * url: http://host[:port][/prefix].  Connects at the first request.
+ * url: http://host[:port][/prefix], or https.  Connects at the first request.
  * timeout_ns bounds each request as a whole, from connecting to the last byte
  * of its reply (but not the look-up of a host name).
  */
 int http_client_new(struct http_client **out, const char *url,
     int64_t timeout_ns, struct err *err) WARN_UNUSED;
+/* The same with rules of its own for https; tls is not kept. */
+int http_client_new_tls(struct http_client **out, const char *url,
+    int64_t timeout_ns, const struct tls_client_conf *tls, struct err *err)
+    WARN_UNUSED;
+/*
+ * The rules of all others from now on, borrowed for the life of the process;
+ * before, those of an empty struct.
+ */
+void http_client_set_tls(const struct tls_client_conf *tls);
 void http_client_free(struct http_client *client);
 
 struct http_client_req {

@@ -370,11 +370,12 @@ test_limit(void)
 static void
 test_urls(void)
 {
-    static const char *const bad[] = {"", "http://", "https://a/", "a:1",
+    static const char *const bad[] = {"", "http://", "https://", "a:1",
         "http://:1/", "http://a:/", "http://a:0/", "http://a:65536/",
         "http://a:b/", "http://[::1", "http://[]:1/", "http://[::1]x/"};
     static const char *const good[] = {"http://a", "http://a/", "http://a:1",
-        "http://[::1]", "http://[::1]:8080/x/y/"};
+        "http://[::1]", "http://[::1]:8080/x/y/", "https://a/",
+        "https://[::1]:8443/x"};
     struct http_client *one;
     struct err err = ERR_INIT;
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Private to http/: a client's non-blocking socket, with or without TLS.
+ */
+
+#ifndef SPOOR_HTTP_WIRE_H
+#define SPOOR_HTTP_WIRE_H
+
+#include <sys/uio.h>
+
+#include "core/base.h"
+#include "core/err.h"
+
+struct ssl_ctx_st;
+struct tls;
+
+struct wire {
+    int fd;          /* -1: none */
+    struct tls *tls; /* NULL: plain */
+};
+
+/* Sends an orderly end and closes; harmless when closed. */
+void wire_close(struct wire *wire);
+/* On a connected socket; host is the name to ask for. */
+int wire_use_tls(struct wire *wire, struct ssl_ctx_st *ctx, const char *host,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The results of these: > 0 bytes (1: the handshake is over), 0 the end of
+ * the stream, -1 not now: poll for *events, -2 an error in err.
+ */
+int wire_handshake(struct wire *wire, short *events, struct err *err);
+ssize_t wire_send(struct wire *wire, const struct iovec *iov, short *events,
+    struct err *err); /* two pieces, not both empty */
+ssize_t wire_recv(struct wire *wire, void *ptr, size_t len, short *events,
+    struct err *err);
+
+#endif
