@@ -177,6 +177,7 @@ conf_load(struct conf **out, const struct conf_source *source,
     loader.conf = conf;
     loader.pool = conf->origins->pool;
     conf_report_init(&loader.report, messages);
+    loader.report.is_json = source->is_json;
     conf_report_source(&loader.report, "configuration", sv_make(NULL, 0));
 
     load_layers(&loader, source);

@@ -70,6 +70,7 @@ struct conf_source {
      * lines that become warnings.  Makes nothing.
      */
     bool is_test;
+    bool is_json; /* messages are JSON objects, one a line */
     int (*check_listener)(const struct conf_listener *listener,
         struct sb *doubts, struct err *err); /* NULL: none */
     /* The words of this process as they were given, secrets and all. */

@@ -148,7 +148,8 @@ check_listener(struct conf_loader *loader, const struct conf_source *source,
     if (listener.mtls_ca != NULL)
         is_good &= check_files(loader, is_grpc ? CONF_ROW_grpc_mtls_cas :
             CONF_ROW_http_mtls_cas, n, listener.mtls_ca);
-    if (!is_good || source->check_listener == NULL)
+    if (!is_good || loader->is_bad_listener[number] ||
+        source->check_listener == NULL)
         return;
     sb_init(&doubts, DOUBTS_BYTES_MAX);
     if (source->check_listener(&listener, &doubts, &err) != 0)

@@ -276,7 +276,7 @@ add_map(struct conf_walk *walk, struct table *table, struct conf_node *node)
     for (struct conf_node *child = node->first; child != NULL;
         child = child->next)
         is_good &= add_cell(walk, table, child, lines);
-    if (lines[0] == 0)
+    if (lines[0] == 0 && is_good)
         conf_walk_report(walk, table->rows[0], node,
             "needs \"" CONF_TABLE_KEY "\" in each map");
     return is_good && lines[0] != 0;

@@ -46,6 +46,7 @@ struct conf_loader {
     struct pool *pool;
     struct conf_report report;
     bool is_bad[CONF_ROWS]; /* an error was reported */
+    bool is_bad_listener[2 * CONF_LIST_MAX];
     size_t bytes;           /* of the files so far */
     unsigned nfiles;
 };

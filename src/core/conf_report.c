@@ -6,6 +6,7 @@
 
 #include "core/conf_report.h"
 #include "core/conf_table.h"
+#include "core/json_out.h"
 
 /* A source line is shown from about the caret on when it is longer. */
 #define LINE_SHOWN_MAX 120u
@@ -137,6 +138,34 @@ enum level {
     LEVEL_WARNING,
 };
 
+static void
+add_json(struct conf_report *report, struct sv name,
+    const struct conf_mark *mark, enum level level, struct sv text)
+{
+    struct json_out out;
+
+    if (sv_starts_with(text, SV("error: ")))
+        text = sv_sub(text, strlen("error: "), text.len);
+    json_out_init(&out, report->out);
+    json_object(&out);
+    json_key(&out, "severity");
+    json_string(&out, level == LEVEL_WARNING ? SV("warning") : SV("error"));
+    json_key(&out, "file");
+    json_string(&out, name);
+    if (mark != NULL) {
+        json_key(&out, "line");
+        json_u64(&out, mark->line);
+        json_key(&out, "column");
+        json_u64(&out, mark->column);
+        json_key(&out, "width");
+        json_u64(&out, MAX(mark->width, 1u));
+    }
+    json_key(&out, "message");
+    json_string(&out, text);
+    json_object_end(&out);
+    sb_add_char(report->out, '\n');
+}
+
 PRINTF_LIKE(4, 0)
 static void
 report_message(struct conf_report *report, const struct conf_mark *mark,
@@ -146,14 +175,18 @@ report_message(struct conf_report *report, const struct conf_mark *mark,
         &report->nerrors;
     const struct conf_text *file = mark != NULL ? mark->file : NULL;
     struct sv source = file != NULL ? file->text : report->source;
+    struct sv name = sv_from(file != NULL ? file->name : report->name);
     bool is_placed = mark != NULL && mark->line > 0 && source.ptr != NULL;
     char text[1024];
 
     if (++*count > CONF_ERRORS_SHOWN_MAX)
         return;
     vsnprintf(text, sizeof(text), fmt, args);
-    conf_add_printable(report->out,
-        sv_from(file != NULL ? file->name : report->name));
+    if (report->is_json) {
+        add_json(report, name, is_placed ? mark : NULL, level, sv_from(text));
+        return;
+    }
+    conf_add_printable(report->out, name);
     if (is_placed)
         sb_addf(report->out, ":%u:%u", mark->line, mark->column);
     if (level == LEVEL_WARNING)
@@ -203,6 +236,8 @@ conf_report_error_hidden(struct conf_report *report,
 void
 conf_report_close(struct conf_report *report, const char *name)
 {
+    if (report->is_json)
+        return;
     if (report->nerrors > CONF_ERRORS_SHOWN_MAX)
         sb_addf(report->out, "only the first %d errors are shown\n",
             CONF_ERRORS_SHOWN_MAX);

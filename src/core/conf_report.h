@@ -31,6 +31,7 @@ struct conf_report {
     struct sb *out;
     struct sv source;     /* the text; ptr NULL: places are not shown */
     const struct conf_text *file; /* the same, where it is a file */
+    bool is_json;         /* each message an object in a line */
     unsigned nerrors;
     unsigned nwarnings;
     char name[256];       /* what stands first in each line */

@@ -258,9 +258,11 @@ check_listeners(struct conf_loader *loader)
         struct conf_listener listener = conf_listener_get(conf, i);
         const struct rows *rows = listener.is_grpc ? &grpc_rows : &http_rows;
         unsigned n = listener.is_grpc ? i - conf->http_listen.n : i;
+        unsigned before = loader->report.nerrors;
 
         check_tls(loader, rows, &listener, n);
         check_mtls(loader, rows, &listener, n);
+        loader->is_bad_listener[i] = loader->report.nerrors > before;
         for (unsigned j = 0; j < i; j++) {
             const char *other = conf_listener_get(conf, j).address;
 

@@ -24,6 +24,7 @@
 #include "api/routes.h"
 #include "core/conf.h"
 #include "core/conf_budget.h"
+#include "core/conf_report.h"
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -150,15 +151,20 @@ act_early(const struct options *options, struct sb *out)
 
 /* An address that is in use is most likely our own running server. */
 static int
-check_listeners(const struct conf *conf, struct sb *messages)
+check_listeners(const struct options *options, const struct conf *conf,
+    struct sb *messages)
 {
+    struct conf_report report;
     struct err err = ERR_INIT;
     int rc = listen_open(conf, &err);
 
     listen_close_all();
     if (rc == 0 || err.sys_errno == EADDRINUSE)
         return 0;
-    sb_addf(messages, "error: \"http.listen\": %s\n", err.text);
+    conf_report_init(&report, messages);
+    conf_report_source(&report, "http.listen", sv_make(NULL, 0));
+    report.is_json = options->source.is_json;
+    conf_report_error(&report, NULL, "error: %s", err.text);
     return -1;
 }
 
@@ -167,9 +173,9 @@ act_test(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
     sb_reset(text);
-    if (check_listeners(conf, text) != 0)
-        return show(stderr, text, 1);
-    if (!options->is_quiet)
+    if (check_listeners(options, conf, text) != 0)
+        return show(options->source.is_json ? stdout : stderr, text, 1);
+    if (!options->is_quiet && !options->source.is_json)
         sb_addf(text, "%s%sconfiguration is fine\n",
             conf->file != NULL ? conf->file : "",
             conf->file != NULL ? ": " : "");
@@ -265,6 +271,7 @@ static int
 act(struct options *options, bool is_good, const struct words *words,
     struct sb *text)
 {
+    FILE *stream = options->source.is_json ? stdout : stderr;
     struct conf *conf;
     int status;
 
@@ -272,13 +279,13 @@ act(struct options *options, bool is_good, const struct words *words,
     options->source.check_listener = tls_server_check;
     if (conf_load(&conf, &options->source, text) != 0 || !is_good) {
         conf_free(conf);
-        return show(stderr, text, 1);
+        return show(stream, text, 1);
     }
     options_hide(conf, words->n, words->v);
     if (options->action == OPTIONS_RUN)
         return act_run(options, conf, sb_sv(text));
     if (text->len > 0 && !options->is_quiet)
-        (void)show(stderr, text, 0); /* warnings */
+        (void)show(stream, text, 0); /* warnings */
 
     if (options->action == OPTIONS_TEST) {
         status = act_test(options, conf, text);

@@ -26,6 +26,7 @@ enum option_id {
     OPTION_QUIET,
     OPTION_ENV_ENABLE,
     OPTION_ENV_PREFIX,
+    OPTION_FORMAT,
     OPTION_ACTION,
 };
 
@@ -54,6 +55,9 @@ static const struct option_row option_rows[] = {
     {"T", ARG_NONE, NULL, OPTION_ACTION, OPTIONS_DUMP,
         "Check the configuration and print every value with its origin"},
     {"q", ARG_NONE, NULL, OPTION_QUIET, 0, "With -t: print errors only"},
+    {"format", ARG_NEEDED, "form", OPTION_FORMAT, 0,
+        "With -t: text, or json: an object in a line for each mistake, on"
+        " standard output"},
     {"s", ARG_NEEDED, "verb", OPTION_ACTION, OPTIONS_SIGNAL,
         "Tell the running server to stop, quit, reload or reopen, and wait"
         " until it did; upgrade is not there yet"},
@@ -216,6 +220,12 @@ apply(struct parser *parser, const struct option_row *row, const char *value)
         break;
     case OPTION_ENV_PREFIX:
         options->source.env_prefix = value;
+        break;
+    case OPTION_FORMAT:
+        options->source.is_json = strcmp(value, "json") == 0;
+        if (!options->source.is_json && strcmp(value, "text") != 0)
+            conf_report_error(&parser->report, NULL,
+                "-format: must be text or json, not \"%.80s\"", value);
         break;
     case OPTION_ACTION:
         if (row->action == OPTIONS_SIGNAL)
