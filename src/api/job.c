@@ -261,6 +261,7 @@ place_leave(struct job *job)
         return;
     job->has_place = false;
     nplaces--;
+    metric_gauge_add(METRIC_CONCURRENT_SELECT, -1);
     admission_leave(job->process);
     queue_wake();
 }
@@ -317,6 +318,8 @@ job_run(void *arg)
 {
     struct job *job = arg;
 
+    metric_observe_ns(METRIC_QUERY_QUEUE_SECONDS,
+        clock_mono_ns() - job->queued_ns);
     if (!atomic_load(&job->cancel))
         job->run(job);
 }
@@ -365,6 +368,7 @@ job_done(void *arg)
     struct job *job = arg;
 
     place_leave(job);
+    job->req->ready_ns = loop_now_ns(job->process->loop);
     if (job->stream->is_used) {
         stream_done(job);
         return;
@@ -397,6 +401,7 @@ queue_append(struct job *job)
     *queue.end = job;
     queue.end = &job->next;
     queue.n++;
+    metric_gauge_add(METRIC_QUERY_WAITING, 1);
     atomic_store(&nwaiting, queue.n);
 }
 
@@ -409,6 +414,7 @@ queue_remove(struct job **link)
     if (queue.end == &job->next)
         queue.end = link;
     queue.n--;
+    metric_gauge_add(METRIC_QUERY_WAITING, -1);
     atomic_store(&nwaiting, queue.n);
 }
 
@@ -427,6 +433,7 @@ job_post(struct job *job)
 
     job->has_place = true;
     nplaces++;
+    metric_gauge_add(METRIC_CONCURRENT_SELECT, 1);
     if (task_post(job->process->queries, job_run, job_done, job,
         &err) != 0)
         job_refuse(job, err.text);
@@ -461,6 +468,7 @@ queue_run(void *arg)
             job_free(job);
         } else if (now_ns >= job->queue_until_ns) {
             queue_remove(link);
+            metric_add(METRIC_QUERY_QUEUE_TIMEOUT, 1);
             job_refuse(job, http_has_reply_room(job->process)
                     ? "too many queries run already "
                       "(search.max_concurrent_requests)"
@@ -508,6 +516,7 @@ job_take_place(struct job *job)
         return false;
     job->has_place = true;
     nplaces++;
+    metric_gauge_add(METRIC_CONCURRENT_SELECT, 1);
     return true;
 }
 
@@ -515,6 +524,7 @@ void
 job_start_lookup(struct job *job, void (*run)(struct job *job))
 {
     job->run = run;
+    job->queued_ns = loop_now_ns(job->process->loop);
     http_on_abort(job->req, job_aborted, job);
     if (!http_has_reply_room(job->process) ||
         task_post(job->process->lookups, job_run, job_done, job, NULL) != 0)
@@ -525,6 +535,7 @@ void
 job_start(struct job *job, void (*run)(struct job *job))
 {
     job->run = run;
+    job->queued_ns = loop_now_ns(job->process->loop);
     http_on_abort(job->req, job_aborted, job);
     if (queue.n == 0 && place_enter(job))
         job_post(job);

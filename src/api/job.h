@@ -42,6 +42,7 @@ struct job {
     struct job_stream *stream;    /* private, as are the next four */
     struct job *next;
     int64_t queue_until_ns;
+    int64_t queued_ns;
     size_t reply_charged;
     bool has_place;
     bool is_explained;     /* the plan is the answer, not the rows */

@@ -175,6 +175,8 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
     }
     rc = query_execute(query, &env, sink, &job->answer, &err);
     figures.wall_ns = clock_mono_ns() - start_ns;
+    metric_observe(METRIC_QUERY_PER_BLOCKS, atomic_load(&figures.read));
+    metric_observe(METRIC_QUERY_PER_ROWS, atomic_load(&figures.rows));
     log_slow(job, query, &figures);
     if (rc == 0 && job->must_be_whole && job->answer.is_partial)
         rc = err_set(&err, ERR_CORRUPT, "damaged data was left out, which "

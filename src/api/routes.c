@@ -5,6 +5,7 @@
 
 #include "api/admin.h"
 #include "api/jaeger.h"
+#include "api/log_streams.h"
 #include "api/logsql.h"
 #include "api/partition.h"
 #include "api/otlp_export.h"
@@ -130,6 +131,9 @@ const struct route api_routes[] = {
         NULL, "Begins to merge all parts of the days that begin with "
         "partition_prefix (YYYYMMDD; none: of all days)"},
 
+    {"/internal/log_new_streams", HTTP_POST, ADMIN, log_streams, NULL,
+        "Logs each stream that is new on its day for so many seconds (0: "
+        "ends that); as log.new_streams does all the time"},
     {"/debug/pprof", HTTP_GET, ROUTE_ADMIN, small_pprof, "/debug/pprof/",
         "404, with a word on perf: there are no profiles of Go"},
     {"/debug/pprof/*", HTTP_GET | HTTP_POST, ROUTE_ADMIN, small_pprof,

@@ -67,6 +67,7 @@ struct loop_posted {
     struct loop_posted *next;
     loop_post_fn fn;
     void *arg;
+    int64_t posted_ns;
 };
 
 struct loop_signal_watch {
@@ -371,6 +372,7 @@ loop_posted_append(struct loop *loop, loop_post_fn fn, void *arg)
     posted->next = NULL;
     posted->fn = fn;
     posted->arg = arg;
+    posted->posted_ns = clock_mono_ns();
     pthread_mutex_lock(&loop->mutex);
     was_empty = loop->posted == NULL;
     *loop->posted_end = posted;
@@ -410,6 +412,7 @@ loop_on_wake(evutil_socket_t fd, UNUSED short what, void *arg)
     while ((posted = loop->running) != NULL) {
         loop->running = posted->next;
         loop_enter(loop);
+        metric_observe_ns(METRIC_LOOP_LAG, loop->now_ns - posted->posted_ns);
         posted->fn(posted->arg);
         loop_leave(loop, "posted call");
         xfree(posted);

@@ -15,6 +15,7 @@
 #include "core/assert.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/timefmt.h"
 #include "event/loop.h"
 
 #define TASK_POOL_MAGIC 0x7a5c0001u
@@ -24,6 +25,7 @@ struct task {
     task_fn run;
     task_fn done;
     void *arg;
+    int64_t posted_ns;
 };
 
 struct task_list {
@@ -135,6 +137,8 @@ task_thread(void *arg)
         pthread_mutex_unlock(&pool->mutex);
         if (task == NULL)
             return NULL;
+        metric_observe_ns(METRIC_TASK_WAIT_SECONDS,
+            clock_mono_ns() - task->posted_ns);
         task->run(task->arg);
         task_finish(pool, task);
     }
@@ -207,6 +211,7 @@ task_post(struct task_pool *pool, task_fn run, task_fn done, void *arg,
     task->run = run;
     task->done = done;
     task->arg = arg;
+    task->posted_ns = clock_mono_ns();
     pthread_mutex_lock(&pool->mutex);
     /* A task may post when its pool is closing already. */
     is_full = pool->nwaiting >= pool->queue_max || pool->is_closing;

@@ -200,4 +200,7 @@ count_reply(const struct stream *stream, bool is_broken, int64_t took_ns)
         metric_observe_ns(METRIC_HTTP_SECONDS_INSERT, took_ns);
     else if (flags & ROUTE_SELECT)
         metric_observe_ns(METRIC_HTTP_SECONDS_SELECT, took_ns);
+    if (req->ready_ns != 0)
+        metric_observe_ns(METRIC_REPLY_SECONDS,
+            took_ns - (req->ready_ns - req->start_ns));
 }

@@ -65,6 +65,7 @@ struct http_req {
     const char *user; /* whose credentials it has; NULL: none were asked */
     const char *tls_name; /* of the client's certificate; NULL: none */
     int64_t start_ns;  /* monotonic */
+    int64_t ready_ns;  /* when a query had its whole answer; 0: no query */
     bool has_lost_arg; /* one looked absent because the pool was full */
     /* private to http/ */
     void *stream;

@@ -27,6 +27,7 @@
 #include "core/metrics.h"
 #include "core/sb.h"
 #include "core/timefmt.h"
+#include "event/loop.h"
 #include "event/task.h"
 #include "http/grpc.h"
 #include "otlp/otlp.h"
@@ -66,6 +67,7 @@ struct insert {
     struct sv body;         /* inflated, or as received */
     struct pool *pool;
     struct batch batch;
+    int64_t handed_ns;      /* to the sink */
     int status;             /* HTTP status of a failed decode, or 0 */
     struct err err;
 };
@@ -174,6 +176,33 @@ count_stored(const struct insert *insert)
         insert->body.len);
 }
 
+static void
+observe_stored(const struct insert *insert)
+{
+    static const char *const labels[] = {
+        "type=\"opentelemetry_traces_otlphttp_protobuf\"",
+        "type=\"opentelemetry_traces_otlphttp_json\"",
+        "type=\"opentelemetry_traces_otlpgrpc\"",
+    };
+    static unsigned series[ARRAY_LEN(labels)];
+    unsigned form = grpc_is_call(insert->req) ? 2
+        : insert->ingest.format == OTLP_JSON ? 1 : 0;
+    int64_t took_ns = loop_now_ns(insert->req->process->loop) -
+        insert->handed_ns;
+
+    if (series[form] == 0)
+        series[form] = metric_series(METRIC_INSERT_FLUSH, labels[form]) + 1;
+    metric_observe_ns(METRIC_LOG_WAIT_SECONDS, took_ns);
+    metric_series_observe_ns(series[form] - 1, took_ns);
+}
+
+static void
+log_stored(const struct insert *insert)
+{
+    if (UNLIKELY(insert->req->process->conf->log_ingested_rows))
+        otlp_params_log(insert->req, &insert->batch, "stored");
+}
+
 /* --- the end of an insert --- */
 
 /* Gives back everything but the request, whose region holds insert. */
@@ -253,6 +282,8 @@ ingest_done(struct ingest *ingest)
             break;
         }
         count_stored(insert);
+        observe_stored(insert);
+        log_stored(insert);
         answer_success(insert, insert->batch.rejected,
             insert->batch.reject_mask);
         break;
@@ -421,6 +452,7 @@ IMPL(task_fn) insert_decoded(void *arg)
             insert->batch.reject_mask);
         return;
     }
+    insert->handed_ns = clock_mono_ns();
     if (sink_fn == NULL)
         panic("otlp_set_sink() was not called");
     sink_fn(&insert->ingest);
@@ -453,6 +485,8 @@ insert_start(struct http_req *req, struct insert *insert,
 
     insert->magic = INSERT_MAGIC;
     insert->req = req;
+    metric_observe_ns(METRIC_RECEIVE_SECONDS,
+        loop_now_ns(req->process->loop) - req->start_ns);
     insert->bytes_max = (size_t)budget->body_max;
     insert->decode_max = (size_t)budget->decode;
     insert->answer_type = head->answer_type;

@@ -86,7 +86,7 @@ put_stream_fields(struct sb *out, const struct scope *scope)
 
 static void
 log_span(const struct http_req *req, const struct batch *batch,
-    uint32_t index)
+    uint32_t index, const char *word)
 {
     struct batch one = *batch;
     struct sb text;
@@ -96,13 +96,14 @@ log_span(const struct http_req *req, const struct batch *batch,
     sb_init(&text, DEBUG_BYTES_MAX);
     otlp_encode_json(&one, &text);
     put_stream_fields(&text, &batch->scopes[one.spans->scope]);
-    log_info("debug: %s sent to %.*s: %s", req->peer, SV_ARG(req->path),
+    log_info("%s: %s sent to %.*s: %s", word, req->peer, SV_ARG(req->path),
         text.ptr);
     sb_release(&text);
 }
 
-void
-otlp_params_debug(const struct http_req *req, const struct batch *batch)
+uint32_t
+otlp_params_log(const struct http_req *req, const struct batch *batch,
+    const char *word)
 {
     uint32_t n = 0;
 
@@ -110,8 +111,16 @@ otlp_params_debug(const struct http_req *req, const struct batch *batch)
         if (batch->spans[i].reject != REJECT_NONE)
             continue;
         if (n++ < OTLP_DEBUG_SPANS_MAX)
-            log_span(req, batch, i);
+            log_span(req, batch, i, word);
     }
+    return n;
+}
+
+void
+otlp_params_debug(const struct http_req *req, const struct batch *batch)
+{
+    uint32_t n = otlp_params_log(req, batch, "debug");
+
     log_info("debug: %u spans of %s were not stored", n, req->peer);
     metric_add(METRIC_DROPPED_DEBUG, n);
 }

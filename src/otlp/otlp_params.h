@@ -37,6 +37,9 @@ int otlp_params_read(struct http_req *req, struct otlp_params *out,
  * the log (the first ones: OTLP_DEBUG_SPANS_MAX) and a count.
  */
 #define OTLP_DEBUG_SPANS_MAX 10u
+/* The log alone, as "WORD: PEER sent ..."; how many spans were not rejected. */
+uint32_t otlp_params_log(const struct http_req *req,
+    const struct batch *batch, const char *word);
 void otlp_params_debug(const struct http_req *req,
     const struct batch *batch);
 

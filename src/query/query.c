@@ -3,6 +3,8 @@
 #include "core/base.h"
 #include "query/query.h"
 
+#include "core/metrics.h"
+#include "core/timefmt.h"
 #include "query/figures.h"
 #include "query/filter.h"
 #include "query/inside.h"
@@ -67,6 +69,7 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         .results_rows_min = env->results_rows_min};
     struct stage *front = run->depth == 0 ? env->front : NULL;
     struct stage *first = sink;
+    int64_t start_ns = clock_mono_ns();
 
     run->query = query;
     run->time_bound = INT64_MIN;
@@ -87,6 +90,9 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         first = front;
     }
     plan.first = first;
+    if (run->depth == 0)
+        metric_observe_ns(METRIC_QUERY_PLAN_SECONDS,
+            clock_mono_ns() - start_ns);
     if (source_local(&plan, err) != 0)
         goto out;
     return stages_flush(first, err);

@@ -61,6 +61,7 @@ struct ingester {
     uint64_t next_lsn;
     int64_t log_retry_ns;       /* monotonic; 0: log is fine */
     int64_t last_sync_ns;
+    int64_t log_ns;             /* time in the log, of this round */
     struct ingest *waiting;     /* their twins are in flight */
     uint64_t flush_seen;        /* shared->flush_request handed on */
     uint64_t log_ends_seen;     /* shared->log_ends */

@@ -9,6 +9,7 @@
 #include "storage/memtable.h"
 #include "storage/memtable_list.h"
 #include "storage/memtable_writer.h"
+#include "storage/streams.h"
 
 #include "core/assert.h"
 #include "core/mem.h"
@@ -243,6 +244,7 @@ find_stream(struct memtable_writer *w, const struct span *span,
     uint32_t resource, uint32_t scope)
 {
     struct stream_memo *memo = stream_memo(w, span, resource, scope);
+    uint32_t before = w->nstreams;
     struct memtable_stream entry;
     struct memtable_string name;
 
@@ -270,6 +272,9 @@ find_stream(struct memtable_writer *w, const struct span *span,
         .name_len = name.len,
         .stream = add_stream(w, &entry) + 1,
     };
+    if (w->nstreams > before)
+        streams_note(&w->mt->tenants[w->tenant],
+            memtable_string(w->mt, entry.service), span->name, span->end_ns);
     return memo->stream - 1;
 }
 

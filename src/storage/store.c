@@ -50,6 +50,7 @@
 #include "storage/scrub.h"
 #include "storage/shared.h"
 #include "storage/store_metrics.h"
+#include "storage/streams.h"
 
 /* Another master may take this long to finish before we say so again. */
 #define LOCK_SAY_NS (5 * NS_PER_SEC)
@@ -172,7 +173,7 @@ store_init_master(const struct conf *conf, struct err *err)
     if (shared_create(master_slot_capacity(conf), err) != 0 ||
         catalog_create(err) != 0 || requests_create(err) != 0 ||
         retire_create(err) != 0 || ops_create(err) != 0 ||
-        compact_create(err) != 0)
+        compact_create(err) != 0 || streams_create(err) != 0)
         return -1;
     return 0;
 }
@@ -231,6 +232,7 @@ static int
 store_init_process(struct process *process, struct err *err)
 {
     store_conf = process->conf;
+    streams_configure(process->conf);
     store_loop = process->loop;
     switch (process->role) {
     case ROLE_RECOVER:
