@@ -166,8 +166,8 @@ is $spoor->post('/internal/log_new_streams?seconds=60', '')->{status}, 200,
     'until they are asked for';
 post_traces($spoor, resource_spans("bad\nname \x{1b}[31m",
     map { otlp_span(name => $_) } 'x', 'y', 'x'), []);
-ok $spoor->wait_log(qr/new stream of tenant 0:0 on 20\d{6}: service\.name
-    [ ]"bad\\nname[ ]\\x1b\[31m",[ ]name[ ]"x"\n/x, 5), 'logged, escaped';
+ok $spoor->wait_log(qr/new\sstream\sof\stenant\s0:0\son\s20\d{6}:\sservice
+    \.name\s"bad\\nname\s\\x1b\[31m",\sname\s"x"\n/x, 5), 'logged, escaped';
 my @lines = $spoor->log =~ /new stream of/g;
 is scalar @lines, 2, 'each once';
 is $spoor->post('/internal/log_new_streams?seconds=0', '')->{status}, 200,

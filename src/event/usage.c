@@ -291,9 +291,20 @@ usage_ended(unsigned cell, const struct rusage *rusage)
 
 /* --- reading --- */
 
+static uint64_t
+fds_left(const struct usage_cell *cell)
+{
+    uint64_t most = atomic_load(&cell->levels[USAGE_MAX_FDS]);
+    uint64_t open = atomic_load(&cell->levels[USAGE_FDS]);
+
+    return most > open ? most - open : 0;
+}
+
 bool
 usage_read(struct usage_sum *out)
 {
+    uint64_t left = UINT64_MAX;
+
     memset(out, 0, sizeof(*out));
     if (region == NULL)
         return false;
@@ -314,6 +325,10 @@ usage_read(struct usage_sum *out)
         role = atomic_load(&cell->role);
         if (role > 0 && role <= ROLE_COUNT)
             out->processes[role - 1]++;
+        if (role > 0)
+            left = MIN(left, fds_left(cell));
     }
+    out->levels[USAGE_MAX_FDS] = out->levels[USAGE_FDS] +
+        (left == UINT64_MAX ? 0 : left);
     return true;
 }

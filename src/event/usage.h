@@ -64,7 +64,11 @@ void usage_ended(unsigned cell, const struct rusage *rusage);
 
 struct usage_sum {
     uint64_t totals[USAGE_TOTALS];
-    uint64_t levels[USAGE_LEVELS]; /* SHARED: that of the largest */
+    /*
+     * SHARED: that of the largest.  MAX_FDS: FDS and what the process that is
+     * nearest to its limit may still open.
+     */
+    uint64_t levels[USAGE_LEVELS];
     unsigned processes[ROLE_COUNT];
     int64_t start_ns;              /* wall clock, of the master */
     int64_t age_ns;

@@ -46,8 +46,11 @@ print_row(struct sb *out, const struct metric_row *row, size_t n)
     size_t i;
 
     sb_addf(out, "| `%s` | ", row->name);
-    for (const char *p = row->type; *p != '\0'; p++)
-        sb_add_char(out, (char)(*p | 0x20));
+    if (strcmp(row->type, "NUMBERS") == 0)
+        sb_add_str(out, "histogram");
+    else
+        for (const char *p = row->type; *p != '\0' && *p != '_'; p++)
+            sb_add_char(out, (char)(*p | 0x20));
     sb_add_str(out, " | ");
     print_labels(out, row);
     for (i = 1; i < n && strcmp(row[i].name, row->name) == 0; i++) {
@@ -66,7 +69,27 @@ print_metrics(struct sb *out)
     sb_add_str(out, "# Metrics\n\n<!-- Generated from src/core/metrics.def by "
         "`make docs`; do not edit. -->\n\n"
         "`GET /metrics` answers in Prometheus' text format; any worker\n"
-        "answers for all processes. Histograms are in seconds.\n\n"
+        "answers for all processes, and no counter goes backwards while the\n"
+        "master lives, whatever becomes of the others. Histograms of times are\n"
+        "in seconds; summaries are quantiles of the last five minutes.\n\n"
+        "What begins with `vt_`, `vm_` or `process_`, and `flag`, has the name\n"
+        "and meaning that VictoriaTraces gives it, so its dashboards and alert\n"
+        "rules show spoor, too: `vm_app_version` has a `version` that begins\n"
+        "with `victoria-traces-`, by which they find their servers. What begins\n"
+        "with `spoor_` is ours. Metrics of the Go runtime (`go_*`) do not\n"
+        "exist; `spoor_loop_lag_seconds` and `spoor_task_wait_seconds` stand in\n"
+        "for scheduling latency, `process_num_threads` for goroutines.\n\n"
+        "`contrib/grafana/spoor.json` is a dashboard for Grafana 10 and later\n"
+        "(import it and choose a data source), `contrib/prometheus/alerts.yml`\n"
+        "has [alerts](alerts.md). `metrics.expose_metadata` adds types and help\n"
+        "texts.\n\n"
+        "Where the stages of an insert are: `spoor_receive_seconds`,\n"
+        "`spoor_decode_seconds`, `spoor_append_seconds` (a group of inserts),\n"
+        "`spoor_log_wait_seconds` (until the group is on disk) with\n"
+        "`spoor_log_write_seconds` and `spoor_log_sync_seconds` in it; later\n"
+        "`spoor_flush_seconds` and `spoor_merge_seconds`. Of a query:\n"
+        "`spoor_query_queue_seconds`, `spoor_query_plan_seconds`,\n"
+        "`spoor_query_seconds`, `spoor_reply_seconds`.\n\n"
         "| metric | type | labels | what |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n;)
         i += print_row(out, &metric_rows[i], n - i);
