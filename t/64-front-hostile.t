@@ -11,6 +11,7 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use POSIX ();
 use Test::Front;
 use Test::Hostile;
 use Test::Http;
@@ -146,13 +147,14 @@ sub answered_more {
     return $more - 1; # the question itself
 }
 
+# Those of the list that were understood differently.
 sub differ {
-    my ($name, $port) = @_;
+    my ($name, $port, @list) = @_;
     my (%table, @bad);
     my $n = 0;
 
     answered_more();
-    for (variants()) {
+    for (@list) {
         my ($kind, $variant, $bytes) = @$_;
         my $row = $table{$kind} ||= { map { $_ => 0 } qw(sent proxy spoor
             passed silent wrong) };
@@ -192,10 +194,61 @@ sub differ {
         diag sprintf "%-8s %-18s %6d %8d %8d %8d %7d %7d", '', $kind,
             @{$table{$kind}}{qw(sent proxy spoor passed silent wrong)};
     }
-    cmp_ok $n, '>', 1000, "$name: $n requests";
+    return @bad;
+}
+
+sub check_proxy {
+    my ($name, $port) = @_;
+    my @list = variants();
+    my @bad = differ($name, $port, @list);
+
+    cmp_ok @list, '>', 1000, "$name: " . @list . ' requests';
     is scalar @bad, 0, "$name: none is understood differently"
         or diag join "\n", @bad[0 .. ($#bad > 15 ? 15 : $#bad)];
     return;
+}
+
+# A proxy that knows no bodies: it passes the head on without the fields that
+# tell of one, then what it takes for the next request, on one connection for
+# all clients.
+sub bad_proxy {
+    my $listen = IO::Socket::INET->new(Listen => 16,
+        LocalAddr => '127.0.0.1') or die "listen: $!\n";
+    my $pid = fork();
+
+    die "fork: $!\n" unless defined $pid;
+    return ($listen->sockport, $pid) if $pid;
+    my $up = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $backend->port) or POSIX::_exit(1);
+    my $late = '';
+    while (my $client = $listen->accept) {
+        my $in = '';
+        while (sysread $client, $in, 65536, length $in) {
+            last if $in =~ /connection: close\r\n\r\n/i;
+        }
+        # All of it at once, but it waits for one answer only.
+        $in =~ s/^(?:transfer-encoding|content-length|connection):.*?\r\n//img;
+        syswrite $up, $in;
+        my $answer;
+        while (!($answer = cut_text(\$late))) {
+            last unless IO::Select->new($up)->can_read(0.3)
+                && sysread $up, $late, 65536, length $late;
+        }
+        syswrite $client, $answer if defined $answer;
+        close $client;
+    }
+    POSIX::_exit(0);
+}
+
+# The bytes of one answer.
+sub cut_text {
+    my ($in) = @_;
+    my $rest = $$in;
+
+    cut(\$rest) or return;
+    my $text = substr $$in, 0, length($$in) - length $rest;
+    $$in = $rest;
+    return $text;
 }
 
 # Without TLS and users, which would only be in the way of odd bytes.
@@ -210,6 +263,19 @@ sub configured {
 
 my $dir = File::Temp->newdir('spoor-front-XXXXXX', TMPDIR => 1);
 my $upstream = '127.0.0.1:' . $backend->port;
+
+# The test sees what it looks for.
+{
+    my ($port, $pid) = bad_proxy();
+    my @bad = differ('bad', $port, ['bad', 'a body',
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: "
+        . length($smuggled) . "\r\n\r\n$smuggled"]);
+
+    is scalar @bad, 1, 'a bad proxy is found';
+    like $bad[0], qr{^path=/arg/smuggled$}m, 'by the answer to another';
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
 
 SKIP: {
     my $why = front_missing('nginx');
@@ -231,7 +297,7 @@ SKIP: {
         }
     }
 END
-        differ("nginx, buffering $buffering", $front->{port});
+        check_proxy("nginx, buffering $buffering", $front->{port});
         $front->stop;
     }
 }
@@ -253,7 +319,7 @@ frontend front
 backend back
     server spoor $upstream pool-max-conn 1
 END
-    differ('haproxy', $front->{port});
+    check_proxy('haproxy', $front->{port});
     $front->stop;
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Addresses that are not of IPv4 alone: both protocols at once (enable_tcp6,
-# *:port), IPv6, UNIX sockets.
+# *:port), IPv6, UNIX sockets; addresses that want a PROXY header.
 
 use strict;
 use warnings;
@@ -11,6 +11,7 @@ use IO::Socket::UNIX;
 use Test::More;
 use Test::Otlp;
 use Test::Spoor;
+use Time::HiRes qw(sleep time);
 
 my $has_ipv6 = IO::Socket::IP->new(LocalHost => '::1', Listen => 1) ? 1 : 0;
 
@@ -120,5 +121,78 @@ for my $bad (['unix:spoor.sock', 'or unix:/path'],
     like $wrong->log, qr/\Q$bad->[1]\E/, 'with a reason';
 }
 ok -f $spoor->conf_file, 'a file that is no socket is left alone';
+
+# --- PROXY headers -------------------------------------------------------------
+
+my $proxied = free_port();
+my $refused = 'spoor_http_refused_total{reason="proxy_header"}';
+my $head = "PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n";
+my $binary = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x08"
+    . "\x0a\0\0\x01\xc8\x22\x01\xbb";
+
+$spoor = Test::Spoor->new(conf => { workers => 1,
+    'http.header_timeout' => '1s' });
+$spoor->write_conf('http.listen' => undef);
+push @{$spoor->{args}},
+    '-httpListenAddr=127.0.0.1:' . $spoor->port . ",127.0.0.1:$proxied",
+    '-httpListenAddr.useProxyProtocol=false,true';
+$spoor->start;
+
+# Sends parts, one after the other; what comes until the end.
+sub told {
+    my (@parts) = @_;
+    my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1',
+        PeerPort => $proxied, Timeout => 5);
+    my $in = '';
+
+    local $SIG{PIPE} = 'IGNORE';
+    for my $part (@parts) {
+        syswrite $socket, $part;
+        sleep 0.004 if @parts > 1;
+    }
+    while (sysread $socket, $in, 65536, length $in) {
+    }
+    return $in;
+}
+
+my $request = "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+my $bad = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    . "Content-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
+like told("$head$request"), qr/\AHTTP\/1\.1 200 /, 'version 1';
+like told("$binary$request"), qr/\AHTTP\/1\.1 200 /, 'version 2';
+like told(split //, "$binary$request"), qr/\AHTTP\/1\.1 200 /,
+    'byte by byte';
+like told("$head$bad"), qr/\AHTTP\/1\.1 400 /, 'a bad request';
+ok $spoor->wait_log(qr/\b203\.0\.113\.7:51234: 400 /),
+    'comes from the client in the header';
+like told("$binary$bad"), qr/\AHTTP\/1\.1 400 /, 'and another';
+ok $spoor->wait_log(qr/\b203\.0\.113\.8:51234: 400 /), 'of version 2';
+told("PROXY UNKNOWN\r\n$bad");
+ok $spoor->wait_log(qr/\b127\.0\.0\.1:\d+: 400 /),
+    'of nobody that is told: from the proxy';
+is $spoor->metric($refused), 0, 'nothing was refused';
+
+my $n = 0;
+for my $wrong ($request, "PROXY TCP4 1.2.3.4\r\n$request",
+    "$head$head$request", "PROXY ", substr($binary, 0, 20), 'x',
+    "\x16\x03\x01\0\0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") {
+    my $begin = time();
+    my $answer = told($wrong);
+    # The second of two headers is no request.
+    my $is_late = length $answer ? 1 : 0;
+
+    like $answer, $is_late ? qr/\AHTTP\/1\.1 400 / : qr/\A\z/,
+        'no answer without a good header';
+    cmp_ok time() - $begin, '<', 5, 'and the connection is closed';
+    $n += !$is_late;
+}
+is $n, 7, 'as all of them but a second header';
+is $spoor->metric($refused), $n, 'which is counted';
+IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $proxied)->close
+    for 1 .. 3;
+sleep 0.1;
+is $spoor->metric($refused), $n, 'to open and close is not';
+like $spoor->log, qr/127\.0\.0\.1:\d+: closed, no good PROXY header: it did not/,
+    'the log tells why';
 
 done_testing();
