@@ -294,9 +294,9 @@ like $got, qr/^$_/m, "-V: $_"
 
 # --- verbs --------------------------------------------------------------------
 
-$got = spoor(['-s', 'upgrade']);
-is $got->{status}, 1, '-s upgrade';
-like $got->{err}, qr/-s upgrade: not there yet/, 'says that it is missing';
+$got = spoor(['-s', 'upgrad']);
+is $got->{status}, 1, '-s upgrad';
+like $got->{err}, qr/must be .* upgrade, not "upgrad"/, 'names the verbs';
 $got = spoor(['-s', 'relaod']);
 is $got->{status}, 1, 'no such verb';
 like $got->{err}, qr/not "relaod" \(did you mean reload\?\)/, 'suggests';

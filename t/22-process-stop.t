@@ -114,8 +114,6 @@ is $early->stop, 0, 'TERM while starting';
 my $verbs = toy(conf => { workers => 1 });
 $verbs->start;
 my $pid_file = $verbs->data_dir . '/spoor.pid';
-is((ask($verbs, 'upgrade'))[0], 1, '-s upgrade is not there yet');
-like((ask($verbs, 'upgrade'))[1], qr/^upgrade: failed: .*\n\z/, 'it says so');
 like((ask($verbs, 'dance'))[1],
     qr/unknown verb "dance"; there are: stop, quit, reload, reopen, upgrade/,
     'unknown verb');

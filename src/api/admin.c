@@ -5,6 +5,7 @@
 
 #include "core/metrics.h"
 #include "core/mem.h"
+#include "core/timefmt.h"
 #include "storage/compact.h"
 #include "storage/store.h"
 
@@ -28,9 +29,25 @@ admin_home(struct http_req *req)
     http_reply(req, 200, "text/html; charset=utf-8", sv_from(page));
 }
 
+/* True when it was answered: the server will stop, clients go elsewhere. */
+static bool
+health_is_leaving(struct http_req *req)
+{
+    int64_t leaves_ns = req->process->leaves_ns, left_ns;
+
+    if (leaves_ns == 0)
+        return false;
+    left_ns = MAX(leaves_ns - clock_mono_ns(), 0);
+    http_reply_error(req, 503, "the server stops in %lld s",
+        (long long)((left_ns + NS_PER_SEC - 1) / NS_PER_SEC));
+    return true;
+}
+
 void IMPL(route_fn)
 admin_health(struct http_req *req)
 {
+    if (health_is_leaving(req))
+        return;
     http_reply(req, 200, TEXT, SV("OK"));
 }
 
@@ -45,6 +62,8 @@ admin_ready(struct http_req *req)
 {
     const char *why;
 
+    if (health_is_leaving(req))
+        return;
     if (store_is_read_only(&why))
         http_reply_error(req, 503, "read-only: %s", why);
     else

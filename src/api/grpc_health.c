@@ -68,6 +68,8 @@ answer(struct http_req *req, struct sv message)
         grpc_fail(req, GRPC_NOT_FOUND, "unknown service");
         return;
     }
+    if (req->process->leaves_ns != 0 && status == SERVING)
+        status = NOT_SERVING;
     sb_init(&out, ANSWER_BYTES_MAX);
     wire_put_tag_varint(&out, 1, status);
     grpc_reply(req, &out);

@@ -59,8 +59,8 @@ static const struct option_row option_rows[] = {
         "With -t: text, or json: an object in a line for each mistake, on"
         " standard output"},
     {"s", ARG_NEEDED, "verb", OPTION_ACTION, OPTIONS_SIGNAL,
-        "Tell the running server to stop, quit, reload or reopen, and wait"
-        " until it did; upgrade is not there yet"},
+        "Tell the running server to stop, quit, reload, reopen or upgrade,"
+        " and wait until it did"},
     {"v", ARG_NONE, NULL, OPTION_ACTION, OPTIONS_VERSION,
         "Print the version"},
     {"V", ARG_NONE, NULL, OPTION_ACTION, OPTIONS_VERSION_LONG,
@@ -160,14 +160,10 @@ set_action(struct parser *parser, const struct option_row *row,
 static void
 check_verb(struct parser *parser, const char *verb)
 {
-    static const char *const verbs[] = {"stop", "quit", "reload", "reopen"};
+    static const char *const verbs[] = {"stop", "quit", "reload", "reopen",
+        "upgrade"};
     struct conf_near near;
 
-    if (strcmp(verb, "upgrade") == 0) {
-        conf_report_error(&parser->report, NULL,
-            "-s upgrade: not there yet; install the new binary and restart");
-        return;
-    }
     conf_near_init(&near, sv_from(verb));
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (strcmp(verb, verbs[i]) == 0)

@@ -22,6 +22,10 @@ struct channel_stop {
     int64_t bound_ns; /* the time there is for an orderly end */
 };
 
+struct channel_leaving {
+    int64_t at_ns; /* monotonic */
+};
+
 struct channel_none {
     uint32_t unused;
 };
@@ -31,7 +35,10 @@ struct channel_none {
     X(READY, "ready", 'C', struct channel_ready) \
     X(DRAIN, "drain", 'M', struct channel_none) \
     X(STOP, "stop", 'M', struct channel_stop) \
-    X(REOPEN, "reopen", 'M', struct channel_none)
+    X(REOPEN, "reopen", 'M', struct channel_none) \
+    X(LEAVING, "leaving", 'M', struct channel_leaving) \
+    X(PING, "ping", 'M', struct channel_none) \
+    X(PONG, "pong", 'C', struct channel_none)
 
 enum channel_type {
 #define CHANNEL_TYPE(id, word, sender, body) CHANNEL_##id,

@@ -52,6 +52,7 @@ struct control {
     int fd;
     struct loop_fd *lfd;
     bool is_open;
+    bool has_socket;
     bool has_pid_file;
     char pid_path[PATH_MAX];
     char path[CONTROL_PATH_MAX];
@@ -283,6 +284,21 @@ control_answer(enum signal_act act, bool is_done, const char *text)
     }
 }
 
+void
+control_refuse(enum signal_act act, const char *text)
+{
+    char answer[160];
+
+    snprintf(answer, sizeof(answer), "failed: %s", text);
+    for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct control_client *client = &control.clients[i];
+
+        if (client->row != NULL && client->row->master == act &&
+            !client->has_begun)
+            client_answer(client, false, answer);
+    }
+}
+
 /* The master's end of it. */
 
 static int
@@ -307,7 +323,8 @@ control_bind(struct err *err)
     rc = bind(control.fd, (struct sockaddr *)&addr, sizeof(addr));
     umask(before);
     if (rc != 0)
-        err_sys(err, "cannot bind %.200s", control.path);
+        err_sys(err, "pid: cannot bind the socket beside the pid file, "
+            "%.200s", control.path);
     else if ((rc = listen(control.fd, CONTROL_CLIENTS_MAX)) != 0)
         err_sys(err, "cannot listen on %.200s", control.path);
     file_close(dir_fd);
@@ -340,30 +357,46 @@ control_open(struct loop *loop, const struct conf *conf, control_fn fn,
     control.lfd = loop_fd_new(loop, control.fd, control_on_ready, NULL);
     loop_fd_watch(control.lfd, LOOP_READ);
     control.is_open = true;
+    control.has_socket = true;
     return 0;
 }
 
 int
 control_write_pid(struct err *err)
 {
-    char text[32];
+    char path[CONTROL_PATH_MAX], text[32];
     int len, fd, rc;
 
     /*
      * The directory may be writable by the children's user: a new file, so
-     * that a link placed there is not written through.
+     * that a link placed there is not written through.  At an upgrade the
+     * file of the old master is there up to the moment it is replaced.
      */
-    if (file_unlink(control.pid_path, err) != 0)
+    snprintf(path, sizeof(path), "%s.new", control.pid_path);
+    if (file_unlink(path, err) != 0)
         return -1;
-    fd = file_open(control.pid_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-        0644, err);
+    fd = file_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, err);
     if (fd < 0)
         return -1;
-    control.has_pid_file = true;
     len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
     rc = file_pwrite(fd, text, (size_t)len, 0, err);
     file_close(fd);
+    if (rc == 0)
+        rc = file_rename(path, control.pid_path, err);
+    if (rc != 0 && file_unlink(path, NULL) != 0)
+        log_debug("%s stays behind", path);
+    control.has_pid_file = rc == 0;
     return rc;
+}
+
+static void
+control_close_socket(void)
+{
+    loop_fd_free(control.lfd);
+    control.lfd = NULL;
+    if (control.fd >= 0)
+        close(control.fd);
+    control.fd = -1;
 }
 
 static void
@@ -372,11 +405,20 @@ control_release(void)
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
         if (control.clients[i].fd >= 0)
             client_close(&control.clients[i]);
-    loop_fd_free(control.lfd);
-    control.lfd = NULL;
-    close(control.fd);
-    control.fd = -1;
+    control_close_socket();
     control.is_open = false;
+}
+
+void
+control_let_go(void)
+{
+    struct err err = ERR_INIT;
+
+    control_close_socket();
+    if (control.has_socket && file_unlink(control.path, &err) != 0)
+        log_warn("%s", err.text);
+    control.has_socket = false;
+    control.has_pid_file = false;
 }
 
 void
@@ -386,7 +428,7 @@ control_close(void)
 
     if (!control.is_open)
         return;
-    if (file_unlink(control.path, &err) != 0 ||
+    if ((control.has_socket && file_unlink(control.path, &err) != 0) ||
         (control.has_pid_file && file_unlink(control.pid_path, &err) != 0))
         log_warn("%s", err.text);
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)

@@ -31,6 +31,11 @@ int control_write_pid(struct err *err) WARN_UNUSED;
  * that it is done, others that it failed.
  */
 void control_close(void);
+/*
+ * Another master takes the place: closes and removes the socket; the pid file
+ * stays until the other one replaces it.  Who waits goes on waiting.
+ */
+void control_let_go(void);
 /* In a child: closes its copies and leaves the files alone. */
 void control_abandon(void);
 
@@ -41,5 +46,7 @@ void control_abandon(void);
 void control_begin(enum signal_act act);
 /* "VERB: text" to those for whom the work has begun. */
 void control_answer(enum signal_act act, bool is_done, const char *text);
+/* "VERB: failed: text" to those for whom no work has begun. */
+void control_refuse(enum signal_act act, const char *text);
 
 #endif

@@ -28,6 +28,7 @@
 #include "core/shm.h"
 #include "core/timefmt.h"
 #include "event/addr.h"
+#include "event/inherit.h"
 #include "event/loop.h"
 #include "event/module.h"
 
@@ -109,32 +110,46 @@ static struct listen_worker worker;
 /* The master's side. */
 
 static int
-listen_socket(struct listener *listener, struct err *err)
+listen_bind(struct listener *listener, const struct sockaddr_storage *addr,
+    socklen_t len, struct err *err)
 {
-    struct sockaddr_storage addr;
-    socklen_t len;
     int only = !addr_is_of_both(listener->spec);
     int one = 1;
     int fd;
 
-    if (addr_parse(listener->spec, &addr, &len, err) != 0)
-        return -1;
-    fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+    fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
         0);
     if (fd < 0)
         return err_sys(err, "socket for %s", listener->spec);
     listener->fd = fd;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0)
         return err_sys(err, "SO_REUSEADDR on %s", listener->spec);
-    if (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
+    if (addr->ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
             IPV6_V6ONLY, &only, sizeof(only)) != 0)
         return err_sys(err, "IPV6_V6ONLY on %s", listener->spec);
-    if (addr_bind(fd, &addr, len) != 0)
+    if (addr_bind(fd, addr, len) != 0)
         return err_sys(err, "cannot bind %s", listener->spec);
-    if (listen(fd, LISTEN_BACKLOG) != 0)
+    return 0;
+}
+
+/* One that was open before us, by its address or its name, or a new one. */
+static int
+listen_socket(struct listener *listener, bool is_grpc, struct err *err)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    if (addr_parse(listener->spec, &addr, &len, err) != 0)
+        return -1;
+    listener->fd = inherit_take(listener->spec, (struct sockaddr *)&addr);
+    if (listener->fd < 0)
+        listener->fd = inherit_take_named(is_grpc ? "otlp_grpc" : "http");
+    if (listener->fd < 0 && listen_bind(listener, &addr, len, err) != 0)
+        return -1;
+    if (listen(listener->fd, LISTEN_BACKLOG) != 0)
         return err_sys(err, "cannot listen on %s", listener->spec);
     len = sizeof(addr);
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+    if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) != 0)
         return err_sys(err, "getsockname of %s", listener->spec);
     if (addr.ss_family == AF_UNIX)
         snprintf(listener->address, sizeof(listener->address), "%s",
@@ -165,7 +180,7 @@ listener_find(const char *spec)
 }
 
 static int
-listener_add(const char *spec, struct err *err)
+listener_add(const char *spec, bool is_grpc, struct err *err)
 {
     struct listener *listener;
 
@@ -176,7 +191,7 @@ listener_add(const char *spec, struct err *err)
     memset(listener, 0, sizeof(*listener));
     listener->fd = -1;
     listener->spec = xstrdup(spec);
-    if (listen_socket(listener, err) != 0) {
+    if (listen_socket(listener, is_grpc, err) != 0) {
         listener_close(listener);
         return -1;
     }
@@ -214,6 +229,21 @@ listen_is_named(const struct conf *conf, const char *spec,
     return false;
 }
 
+/* Names of inherited sockets count only where addresses do not. */
+static void
+listen_reserve(const struct conf *conf)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    for (unsigned i = 0; inherit_is_any() && i < conf_listeners(conf); i++) {
+        const char *spec = conf_listener_get(conf, i).address;
+
+        if (addr_parse(spec, &addr, &len, NULL) == 0)
+            inherit_reserve(spec, (struct sockaddr *)&addr);
+    }
+}
+
 int
 listen_open(const struct conf *conf, struct err *err)
 {
@@ -222,12 +252,13 @@ listen_open(const struct conf *conf, struct err *err)
 
     if (listen_make_table(err) != 0)
         return -1;
+    listen_reserve(conf);
     for (unsigned i = 0; i < conf_listeners(conf); i++) {
-        const char *spec = conf_listener_get(conf, i).address;
+        struct conf_listener one = conf_listener_get(conf, i);
 
-        if (listener_find(spec) != NULL)
+        if (listener_find(one.address) != NULL)
             continue;
-        if (listener_add(spec, err) != 0) {
+        if (listener_add(one.address, one.is_grpc, err) != 0) {
             while (nlisteners > before)
                 listener_close(&listeners[--nlisteners]);
             return -1;
@@ -268,6 +299,17 @@ listen_child_ended(unsigned slot)
     check(slot < LISTEN_SLOTS_MAX);
     if (table != NULL)
         atomic_store(&table->load[slot].is_open, 0);
+}
+
+int
+listen_hand_on(struct sb *out)
+{
+    for (unsigned i = 0; i < nlisteners; i++) {
+        if (fcntl(listeners[i].fd, F_SETFD, 0) != 0)
+            return -1;
+        inherit_print(out, listeners[i].fd, listeners[i].spec);
+    }
+    return 0;
 }
 
 const char *

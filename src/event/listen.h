@@ -13,6 +13,7 @@
 #include "core/base.h"
 #include "core/conf_listener.h"
 #include "core/err.h"
+#include "core/sb.h"
 
 struct process;
 
@@ -36,6 +37,12 @@ void listen_commit(void);
 void listen_close_all(void);
 /* Master: a worker ended; its connections count no more. */
 void listen_child_ended(unsigned slot);
+
+/*
+ * In a process that is about to execute another program: lets the sockets
+ * live on in it, and appends what INHERIT_SOCKETS has to say.  -1 with errno.
+ */
+int listen_hand_on(struct sb *out) WARN_UNUSED;
 
 /* "127.0.0.1:10428", the Nth address with its real port; NULL after the last. */
 const char *listen_address(unsigned n);

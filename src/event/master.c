@@ -9,12 +9,16 @@
  *   RUN       all is well; what dies is started again
  *   RELOAD    workers of a new generation come up beside the old ones
  *   HANDOVER  merge and retention are replaced, one after the other
+ *   UPGRADE   another binary is checked and prepares itself
+ *   YIELD     all finish, then the new master has its turn
+ *   DELAY     all is served, but health checks announce the end
  *   QUIT      all finish their work, as long as it takes
  *   STOP      the same, within shutdown_timeout; a second time: at once
  *   END       no child is left
  *
  *   BOOT -> RECOVER -> START -> RUN <-> RELOAD -> HANDOVER -> RUN
- *   any of them -> QUIT -> STOP -> END
+ *   RUN -> UPGRADE -> YIELD -> END, back to RUN when it fails
+ *   any of them -> DELAY -> QUIT -> STOP -> END
  *
  * Events (signals, a child's READY, an end, a timer) change what is known;
  * master_step() then does what has become due.
@@ -25,6 +29,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,12 +39,15 @@
 #include "core/log_conf.h"
 #include "core/timefmt.h"
 #include "event/control.h"
+#include "event/inherit.h"
 #include "event/loop.h"
 #include "event/master_state.h"
 #include "event/module.h"
+#include "event/notify.h"
 #include "event/proc.h"
 #include "event/signal.h"
 #include "event/tls_ticket.h"
+#include "event/upgrade.h"
 #include "event/usage.h"
 #include "event/watch.h"
 
@@ -60,6 +68,9 @@ master_state_name(enum master_state state)
         [MASTER_RUN] = "run",
         [MASTER_RELOAD] = "reload",
         [MASTER_HANDOVER] = "handover",
+        [MASTER_UPGRADE] = "upgrade",
+        [MASTER_DELAY] = "delay",
+        [MASTER_YIELD] = "yield",
         [MASTER_QUIT] = "quit",
         [MASTER_STOP] = "stop",
         [MASTER_END] = "end",
@@ -74,6 +85,7 @@ master_set_state(struct master *self, enum master_state state)
     log_debug("state: %s -> %s", master_state_name(self->state),
         master_state_name(state));
     self->state = state;
+    master_status_changed(self);
 }
 
 void
@@ -98,60 +110,30 @@ master_apply_log(struct master *self, const struct conf *conf,
     return 0;
 }
 
-/* Ending. */
-
-/* QUIT or STOP; a running reload is over. */
-static void
-master_leave(struct master *self, enum master_state state)
-{
-    control_begin(SIGNAL_RELOAD);
-    control_answer(SIGNAL_RELOAD, false, "failed: the server is stopping");
-    self->is_reload_wanted = false;
-    /* Or the kernel would go on taking connections that nobody serves. */
-    listen_close_all();
-    master_set_state(self, state);
-}
-
-static void
-master_quit(struct master *self)
-{
-    if (self->state >= MASTER_QUIT)
-        return;
-    log_info("finishing all requests, then stopping");
-    master_leave(self, MASTER_QUIT);
-    for (struct proc *proc = proc_next(NULL); proc != NULL;
-         proc = proc_next(proc))
-        proc_drain(proc);
-}
-
-static void
-master_stop(struct master *self)
-{
-    int64_t bound_ns = self->conf->shutdown_timeout;
-
-    if (self->state == MASTER_END)
-        return;
-    if (++self->stops > 1) {
-        log_info("stopping at once");
-        bound_ns = 0;
-    } else {
-        log_info("stopping");
-    }
-    master_leave(self, MASTER_STOP);
-    for (struct proc *proc = proc_next(NULL); proc != NULL;
-         proc = proc_next(proc))
-        proc_stop(proc, bound_ns);
-}
-
-/* It makes no sense to go on; what runs is stopped. */
-static void
-master_give_up(struct master *self)
-{
-    self->status = 1;
-    master_stop(self);
-}
-
 /* Steps. */
+
+/* The old master has told the service manager who we are, and is gone. */
+static void
+IMPL(loop_fd_fn) master_on_predecessor(UNUSED int fd, UNUSED int ready,
+    void *arg)
+{
+    struct master *self = arg;
+
+    loop_fd_free(self->predecessor);
+    self->predecessor = NULL;
+    upgrade_close();
+    master_status_changed(self);
+}
+
+static void
+master_succeed(struct master *self)
+{
+    if (!upgrade_is_successor())
+        return;
+    self->predecessor = loop_fd_new(self->loop, upgrade_say_up(),
+        master_on_predecessor, self);
+    loop_fd_watch(self->predecessor, LOOP_READ);
+}
 
 static void
 master_is_up(struct master *self)
@@ -161,7 +143,7 @@ master_is_up(struct master *self)
     struct sb text;
 
     if (control_write_pid(&err) != 0) {
-        log_error("pid: %s", err.text);
+        log_error("the pid file cannot be written: %s", err.text);
         master_give_up(self);
         return;
     }
@@ -172,6 +154,7 @@ master_is_up(struct master *self)
     log_info("%s", text.ptr);
     sb_release(&text);
     master_set_state(self, MASTER_RUN);
+    master_succeed(self);
 }
 
 static void
@@ -218,6 +201,10 @@ master_step_run(struct master *self)
 {
     uint32_t oldest = 0;
 
+    if (self->is_upgrade_wanted) {
+        master_upgrade_begin(self);
+        return;
+    }
     if (!self->is_reload_wanted)
         return;
     if (proc_draining_generations(&oldest) < MASTER_DRAINING_MAX) {
@@ -262,6 +249,9 @@ master_step_once(struct master *self)
         if (master_handover_is_done(self))
             master_reload_done(self);
         break;
+    case MASTER_YIELD:
+        master_upgrade_step(self);
+        break;
     case MASTER_QUIT:
     case MASTER_STOP:
         if (proc_count() == 0) {
@@ -270,6 +260,8 @@ master_step_once(struct master *self)
         }
         break;
     case MASTER_BOOT:
+    case MASTER_UPGRADE:
+    case MASTER_DELAY:
     case MASTER_END:
         break;
     }
@@ -351,17 +343,15 @@ master_act(struct master *self, enum signal_act act)
         master_quit(self);
         break;
     case SIGNAL_RELOAD:
-        if (self->state < MASTER_QUIT)
+        if (self->state < MASTER_DELAY)
             self->is_reload_wanted = true;
         break;
     case SIGNAL_REOPEN:
         master_reopen(self);
         break;
     case SIGNAL_UPGRADE:
-        control_begin(SIGNAL_UPGRADE);
-        log_warn("upgrade: this version cannot replace itself while it runs");
-        control_answer(SIGNAL_UPGRADE, false, "failed: this version cannot "
-            "replace itself while it runs");
+        if (self->state < MASTER_UPGRADE)
+            self->is_upgrade_wanted = true;
         break;
     case SIGNAL_DRAIN_WORKERS:
         master_drain_workers(self);
@@ -388,11 +378,13 @@ IMPL(control_fn) master_on_control(const struct signal_row *row, void *arg)
 {
     struct master *self = arg;
 
-    /* Who asks to reload when it is too late would wait for ever. */
-    if (row->master == SIGNAL_RELOAD && self->state >= MASTER_QUIT) {
-        control_begin(SIGNAL_RELOAD);
-        control_answer(SIGNAL_RELOAD, false, "failed: the server is "
-            "stopping");
+    /* Who asks for these when it is too late would wait for ever. */
+    if ((row->master == SIGNAL_RELOAD && self->state >= MASTER_DELAY) ||
+        (row->master == SIGNAL_UPGRADE && self->state >= MASTER_UPGRADE)) {
+        control_refuse(row->master,
+            self->state == MASTER_UPGRADE || self->state == MASTER_YIELD
+                ? "the server is being replaced"
+                : "the server is stopping");
         return;
     }
     master_act(self, row->master);
@@ -421,15 +413,28 @@ master_on_ended(struct proc *proc, const struct proc_end *end)
 }
 
 static void
+master_on_stranger(pid_t pid, int status)
+{
+    master_upgrade_ended(&master, pid, status);
+}
+
+static void
 master_in_child(enum role role)
 {
     control_abandon();
+    inherit_close_all();
+    upgrade_close();
     if (role_has_network(role))
         listen_commit(); /* without what an older generation listens on */
     else
         listen_close_all();
     loop_timer_free(master.fill_timer);
-    master.fill_timer = NULL;
+    loop_timer_free(master.delay_timer);
+    loop_fd_free(master.predecessor);
+    master.fill_timer = master.delay_timer = NULL;
+    master.predecessor = NULL;
+    master_upgrade_drop(&master);
+    master_status_drop(&master);
     watch_stop();
     usage_abandon();
     tls_ticket_stop();
@@ -446,6 +451,7 @@ IMPL(watch_fn) master_on_changed(const char *path, void *arg)
 static const struct proc_hooks master_hooks = {
     .on_ready = master_on_ready,
     .on_ended = master_on_ended,
+    .on_stranger = master_on_stranger,
     .in_child = master_in_child,
 };
 
@@ -508,8 +514,12 @@ master_boot(struct master *self, struct err *err)
     if (proc_init(self->loop, self->slots, &master_hooks, err) != 0)
         return -1;
     /* Until here, and in init_master, signals end the process: no handler. */
-    if (master_listen(self, err) != 0 ||
-        modules_init_master(self->conf, err) != 0)
+    if (inherit_init(err) != 0 || master_listen(self, err) != 0 ||
+        inherit_settle(err) != 0)
+        return -1;
+    if (upgrade_is_successor() && upgrade_wait_turn(err) != 0)
+        return -1;
+    if (modules_init_master(self->conf, err) != 0)
         return -1;
     code = fault("master_shared");
     if (code != 0)
@@ -530,11 +540,16 @@ master_release(struct master *self)
     /* Who waits for the end hears of it when the files are gone, too. */
     control_close();
     listen_close_all();
+    inherit_close_all();
     loop_timer_free(self->fill_timer);
     watch_stop();
     tls_ticket_stop();
     watch_clear();
     usage_end();
+    loop_timer_free(self->delay_timer);
+    loop_fd_free(self->predecessor);
+    upgrade_close();
+    master_status_drop(self);
     proc_release();
     loop_free(self->loop);
     sb_release(&self->reload_notes);
@@ -558,14 +573,21 @@ master_run(struct conf *conf, const struct conf_source *source)
     self->are_workers_wanted = true;
     self->loop = loop_new();
     self->fill_timer = loop_timer_new(self->loop, master_on_fill_timer, self);
+    self->delay_timer = loop_timer_new(self->loop, master_on_delay_timer,
+        self);
     sb_init(&self->reload_notes, MASTER_MESSAGES_MAX);
     master_init_seats(self);
     log_set_role("master");
+    /* One that was executed as /proc/self/exe is called "exe". */
+    (void)prctl(PR_SET_NAME, "spoor", 0, 0, 0);
+    notify_init();
 
-    if (master_boot(self, &err) != 0) {
+    if (upgrade_init(&err) != 0 || master_boot(self, &err) != 0) {
         log_error("cannot start: %s", err.text);
+        upgrade_say_failed(err.text);
         self->status = 1;
     } else {
+        master_status_start(self);
         signal_watch_master(self->loop, master_on_signal, self);
         watch_start(self->loop, master_on_changed, self);
         tls_ticket_start(self->loop);

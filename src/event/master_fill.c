@@ -7,7 +7,8 @@
  *   START RUN        workers, merge, retention, recoveries of slots
  *   RELOAD           successors of workers; the other seats as before
  *   HANDOVER         as RUN, with the new configuration
- *   QUIT STOP END    nobody new
+ *   UPGRADE DELAY    as RUN
+ *   YIELD QUIT ...   nobody new
  *
  * master_fill() compares this with who does run.  It is called after every
  * change and needs no memory of its own, so no order of events can make it
@@ -87,6 +88,7 @@ seat_spawn(struct master *master, struct seat *seat, struct proc **into,
         .slot = seat->slot,
         .generation = master->generation,
         .conf = conf,
+        .leaves_ns = master->leaves_ns,
     };
     const struct proc_end failure = {.is_exit = true};
     int64_t now_ns = loop_now_ns(master->loop);
@@ -162,6 +164,8 @@ master_fill(struct master *master)
     case MASTER_RUN:
     case MASTER_RELOAD:
     case MASTER_HANDOVER:
+    case MASTER_UPGRADE:
+    case MASTER_DELAY:
         master_fill_running(master, &earliest_ns);
         break;
     default:
@@ -256,7 +260,7 @@ master_count_restart(enum role role)
 static bool
 master_restarts(const struct master *master)
 {
-    return master->state < MASTER_QUIT;
+    return master->state < MASTER_YIELD;
 }
 
 /* An end that nobody asked for, of a process that has a seat. */

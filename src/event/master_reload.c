@@ -132,6 +132,7 @@ master_reload_failed(struct master *master, const char *why)
     if (why[0] != '\0' && master->reload_notes.len == 0)
         sb_addf(&master->reload_notes, "%s\n", why);
     master_answer_reload(master, false, "failed");
+    master_status_reloaded(master, true);
 }
 
 static int
@@ -162,6 +163,7 @@ master_reload_begin(struct master *master)
     sb_reset(&master->reload_notes);
     control_begin(SIGNAL_RELOAD);
     log_info("reloading");
+    master_status_reloading(master);
     if (master_reload_load(master, &err) != 0) {
         master_reload_failed(master, err.text);
         return;

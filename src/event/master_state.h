@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What master.c (life), master_fill.c (who should run) and master_reload.c
- * (generations) share.  Nobody else includes it.
+ * What master.c (life), master_fill.c (who should run), master_reload.c
+ * (generations), master_upgrade.c (another binary), master_stop.c (the end)
+ * and master_status.c (what a service manager hears) share.  Nobody else
+ * includes it.
  */
 
 #ifndef SPOOR_EVENT_MASTER_STATE_H
@@ -16,6 +18,7 @@
 #include "event/seat.h"
 
 struct loop;
+struct loop_fd;
 struct loop_timer;
 struct proc;
 struct proc_end;
@@ -39,9 +42,42 @@ enum master_state {
     MASTER_RUN,
     MASTER_RELOAD,
     MASTER_HANDOVER,
+    MASTER_UPGRADE,
+    MASTER_DELAY,
+    MASTER_YIELD,
     MASTER_QUIT,
     MASTER_STOP,
     MASTER_END,
+};
+
+enum upgrade_phase {
+    UPGRADE_NONE,
+    UPGRADE_CHECK,
+    UPGRADE_PREPARE,
+    UPGRADE_YIELD,
+    UPGRADE_GONE,
+};
+
+struct master_upgrade {
+    enum upgrade_phase phase;
+    pid_t pid;                /* of the check or the new master; 0: ended */
+    int fd;                   /* output of the check, channel of the other */
+    struct loop_fd *lfd;
+    struct loop_timer *timer;
+    struct sb output;         /* of the check */
+    char reason[512];         /* what the new master said */
+    bool is_stopping;         /* it was told to stop */
+    int64_t yield_ns;
+};
+
+struct master_status {
+    struct loop_timer *timer;
+    int64_t period_ns;
+    int64_t sent_ns;     /* the last line of status */
+    int64_t counted_ns;  /* when there were this many spans */
+    uint64_t spans;
+    bool has_reload_failed;
+    bool is_mute;        /* a worker does not answer */
 };
 
 struct master {
@@ -59,6 +95,16 @@ struct master {
     bool was_ready;
     unsigned stops;          /* stops asked for */
     int status;              /* exit status */
+
+    /* Between a stop that was asked for and its begin (http.shutdown_delay). */
+    int64_t leaves_ns;
+    enum master_state leaves_to;
+    struct loop_timer *delay_timer;
+
+    bool is_upgrade_wanted;
+    struct master_upgrade upgrade;
+    struct loop_fd *predecessor; /* readable when the old master is gone */
+    struct master_status status_line;
 
     bool is_reload_wanted;
     unsigned reload_failures;
@@ -104,5 +150,34 @@ void master_reload_commit(struct master *master);
 void master_reload_undo(struct master *master, const char *why);
 bool master_handover_is_done(const struct master *master);
 void master_reload_done(struct master *master);
+
+/* master_stop.c */
+void master_quit(struct master *master);
+void master_stop(struct master *master);
+/* It makes no sense to go on: what runs is stopped, the status is 1. */
+void master_give_up(struct master *master);
+/* delay_timer: the time for the announcement is over. */
+void master_on_delay_timer(void *master);
+
+/* master_upgrade.c */
+void master_upgrade_begin(struct master *master);
+/* Does what has become due: all children are gone. */
+void master_upgrade_step(struct master *master);
+/* A process that is no child of proc.h has ended. */
+void master_upgrade_ended(struct master *master, pid_t pid, int status);
+/* In a child: closes its copies. */
+void master_upgrade_drop(struct master *master);
+/* The server stops: no upgrade any more. */
+void master_upgrade_cancel(struct master *master);
+/* False: the signal is ours, the new master has not had its turn. */
+bool master_upgrade_pass_on(struct master *master, int signo);
+
+/* master_status.c */
+void master_status_start(struct master *master);
+/* In a child, and at the end. */
+void master_status_drop(struct master *master);
+void master_status_changed(struct master *master);
+void master_status_reloading(struct master *master);
+void master_status_reloaded(struct master *master, bool has_failed);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/base.h"
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/sb.h"
 
 struct loop;
 struct task_pool;
@@ -47,6 +48,11 @@ struct process {
      */
     struct task_pool *queries;
     struct task_pool *lookups; /* those that seldom take long */
+    /*
+     * The server will stop at this time (monotonic) and wants no new clients:
+     * health checks say so.  0: it will not.
+     */
+    int64_t leaves_ns;
 };
 
 struct module {
@@ -64,6 +70,15 @@ struct module {
      * that are read are named to watch_add(), here and in init_master.
      */
     int (*reload_master)(const struct conf *conf, struct err *err);
+
+    /*
+     * Master, when no child is left: another master takes over at once.  Lets
+     * go of locks and of the memory for requests.  Nothing of the module is
+     * called after it.
+     */
+    void (*yield_master)(void);
+    /* Master, each few seconds: ", 31 GiB" for the line of status. */
+    void (*status_master)(struct sb *out);
 
     /*
      * In each child, after rights are dropped, before READY is reported.  A

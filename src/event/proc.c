@@ -179,6 +179,10 @@ proc_on_message(UNUSED struct channel *channel, enum channel_type type,
     struct proc *proc = arg;
 
     OBJ_CHECK(proc, PROC_MAGIC);
+    if (type == CHANNEL_PONG) {
+        proc->asked_ns = 0;
+        return;
+    }
     check(type == CHANNEL_READY); /* all that the table lets a child send */
     if (ready->generation != proc->process.generation || proc->was_ready) {
         proc_kill(proc, "confused");
@@ -274,6 +278,47 @@ void
 proc_reopen(struct proc *proc)
 {
     proc_tell(proc, CHANNEL_REOPEN, NULL, SIGUSR1);
+}
+
+void
+proc_say_leaving(struct proc *proc, int64_t at_ns)
+{
+    struct channel_leaving leaving = {at_ns};
+    struct err err = ERR_INIT;
+
+    if (proc->process.role == ROLE_WORKER && proc->channel != NULL &&
+        channel_send(proc->channel, CHANNEL_LEAVING, &leaving, &err) != 0)
+        log_warn("%s", err.text);
+}
+
+void
+proc_ping_workers(void)
+{
+    struct err err = ERR_INIT;
+
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc)) {
+        if (proc->process.role != ROLE_WORKER || proc->state != PROC_READY ||
+            proc->channel == NULL || proc->asked_ns != 0)
+            continue;
+        /* One that takes no message is asked all the same: it is mute. */
+        if (channel_send(proc->channel, CHANNEL_PING, NULL, &err) != 0)
+            log_debug("%s", err.text);
+        proc->asked_ns = clock_mono_ns();
+    }
+}
+
+const struct proc *
+proc_find_mute(int64_t patience_ns)
+{
+    int64_t now_ns = clock_mono_ns();
+
+    for (struct proc *proc = proc_next(NULL); proc != NULL;
+         proc = proc_next(proc))
+        if (proc->process.role == ROLE_WORKER && proc->state == PROC_READY &&
+            proc->asked_ns != 0 && now_ns - proc->asked_ns > patience_ns)
+            return proc;
+    return NULL;
 }
 
 void
@@ -438,8 +483,10 @@ proc_reap(void)
         for (proc = proc_next(NULL); proc != NULL && proc->pid != pid;
              proc = proc_next(proc))
             ;
-        if (proc == NULL)
+        if (proc == NULL) {
+            table.hooks->on_stranger(pid, status);
             continue;
+        }
         usage_ended(usage_cell(proc->process.role, proc->process.slot),
             &rusage);
         proc_ended(proc, status);

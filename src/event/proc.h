@@ -48,6 +48,7 @@ struct proc {
     struct channel *channel;  /* NULL once closed */
     struct loop_timer *timer; /* READY in time; killed when it passes */
     const char *kill_reason;  /* why the timer will kill */
+    int64_t asked_ns;         /* a ping that is not answered; 0: none */
     char *record;             /* PANIC_TEXT_MAX bytes, shared with the child */
 };
 
@@ -64,6 +65,8 @@ struct proc_hooks {
     void (*on_ready)(struct proc *proc);
     /* proc counts as gone already and is freed after it. */
     void (*on_ended)(struct proc *proc, const struct proc_end *end);
+    /* What ended is none of ours: a new master, or a check of one. */
+    void (*on_stranger)(pid_t pid, int status);
     /* In a new child: close what only the master may hold. */
     void (*in_child)(enum role role);
 };
@@ -90,7 +93,14 @@ void proc_drain(struct proc *proc);
 void proc_stop(struct proc *proc, int64_t bound_ns);
 /* Open the log again. */
 void proc_reopen(struct proc *proc);
+/* The server will stop at this time and wants no new clients. */
+void proc_say_leaving(struct proc *proc, int64_t at_ns);
 void proc_kill(struct proc *proc, const char *reason);
+
+/* Asks all workers that are READY whether their loops run. */
+void proc_ping_workers(void);
+/* A worker that has not answered for this long; NULL: there is none. */
+const struct proc *proc_find_mute(int64_t patience_ns);
 
 /* SIGCHLD: collects what ended and calls on_ended for each. */
 void proc_reap(void);

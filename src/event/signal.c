@@ -22,7 +22,7 @@ const struct signal_row signal_rows[] = {
     {SIGUSR1, "USR1", "reopen", SIGNAL_REOPEN, SIGNAL_REOPEN,
         "open the log file again after it was renamed"},
     {SIGUSR2, "USR2", "upgrade", SIGNAL_UPGRADE, SIGNAL_IGNORE,
-        "start a new binary in the place of this one"},
+        "start a new binary in the place of this one, on its sockets"},
     {SIGWINCH, "WINCH", NULL, SIGNAL_DRAIN_WORKERS, SIGNAL_IGNORE,
         "end the workers when their requests are answered"},
     {SIGCHLD, "CHLD", NULL, SIGNAL_REAP, SIGNAL_IGNORE, "a child ended"},
@@ -126,6 +126,13 @@ signal_default_child(void)
         signal_disposition(row->signo,
             row->child == SIGNAL_STOP || row->signo == SIGCHLD ? SIG_DFL
                                                                : SIG_IGN);
+}
+
+void
+signal_default_program(void)
+{
+    for (const struct signal_row *row = signal_rows; row->signo != 0; row++)
+        signal_disposition(row->signo, SIG_DFL);
 }
 
 void

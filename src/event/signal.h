@@ -48,6 +48,9 @@ void signal_watch_child(struct loop *loop, signal_fn fn, void *arg);
 /* A child without a loop to run: signals of the table do what they do. */
 void signal_default_child(void);
 
+/* Before another program is executed: no signal is ignored or caught. */
+void signal_default_program(void);
+
 /* Around fork, so that no handler of the parent runs in the child. */
 void signal_block(sigset_t *before);
 void signal_restore(const sigset_t *before);

@@ -144,10 +144,21 @@ worker_reopen(void)
     }
 }
 
+/* Who asks hears it from the loop: this process is not stuck. */
+static void
+worker_pong(struct worker *self)
+{
+    struct err err = ERR_INIT;
+
+    if (channel_send(self->channel, CHANNEL_PONG, NULL, &err) != 0)
+        log_warn("%s", err.text);
+}
+
 static void
 worker_on_message(UNUSED struct channel *channel, enum channel_type type,
     const void *body, void *arg)
 {
+    const struct channel_leaving *leaving = body;
     const struct channel_stop *stop = body;
     struct worker *self = arg;
 
@@ -160,6 +171,12 @@ worker_on_message(UNUSED struct channel *channel, enum channel_type type,
         break;
     case CHANNEL_REOPEN:
         worker_reopen();
+        break;
+    case CHANNEL_LEAVING:
+        self->process.leaves_ns = leaving->at_ns;
+        break;
+    case CHANNEL_PING:
+        worker_pong(self);
         break;
     default:
         panic("channel message %d", (int)type);

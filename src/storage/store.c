@@ -20,7 +20,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -39,6 +38,7 @@
 #include "storage/housekeeping.h"
 #include "storage/ingester.h"
 #include "storage/layout.h"
+#include "storage/lock.h"
 #include "storage/operator.h"
 #include "storage/ops.h"
 #include "storage/part_cache.h"
@@ -52,8 +52,6 @@
 #include "storage/store_metrics.h"
 #include "storage/streams.h"
 
-/* Another master may take this long to finish before we say so again. */
-#define LOCK_SAY_NS (5 * NS_PER_SEC)
 /*
  * Rows that are not in parts by then stay in the log for recovery.  Less than
  * the master waits before it kills (shutdown_timeout's default and 2 s).
@@ -70,7 +68,6 @@ static const struct conf *store_conf;
 static struct ingester *ingester;
 static struct loop *store_loop;
 static struct loop_timer *housekeeping_timer;
-static int lock_fd = -1;
 
 void
 store_set_decoder(store_decode_fn decode)
@@ -130,38 +127,6 @@ chown_for_user(const struct conf *conf, struct err *err)
     return 0;
 }
 
-/*
- * The lock is held by every process that inherits the descriptor, so it is
- * free only when the last child of an earlier master is gone.
- */
-static int
-lock_take(struct err *err)
-{
-    int64_t said = 0;
-    char path[PATH_MAX];
-
-    layout_path(path, "LOCK");
-    lock_fd = file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0640, err);
-    if (lock_fd < 0)
-        return -1;
-    for (int64_t waited = 0;; waited += 50 * NS_PER_MS) {
-        if (sys.flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return err_sys(err, "lock %s", path);
-        if (waited >= 30 * NS_PER_SEC)
-            return err_set(err, ERR_BUSY,
-                "%s is in use by another spoor (waited 30 s)",
-                layout_root());
-        if (clock_mono_ns() - said > LOCK_SAY_NS) {
-            said = clock_mono_ns();
-            log_warn("%s is in use by another spoor, waiting for it to end",
-                layout_root());
-        }
-        sys.sleep_ns(50 * NS_PER_MS);
-    }
-}
-
 static int
 store_init_master(const struct conf *conf, struct err *err)
 {
@@ -176,6 +141,51 @@ store_init_master(const struct conf *conf, struct err *err)
         compact_create(err) != 0 || streams_create(err) != 0)
         return -1;
     return 0;
+}
+
+/* Children are gone, so what they wrote is where it will be. */
+static void
+store_yield_master(void)
+{
+    lock_release();
+    shared_destroy();
+}
+
+static void
+print_bytes(struct sb *out, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit + 1 < ARRAY_LEN(units)) {
+        value /= 1024;
+        unit++;
+    }
+    sb_addf(out, value < 10 && unit > 0 ? ", %.1f %s" : ", %.0f %s", value,
+        units[unit]);
+}
+
+static void
+store_status_master(struct sb *out)
+{
+    struct catalog_day *days = NULL;
+    uint32_t oldest = UINT32_MAX;
+    uint64_t bytes = 0;
+    size_t n;
+
+    if (shared == NULL)
+        return;
+    n = catalog_sum_days(&days);
+    for (size_t i = 0; i < n; i++) {
+        bytes += days[i].bytes;
+        oldest = MIN(oldest, days[i].day);
+    }
+    xfree(days);
+    print_bytes(out, bytes);
+    if (n > 0)
+        sb_addf(out, ", oldest %04u-%02u-%02u", oldest / 10000,
+            oldest / 100 % 100, oldest % 100);
 }
 
 static bool
@@ -296,6 +306,8 @@ store_exit_process(struct process *process)
 const struct module store_module = {
     .name = "store",
     .init_master = store_init_master,
+    .yield_master = store_yield_master,
+    .status_master = store_status_master,
     .init_process = store_init_process,
     .drain = store_drain,
     .is_drained = store_is_drained,

@@ -4,7 +4,7 @@
  * A server that is nothing but the process model: the master and its children
  * with a toy module in place of HTTP and the store.  Tests run it like spoor:
  *
- *     process -c FILE [-s VERB]
+ *     process -c FILE [-s VERB] [-t] [-q]
  *
  * It answers GET of
  *     /health       200 and the worker's pid
@@ -281,15 +281,20 @@ main(int argc, char **argv)
     struct conf_source source = {0};
     struct conf *conf;
     const char *verb = NULL;
+    bool is_test = false;
     struct err err = ERR_INIT;
     struct sb messages;
     int c, status;
 
-    while ((c = getopt(argc, argv, "c:s:")) != -1) {
+    while ((c = getopt(argc, argv, "c:s:tq")) != -1) {
         if (c == 'c')
             source.file = optarg;
         else if (c == 's')
             verb = optarg;
+        else if (c == 't')
+            is_test = true;
+        else if (c == 'q')
+            continue;
         else
             return 2;
     }
@@ -300,6 +305,10 @@ main(int argc, char **argv)
         return 2;
     }
     sb_release(&messages);
+    if (is_test) {
+        conf_free(conf);
+        return 0;
+    }
     modules = toy_modules;
     if (verb != NULL) {
         status = toy_ask(conf, verb);

@@ -268,6 +268,33 @@ sub signal {
     return kill $signal, @pids ? @pids : $self->{pid};
 }
 
+# -s VERB: exit status and what was printed.
+sub ask {
+    my ($self, $verb) = @_;
+    my $ran = run_command([spoor_bin(), '-c', $self->conf_file, '-s', $verb]);
+
+    return ($ran->{status}, $ran->{out} . $ran->{err});
+}
+
+# -s upgrade, with the same binary or whatever stands in its place; as ask().
+# From then on the new master is the server: this process adopts it, since the
+# old one, its parent, ends.
+sub upgrade {
+    my ($self) = @_;
+    my %prctl = (x86_64 => 157, aarch64 => 167);
+    my $PR_SET_CHILD_SUBREAPER = 36;
+    my $number = $prctl{(POSIX::uname())[4]} or die "which number is prctl?\n";
+
+    syscall($number, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        or die "prctl: $!\n";
+    my ($status, $text) = $self->ask('upgrade');
+    if ($status == 0 && $text =~ /the new master is (\d+)/) {
+        $self->{pid} = $1 if defined $self->wait_exit(10);
+        delete $self->{status};
+    }
+    return ($status, $text);
+}
+
 # --- what it is ---------------------------------------------------------------
 
 sub dir { return $_[0]{dir} }
