@@ -10,11 +10,12 @@ use MIME::Base64 qw(encode_base64);
 use Test::More;
 use Test::Http2 qw(:all);
 use Test::Spoor;
+use Test::Tls;
 use Time::HiRes qw(sleep time);
 
 my $export = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 my $health = '/grpc.health.v1.Health/Check';
-my %port = map { $_ => free_port() } qw(queries senders);
+my %port = map { $_ => free_port() } qw(queries senders tls);
 
 sub hashed { return crypt($_[0], '$6$rounds=1000$abcdefgh$') }
 
@@ -44,11 +45,14 @@ my $users = join '', map { "$_\n" } '# who', 'ann:' . hashed('ann-pw'),
 put_file($users_file, $users);
 put_file($tokens_file, "token-of-all\ntoken-reads:select\n");
 
+my $certs = certs($spoor->dir . '/certs', 'name=ca ca=1 cn=ca',
+    'name=a cn=a.test san=DNS:a.test issuer=ca');
 my $yaml = <<"END";
 http:
   listen:
     - "127.0.0.1:@{[$spoor->port]}"
     - {address: "127.0.0.1:$port{queries}", disable: [insert]}
+    - {address: "127.0.0.1:$port{tls}", cert: $certs/a.pem, key: $certs/a.key}
   flags_auth_key: "key of flags"
 otlp_grpc:
   listen:
@@ -110,7 +114,7 @@ my %endpoint = (
 );
 my %call = (export => [$export, 'insert'], health => [$health, 'open'],
     unknown => ['/no.Service/Method', 'other']);
-my %closed = (all => {}, queries => { insert => 1 },
+my %closed = (all => {}, tls => {}, queries => { insert => 1 },
     senders => { select => 1, admin => 1 });
 
 sub expected {
@@ -172,7 +176,7 @@ sub ask_h2 {
     return ($reply->{status}, $reply->{headers}{'www-authenticate'});
 }
 
-for my $listener (sort keys %port) {
+for my $listener (grep { $_ ne 'tls' } sort keys %port) {
     for my $credential (sort keys %credential) {
         my ($field, undef, $key) = @{$credential{$credential}};
         my @fields = defined $field ? ('Authorization' => $field) : ();
@@ -211,10 +215,77 @@ for my $listener (sort keys %port) {
         }
     }
 }
+# The same over TLS, by one curl for each credential and protocol.  It gives
+# up on answers that come before it has sent its body over HTTP/2 (92), so what
+# is refused has none there.
+sub curl_item {
+    my ($item, $version, @fields) = @_;
+    my ($method, $path, $body) = @$item;
+    my $text = "url = \"https://a.test:$port{tls}$path\"\n$version\nsilent\n"
+        . "cacert = \"$certs/ca.pem\"\nresolve = \"a.test:$port{tls}:"
+        . "127.0.0.1\"\nrequest = $method\nshow-error\noutput = /dev/null\n"
+        . "write-out = \"%{http_code} %header{grpc-status}\\n\"\n";
+
+    $text .= "header = \"$_\"\n" for @fields;
+    $text .= "data-binary = \"\@$body\"\n" if defined $body;
+    return $text;
+}
+
+sub curl_all {
+    my (@items) = @_;
+    my $run = run_command(['curl', '-K', '-'], stdin => join "next\n", @items);
+
+    diag $run->{err} if $run->{err};
+
+    return split /\n/, $run->{out};
+}
+
+my %body = (json => $spoor->dir . '/json', grpc => $spoor->dir . '/grpc');
+put_file($body{json}, '{"resourceSpans":[]}');
+put_file($body{grpc}, pack 'CN', 0, 0);
+for my $credential (sort keys %credential) {
+    my ($field, undef, $key) = @{$credential{$credential}};
+    (my $quoted = defined $field ? $field : '') =~ s/(["\\])/\\$1/g;
+    my @fields = defined $field ? "Authorization: $quoted" : ();
+    my $argument = defined $key ? "?authKey=$key" : '';
+
+    for my $version ('http1.1', 'http2') {
+        my @names = sort keys %endpoint;
+        my @got = curl_all(map {
+            my ($method, $path, $body) = @{$endpoint{$_}};
+            my $is_refused = expected($_, $credential, 'tls') >= 400;
+            curl_item([$method, "$path$argument", $body
+                && !($version eq 'http2' && $is_refused) ? $body{json}
+                : undef], $version, @fields, 'Content-Type: application/json');
+        } @names);
+
+        for my $endpoint (@names) {
+            my $want = expected($endpoint, $credential, 'tls');
+            my $got = (split / /, shift @got || 'none')[0];
+            $total++;
+            push @wrong, "TLS $version $credential $endpoint: $got, not $want"
+                if $got ne $want;
+        }
+    }
+    my @names = sort keys %call;
+    my @got = curl_all(map { curl_item(['POST', $call{$_}[0],
+        expected_call($_, $credential, 'tls') ? undef : $body{grpc}],
+        'http2', @fields, 'Content-Type: application/grpc') } @names);
+    for my $call (@names) {
+        my $want = expected_call($call, $credential, 'tls');
+        my ($status, $code) = split / /, shift @got || 'none';
+        $total++;
+        $code = 0 if $status eq '200' && !length($code || '');
+        push @wrong, "TLS gRPC $credential $call: $status, "
+            . (defined $code ? $code : 'none') . ", not $want"
+            unless defined $code && $code eq $want;
+    }
+}
+diag $_ for @wrong;
 is_deeply \@wrong, [], "$total combinations, all as meant";
 is_deeply \@unasked, [], 'every 401 says how to do better';
 cmp_ok $total, '>=', 1000, 'protocols x credentials x endpoints x addresses';
-diag sprintf '%d combinations: %d endpoints over HTTP/1.1 and HTTP/2, %d '
+diag sprintf '%d combinations: %d endpoints over HTTP/1.1, HTTP/2, TLS, %d '
     . 'calls of gRPC, %d credentials, %d addresses', $total,
     scalar keys %endpoint, scalar keys %call, scalar keys %credential,
     scalar keys %port;

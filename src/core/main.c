@@ -149,23 +149,42 @@ act_early(const struct options *options, struct sb *out)
     return show(stdout, out, 0);
 }
 
+static int
+report_problem(const struct options *options, struct sb *messages,
+    const char *source, const struct err *err)
+{
+    struct conf_report report;
+
+    conf_report_init(&report, messages);
+    conf_report_source(&report, source, sv_make(NULL, 0));
+    report.is_json = options->source.is_json;
+    conf_report_error(&report, NULL, "error: %s", err->text);
+    return -1;
+}
+
 /* An address that is in use is most likely our own running server. */
 static int
 check_listeners(const struct options *options, const struct conf *conf,
     struct sb *messages)
 {
-    struct conf_report report;
     struct err err = ERR_INIT;
     int rc = listen_open(conf, &err);
 
     listen_close_all();
     if (rc == 0 || err.sys_errno == EADDRINUSE)
         return 0;
-    conf_report_init(&report, messages);
-    conf_report_source(&report, "http.listen", sv_make(NULL, 0));
-    report.is_json = options->source.is_json;
-    conf_report_error(&report, NULL, "error: %s", err.text);
-    return -1;
+    return report_problem(options, messages, "http.listen", &err);
+}
+
+static int
+check_http(const struct options *options, const struct conf *conf,
+    struct sb *messages)
+{
+    struct err err = ERR_INIT;
+
+    if (http_check(conf, &err) == 0)
+        return 0;
+    return report_problem(options, messages, "http", &err);
 }
 
 static int
@@ -173,7 +192,8 @@ act_test(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
     sb_reset(text);
-    if (check_listeners(options, conf, text) != 0)
+    if (check_http(options, conf, text) + check_listeners(options, conf,
+            text) != 0)
         return show(options->source.is_json ? stdout : stderr, text, 1);
     if (!options->is_quiet && !options->source.is_json)
         sb_addf(text, "%s%sconfiguration is fine\n",

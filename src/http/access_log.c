@@ -197,8 +197,6 @@ print_target(struct sb *out, const struct http_req *req)
 {
     struct sv path = req->raw_path;
 
-    /* A malformed head is there as it came. */
-    path = sv_sub(path, 0, sv_find_byte(path, '?'));
     sb_add_sv(out, sv_sub(path, 0, ACCESS_PATH_BYTES_MAX));
     if (path.len > ACCESS_PATH_BYTES_MAX)
         sb_add_str(out, "...");

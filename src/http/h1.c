@@ -176,7 +176,8 @@ head_refuse(struct h1_conn *h1, int status, const char *why)
     req->version = HTTP_1_1;
     req->method = HTTP_OTHER;
     req->method_name = h1_span_sv(request->head.method, h1->in);
-    req->raw_path = h1_span_sv(request->head.target, h1->in);
+    req->raw_path = stream_shown_path(
+        h1_span_sv(request->head.target, h1->in));
     req->path = SV_EMPTY;
     req->query = SV_EMPTY;
     h1->state = H1_REPLY;

@@ -220,6 +220,7 @@ head_refuse(struct h2_stream *s, int status, const char *why)
     metric_add(status == 414 || status == 431
             ? METRIC_HTTP_REFUSED_HEAD_TOO_LARGE
             : METRIC_HTTP_REFUSED_BAD_REQUEST, 1);
+    s->stream.req.raw_path = stream_shown_path(s->target);
     h2_refuse(s, status, why);
 }
 

@@ -24,6 +24,7 @@
 #include "http/h2.h"
 #include "http/server.h"
 #include "http/stream.h"
+#include "http/users.h"
 
 static struct server server = {
     .conns = TAILQ_HEAD_INITIALIZER(server.conns),
@@ -195,15 +196,34 @@ check_prefix(const char *prefix, struct err *err)
         "'-', '.', '_', '~' and '/'");
 }
 
+/* What becomes part of every reply, or of every path. */
 static int
-http_load_master(const struct conf *conf, struct err *err)
+check_texts(const struct conf *conf, struct err *err)
 {
     if (check_header("http.headers.csp", conf->header_csp, err) != 0 ||
         check_header("http.headers.frame_options",
             conf->header_frame_options, err) != 0 ||
         check_header("http.headers.hsts", conf->header_hsts, err) != 0 ||
-        check_prefix(conf->path_prefix, err) != 0 ||
-        access_log_open(conf, err) != 0)
+        check_prefix(conf->path_prefix, err) != 0)
+        return -1;
+    return 0;
+}
+
+int
+http_check(const struct conf *conf, struct err *err)
+{
+    struct users *users;
+
+    if (check_texts(conf, err) != 0 || users_load(&users, conf, err) != 0)
+        return -1;
+    users_free(users);
+    return 0;
+}
+
+static int
+http_load_master(const struct conf *conf, struct err *err)
+{
+    if (check_texts(conf, err) != 0 || access_log_open(conf, err) != 0)
         return -1;
     return auth_load(conf, err);
 }

@@ -210,6 +210,12 @@ typedef const char *(*http_error_body_fn)(struct http_req *req, int status,
     const char *text, struct sb *out);
 void http_set_error_body(enum route_flag flag, http_error_body_fn fn);
 
+/*
+ * -t: whether headers, the path prefix and the files of users of conf are
+ * good.  Changes nothing.
+ */
+int http_check(const struct conf *conf, struct err *err) WARN_UNUSED;
+
 /* The module row of http/: listeners are given to it by the worker. */
 extern const struct module http_module;
 

@@ -75,6 +75,14 @@ stream_drained(struct stream *stream)
         stream->on_drain(&stream->req, stream->drain_arg);
 }
 
+struct sv
+stream_shown_path(struct sv target)
+{
+    if (!sv_starts_with(target, SV("/")))
+        return SV("-");
+    return sv_sub(target, 0, sv_find_byte(target, '?'));
+}
+
 void
 stream_set_tls_name(struct http_req *req, const struct conn *conn)
 {

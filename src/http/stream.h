@@ -106,6 +106,11 @@ struct stream {
 void stream_init(struct stream *stream, const struct stream_ops *ops);
 struct stream *stream_of(const struct http_req *req);
 enum http_method stream_method(struct sv name);
+/*
+ * What may be shown of a target that was not understood: its path, since a
+ * query or the name of a server may have secrets in it.
+ */
+struct sv stream_shown_path(struct sv target);
 
 /* The client is gone; the handler is told, or its reply goes nowhere. */
 void stream_abort(struct stream *stream);

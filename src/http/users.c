@@ -331,6 +331,8 @@ users_parse(struct users *users, struct sv text, const char *path,
 
     if (parse_lines(&line, text, line_user) != 0)
         return -1;
+    if (names->n == first)
+        return 0;
     qsort(names->entries + first, names->n - first, sizeof(struct entry),
         entry_compare);
     for (unsigned i = first + 1; i < names->n; i++) {
