@@ -195,4 +195,30 @@ is $spoor->metric($refused), $n, 'to open and close is not';
 like $spoor->log, qr/127\.0\.0\.1:\d+: closed, no good PROXY header: it did not/,
     'the log tells why';
 
+# --- who may send one --------------------------------------------------------------
+
+for my $from ('10.0.0.0/8', '10.0.0.0/8;127.0.0.0/8') {
+    my $is_in = $from =~ /127/;
+    my $limited = Test::Spoor->new(conf => { workers => 1 });
+
+    $proxied = free_port();
+    $limited->write_conf('http.listen' => undef);
+    push @{$limited->{args}}, '-httpListenAddr=127.0.0.1:' . $limited->port
+        . ",127.0.0.1:$proxied",
+        "-httpListenAddr.proxyProtocolFrom=,$from";
+    $limited->start;
+    like told("$head$request"), $is_in ? qr/\AHTTP\/1\.1 200 / : qr/\A\z/,
+        "from $from: " . ($is_in ? 'an answer' : 'none');
+    is $limited->metric($refused), $is_in ? 0 : 1, 'and it is counted';
+    $limited->stop;
+}
+for my $wrong ('10.0.0.1/8', 'lan', '10.0.0.0/8;;') {
+    my $bad = Test::Spoor->new(conf => { workers => 1 });
+
+    push @{$bad->{args}}, "-httpListenAddr.proxyProtocolFrom=$wrong";
+    $bad->start_nowait;
+    isnt $bad->wait_exit(20), 0, "refused: $wrong";
+    like $bad->log, qr/must be an address or a network/, 'with a reason';
+}
+
 done_testing();

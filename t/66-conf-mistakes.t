@@ -61,8 +61,8 @@ my @main = (
     ['xyzzy: {a: 1}', 1, 'unknown directive "xyzzy"'],
     ['http:'],
     ['    listen:'],
-    ['        - ":70000"', 11, '"http.listen" must be host:port, :port or'
-        . ' [address]:port, not ":70000"'],
+    ['        - ":70000"', 11, '"http.listen" must be host:port, :port,'
+        . ' [address]:port, *:port or unix:/path, not ":70000"'],
     ['        - {adress: ":1"}', 12, 'unknown directive "adress" in'
         . ' "http.listen" (did you mean "address"?)'],
     ['        - {address: ":2", min_version: TLS10}', 40,

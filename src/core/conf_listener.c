@@ -111,7 +111,7 @@ conf_listener_get(const struct conf *conf, unsigned n)
 {
     struct conf_listener listener = {.is_grpc = n >= conf->http_listen.n};
     const char *groups;
-    int tls, mtls;
+    int tls, mtls, proxy;
 
     check(n < conf_listeners(conf));
     if (listener.is_grpc)
@@ -120,7 +120,8 @@ conf_listener_get(const struct conf *conf, unsigned n)
     (listener.is_grpc ? &conf->grpc_##column : &conf->http_##column)
     listener.address = listener.is_grpc ? conf->otlp_grpc_listen.v[n] :
         conf->http_listen.v[n];
-    listener.has_proxy_protocol = conf_item_bool(PICK(proxy), n) == 1;
+    listener.proxy_from = conf_item(PICK(proxy_from), n);
+    proxy = conf_item_bool(PICK(proxy), n);
     listener.certs = conf_item(PICK(certs), n);
     listener.keys = conf_item(PICK(keys), n);
     listener.ciphers = conf_item(PICK(ciphers), n);
@@ -131,6 +132,8 @@ conf_listener_get(const struct conf *conf, unsigned n)
     mtls = conf_item_bool(PICK(mtls), n);
     groups = conf_item(PICK(disabled), n);
 #undef PICK
+    listener.has_proxy_protocol = proxy == 1 ||
+        (proxy < 0 && listener.proxy_from != NULL);
     listener.has_tls = tls == 1 || (tls < 0 && listener.certs != NULL);
     listener.has_mtls = mtls == 1 || (mtls < 0 && listener.mtls_ca != NULL);
     listener.disabled = disabled_of(conf) |

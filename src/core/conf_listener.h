@@ -27,6 +27,7 @@ struct conf_listener {
     const char *address;     /* as it is written */
     bool is_grpc;            /* of otlp_grpc.listen */
     bool has_proxy_protocol; /* a PROXY header comes first */
+    const char *proxy_from;  /* networks that may send it; NULL: all */
     bool has_tls;
     const char *certs;       /* PEM files of chains; NULL: none */
     const char *keys;        /* as many, in the same order */

@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include "core/conf_type.h"
+#include "core/network.h"
 #include "core/num.h"
 #include "core/timefmt.h"
 
@@ -254,9 +255,17 @@ item_bool(struct sv *text, struct err *err)
 static int
 item_words(const struct conf_row *row, struct sv text, struct err *err)
 {
-    struct sv word;
+    unsigned which = conf_row_index(row);
+    struct network network;
+    struct sv word, rest = text;
     unsigned index;
 
+    while ((which == CONF_ROW_http_proxy_from ||
+        which == CONF_ROW_grpc_proxy_from) && sv_split(&rest, ';', &word))
+        if (!network_parse(word, &network))
+            return err_set(err, ERR_INVALID,
+                "must be an address or a network as 10.0.0.0/8, not "
+                "\"%.*s\"", SHOW(word));
     while (row->choices != NULL && sv_split(&text, ';', &word)) {
         if (parse_enum(row, word, &index, err) != 0)
             return -1;

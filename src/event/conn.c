@@ -338,7 +338,8 @@ conn_advance(struct conn *conn)
         return;
     if (conn->stage != CONN_STAGE_PROXY)
         conn_tls_advance(conn);
-    else if (!proxy_header_take(&conn->proxy, conn->fd, conn->peer))
+    else if (!proxy_header_take(&conn->proxy, conn->fd,
+            conn->listener->proxy_from, conn->peer))
         conn_fail(conn, CONN_CLOSE_ERROR);
     else if (conn->proxy == NULL && conn->listener->has_tls)
         conn_tls_start(conn);

@@ -35,6 +35,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/network.h"
 #include "core/num.h"
 #include "core/sv.h"
 #include "event/addr.h"
@@ -367,11 +368,40 @@ proxy_header_new(void)
     return header;
 }
 
-bool
-proxy_header_take(struct proxy_header **header, int fd, char *peer)
+/* Who may enter the directory of a UNIX socket, may send a header, too. */
+static bool
+may_send(int fd, const char *from)
 {
-    enum proxy_header_result result = proxy_header_recv(*header, fd);
+    struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
+    const struct sockaddr_in *in4 = (const struct sockaddr_in *)(void *)&addr;
+    const struct sockaddr_in6 *in6 =
+        (const struct sockaddr_in6 *)(void *)&addr;
+    socklen_t len = sizeof(addr);
+    uint8_t bytes[16];
 
+    if (from == NULL)
+        return true;
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0)
+        return false;
+    if (addr.ss_family == AF_INET)
+        network_map(&in4->sin_addr, bytes);
+    else if (addr.ss_family == AF_INET6)
+        memcpy(bytes, &in6->sin6_addr, sizeof(bytes));
+    else
+        return addr.ss_family == AF_UNIX;
+    return network_list_has(sv_from(from), bytes);
+}
+
+bool
+proxy_header_take(struct proxy_header **header, int fd, const char *from,
+    char *peer)
+{
+    enum proxy_header_result result;
+
+    if ((*header)->len == 0 && !may_send(fd, from))
+        result = proxy_header_fail(*header, "its sender may not send one");
+    else
+        result = proxy_header_recv(*header, fd);
     if (result == PROXY_HEADER_DONE) {
         if ((*header)->client.ss_family != AF_UNSPEC)
             addr_print((struct sockaddr *)&(*header)->client, peer,

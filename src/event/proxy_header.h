@@ -54,11 +54,13 @@ enum proxy_header_result proxy_header_feed(struct proxy_header *header,
 /* On a connection; the same with the socket. */
 struct proxy_header *proxy_header_new(void);
 /*
- * Reads what has come, and not a byte behind the header.  When it is whole,
+ * Reads what has come, and not a byte behind the header.  from: networks with
+ * ';' between them that may send one; NULL: all.  When it is whole,
  * the client's address is written to peer (ADDR_TEXT_MAX bytes; left alone
  * when there is none), and *header is freed and NULL.  False: an error.
  */
-bool proxy_header_take(struct proxy_header **header, int fd, char *peer);
+bool proxy_header_take(struct proxy_header **header, int fd,
+    const char *from, char *peer);
 /*
  * Counts and logs that a connection of peer ended without a header, unless
  * it was opened and closed only, as the checks of load balancers do; frees.
