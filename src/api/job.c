@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api/admission.h"
+#include "api/trim.h"
 #include "core/assert.h"
 #include "core/conf_budget.h"
 #include "core/mem.h"
@@ -277,6 +278,7 @@ job_free(struct job *job)
     pool_free(job->pool);
     mem_share_give(&job->memory, job->reply_charged);
     check(job->memory.used == 0);
+    trim_after(job->process, &memory);
     xfree(job);
 }
 

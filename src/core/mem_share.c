@@ -18,8 +18,12 @@ mem_share_take(struct mem_share *share, size_t bytes)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&share->used, &used,
         used + bytes, memory_order_relaxed, memory_order_relaxed));
-    if (mem_share_take(share->parent, bytes))
+    if (mem_share_take(share->parent, bytes)) {
+        if (used + bytes > mem_share_peak(share))
+            atomic_store_explicit(&share->peak, used + bytes,
+                memory_order_relaxed);
         return true;
+    }
     atomic_store(&share->was_starved, true);
     atomic_fetch_sub_explicit(&share->used, bytes, memory_order_relaxed);
     return false;
@@ -34,4 +38,18 @@ mem_share_give(struct mem_share *share, size_t bytes)
 
         check(used >= bytes);
     }
+}
+
+size_t
+mem_share_peak(const struct mem_share *share)
+{
+    return atomic_load_explicit(&share->peak, memory_order_relaxed);
+}
+
+void
+mem_share_forget_peak(struct mem_share *share)
+{
+    atomic_store_explicit(&share->peak,
+        atomic_load_explicit(&share->used, memory_order_relaxed),
+        memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 
 struct mem_share {
     _Atomic size_t used;
+    _Atomic size_t peak;        /* private: see mem_share_peak() */
     size_t max;
     struct mem_share *parent;   /* NULL: the whole */
     _Atomic bool was_starved;   /* the parent had too little left */
@@ -21,5 +22,12 @@ struct mem_share {
 /* False: nothing was taken.  Accepts NULL: there is no bound. */
 bool mem_share_take(struct mem_share *share, size_t bytes) WARN_UNUSED;
 void mem_share_give(struct mem_share *share, size_t bytes);
+
+/*
+ * The most that was in use at a time since forget_peak(), about: a thread may
+ * overwrite what another one noted in the same moment.
+ */
+size_t mem_share_peak(const struct mem_share *share);
+void mem_share_forget_peak(struct mem_share *share);
 
 #endif
