@@ -93,6 +93,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     req->query = sv_split(&text, '\n', &part) ? part : SV_EMPTY;
     req->body = text.ptr != NULL ? text : SV_EMPTY;
+    if (sv_starts_with(req->body, SV("--")))
+        headers[0].value = SV("multipart/form-data; boundary=\"b;\"");
     try_path(req->pool, req->query);
     try_args(req);
     pool_free(req->pool);

@@ -218,7 +218,8 @@ is $spoor->stop, 0, 'stops';
 
 # Each sync of the log takes a while, and one insert may wait for it.
 my $slow = Test::Spoor->new(
-    conf => { 'workers' => 1, 'insert.max_concurrent' => 1 },
+    conf => { 'workers' => 1, 'insert.max_concurrent' => 1,
+        'insert.max_queue_duration' => '0' },
     env => { SPOOR_FAULT => 'wal.after_pwritev:sleep=1500' });
 $slow->start;
 

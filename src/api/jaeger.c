@@ -5,31 +5,19 @@
 #include "core/base.h"
 #include "api/jaeger.h"
 
+#include "api/error_body.h"
 #include "api/jaeger_json.h"
 #include "api/jaeger_traces.h"
 #include "api/job.h"
+#include "api/logsql_args.h"
 #include "core/enc.h"
+#include "core/timefmt.h"
 #include "storage/store.h"
 
-/* Names shown by services and operations (VictoriaTraces' default). */
-#define NAMES_MAX 1000u
 /* Traces asked for by repeated traceID arguments. */
 #define IDS_MAX 100u
 
 /* --- errors --- */
-
-static void
-reply_error(struct sb *sb, int code, const char *text)
-{
-    struct jaeger_error error = {code, sv_from(text), SV_EMPTY};
-    struct json_out out;
-
-    sb_reset(sb);
-    json_out_init(&out, sb);
-    jaeger_begin(&out);
-    json_null(&out);
-    jaeger_end(&out, 0, &error, 1);
-}
 
 /* The end of an answer that may lack what damaged data held. */
 void
@@ -56,7 +44,8 @@ jaeger_job_error(struct job *job, const struct err *err)
     default:
         job->status = 500;
     }
-    reply_error(&job->reply, job->status, err->text);
+    sb_reset(&job->reply);
+    error_body_jaeger(&job->reply, job->status, err->text);
 }
 
 /* An argument is wrong: 400 in Jaeger's envelope. */
@@ -66,10 +55,40 @@ jaeger_refuse(struct http_req *req, struct job *job, const char *text)
     struct sb sb;
 
     sb_init(&sb, 8 * KIB);
-    reply_error(&sb, 400, text);
+    error_body_jaeger(&sb, 400, text);
     http_reply_sb(req, 400, "application/json", &sb);
     sb_release(&sb);
     job_free(job);
+}
+
+struct job *
+jaeger_job_new(struct http_req *req)
+{
+    struct job *job = job_new(req);
+    bool may_be_partial = true;
+    struct err err = ERR_INIT;
+
+    if (job == NULL)
+        return NULL;
+    if (logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
+            &err) != 0) {
+        jaeger_refuse(req, job, err.text);
+        return NULL;
+    }
+    job->must_be_whole = !may_be_partial;
+    return job;
+}
+
+bool
+jaeger_must_fail(struct job *job, bool is_partial)
+{
+    if (!is_partial || !job->must_be_whole)
+        return false;
+    job->status = 502;
+    sb_reset(&job->reply);
+    error_body_jaeger(&job->reply, 502, "damaged data was left out, which "
+        "allow_partial_response=0 does not allow");
+    return true;
 }
 
 /* --- names --- */
@@ -80,6 +99,7 @@ struct names {
     struct sv twice;   /* asked for when there is none of service; or NULL */
     struct sv *v;
     uint32_t n;
+    uint32_t max; /* the first in order */
     bool no_memory;
 };
 
@@ -99,15 +119,15 @@ names_add(struct names *names, struct sv name)
         else
             high = middle;
     }
-    if (low == NAMES_MAX)
+    if (low == names->max)
         return;
     name.ptr = pool_dup(names->job->pool, name.ptr, name.len);
     if (name.ptr == NULL) {
         names->no_memory = true;
         return;
     }
-    if (names->n == NAMES_MAX)
-        names->n--; /* the greatest makes room: the first NAMES_MAX count */
+    if (names->n == names->max)
+        names->n--; /* the greatest makes room */
     memmove(names->v + low + 1, names->v + low,
         (names->n - low) * sizeof(*names->v));
     names->v[low] = name;
@@ -129,11 +149,20 @@ names_visit(struct sv service, struct sv name, int32_t kind, void *arg)
     return names->no_memory || atomic_load(&names->job->cancel) ? -1 : 0;
 }
 
+/* Names of spans that ended before do not count. */
+static int64_t
+oldest(const struct job *job)
+{
+    int64_t back_ns = job->process->conf->stream_fields_lookbehind;
+
+    return back_ns == 0 ? INT64_MIN : clock_wall_ns() - back_ns;
+}
+
 static void
 names_run(struct job *job)
 {
     struct names *names = job->arg;
-    struct stream_visit visit = {names_visit, names, INT64_MIN, INT64_MAX};
+    struct stream_visit visit = {names_visit, names, oldest(job), INT64_MAX};
     struct err err = ERR_INIT;
     struct store_answer answer;
     struct json_out out;
@@ -148,6 +177,8 @@ names_run(struct job *job)
         names_run(job);
         return;
     }
+    if (jaeger_must_fail(job, answer.is_partial))
+        return;
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
     json_array(&out);
@@ -160,15 +191,17 @@ names_run(struct job *job)
 static void
 names_start(struct http_req *req, struct sv service, struct sv twice)
 {
-    struct job *job = job_new(req);
+    struct job *job = jaeger_job_new(req);
     struct names *names;
 
     if (job == NULL)
         return;
     names = pool_zalloc(job->pool, sizeof(*names));
-    if (names != NULL)
-        names->v = pool_alloc(job->pool, (NAMES_MAX + 1) *
+    if (names != NULL) {
+        names->max = (uint32_t)job->process->conf->max_tags;
+        names->v = pool_alloc(job->pool, (names->max + 1) *
             sizeof(*names->v));
+    }
     if (names == NULL || names->v == NULL) {
         jaeger_refuse(req, job, "no memory");
         return;
@@ -243,9 +276,13 @@ trace_run(struct job *job)
         jaeger_job_error(job, &err);
         return;
     }
+    if (jaeger_must_fail(job, found.is_partial))
+        return;
     if (found.what != FOUND_TRACE) {
         job->status = found.what == FOUND_NONE ? 404 : 500;
-        reply_error(&job->reply, job->status, missing_text(found.what));
+        sb_reset(&job->reply);
+        error_body_jaeger(&job->reply, job->status,
+            missing_text(found.what));
         return;
     }
     json_array_end(&out);
@@ -255,7 +292,7 @@ trace_run(struct job *job)
 void IMPL(route_fn)
 jaeger_trace_by_id(struct http_req *req)
 {
-    struct job *job = job_new(req);
+    struct job *job = jaeger_job_new(req);
     struct trace_id *id;
 
     if (job == NULL)
@@ -288,6 +325,7 @@ multi_run(struct job *job)
     struct err err = ERR_INIT;
     struct json_out out;
     unsigned nerrors = 0;
+    bool is_partial = false;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
@@ -297,12 +335,15 @@ multi_run(struct job *job)
         return;
     }
     for (unsigned i = 0; i < multi->n; i++) {
+        is_partial |= found[i].is_partial;
         if (found[i].what != FOUND_TRACE)
             errors[nerrors++] = (struct jaeger_error){
                 found[i].what == FOUND_NONE ? 404 : 500,
                 sv_from(missing_text(found[i].what)),
                 jaeger_trace_id(&multi->ids[i], hex[i])};
     }
+    if (jaeger_must_fail(job, is_partial))
+        return;
     json_array_end(&out);
     jaeger_end(&out, multi->n - nerrors, errors, nerrors);
 }
@@ -337,7 +378,7 @@ multi_start(struct http_req *req, struct job *job)
 void IMPL(route_fn)
 jaeger_traces(struct http_req *req)
 {
-    struct job *job = job_new(req);
+    struct job *job = jaeger_job_new(req);
 
     if (job == NULL)
         return;

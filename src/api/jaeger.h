@@ -24,6 +24,11 @@ void jaeger_dependencies(struct http_req *req);
 
 struct job;
 
+/* As job_new(), with the arguments of all: allow_partial_response. */
+struct job *jaeger_job_new(struct http_req *req);
+/* allow_partial_response=0 and damaged data: the answer is an error. */
+bool jaeger_must_fail(struct job *job, bool is_partial);
+
 void jaeger_search_start(struct job *job);
 
 /* The end of an answer that may lack what damaged data held. */

@@ -151,7 +151,7 @@ dependencies_run(struct job *job)
     intern_init(&d->pairs, PAIR_BYTES_MAX, seed);
     if (store_visit_edges(&job->tenant, &visit, &job->answer, &err) != 0)
         jaeger_job_error(job, &err);
-    else
+    else if (!jaeger_must_fail(job, job->answer.is_partial))
         print_pairs(d, &job->answer);
     intern_release(&d->pairs);
 }
@@ -183,6 +183,7 @@ parse_args(struct http_req *req, struct dependencies *d)
                 &d->max_end_ns))
             d->max_end_ns = INT64_MAX;
     }
+    d->max_end_ns = MIN(d->max_end_ns, job_newest_ns(req->process));
     if (back.len != 0 && !parse_lookback(back, &lookback_ns))
         return "lookback: milliseconds or a duration such as 24h expected";
     if (__builtin_sub_overflow(d->max_end_ns, lookback_ns, &d->min_end_ns))
@@ -194,7 +195,7 @@ parse_args(struct http_req *req, struct dependencies *d)
 void IMPL(route_fn)
 jaeger_dependencies(struct http_req *req)
 {
-    struct job *job = job_new(req);
+    struct job *job = jaeger_job_new(req);
     struct dependencies *d;
     const char *wrong;
 

@@ -13,7 +13,6 @@
 #include "api/jaeger_traces.h"
 #include "api/job.h"
 #include "api/search_sink.h"
-#include "core/conf_budget.h"
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "query/query.h"
@@ -47,11 +46,13 @@ search_write(struct job *job, const struct search *search,
     json_array(&out);
     if (jaeger_traces_write(job, &out, &traces, err) != 0)
         return -1;
-    json_array_end(&out);
     for (uint32_t i = 0; i < search->nhits; i++) {
         total += traces.found[i].what == FOUND_TRACE;
         answer->is_partial |= traces.found[i].is_partial;
     }
+    if (jaeger_must_fail(job, answer->is_partial))
+        return 0;
+    json_array_end(&out);
     jaeger_end_answer(&out, total, answer);
     return 0;
 }
@@ -60,11 +61,10 @@ static void
 search_run(struct job *job)
 {
     struct jaeger_search *jaeger = job->arg;
-    const struct conf *conf = job->process->conf;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
         .seconds = METRIC_QUERY_SECONDS_SEARCH,
-        .lanes_max = conf_budget(conf)->lanes,
+        .lanes_max = job_lanes(job),
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel,
         .deadline_ns = job->deadline_ns};
@@ -103,6 +103,7 @@ search_args(struct http_req *req, struct search *search)
         return "start: unix microseconds expected";
     if (!arg_time(req, "end", &search->end_ns))
         return "end: unix microseconds expected";
+    search->end_ns = MIN(search->end_ns, job_newest_ns(req->process));
     if (limit.len != 0 && !num_parse_u64(limit, &n))
         return "limit: a number expected";
     if (n > req->process->conf->search_max_traces)

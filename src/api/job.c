@@ -75,7 +75,7 @@ static void
 logsql_headers(struct job *job)
 {
     struct http_req *req = job->req;
-    char text[32];
+    char text[64];
 
     snprintf(text, sizeof(text), "%.6f",
         (double)(clock_mono_ns() - req->start_ns) / 1e9);
@@ -84,8 +84,15 @@ logsql_headers(struct job *job)
     http_reply_header(req, "AccountID", text);
     snprintf(text, sizeof(text), "%u", job->tenant.project);
     http_reply_header(req, "ProjectID", text);
+    if (job->tells_range &&
+        (job->own_min != INT64_MIN || job->own_max != INT64_MAX)) {
+        snprintf(text, sizeof(text), "[%lld,%lld]", (long long)job->own_min,
+            (long long)job->own_max);
+        http_reply_header(req, "VL-Selected-Time-Range", text);
+    }
     http_reply_header(req, "Access-Control-Expose-Headers",
-        "VL-Request-Duration-Seconds, AccountID, ProjectID, Spoor-Partial");
+        "VL-Request-Duration-Seconds, VL-Selected-Time-Range, AccountID, "
+        "ProjectID, Spoor-Partial");
 }
 
 static void
@@ -291,6 +298,24 @@ job_charge_reply(struct job *job, struct err *err)
         return err_set(err, ERR_LIMIT, "the answer is too large");
     job->reply_charged += more;
     return 0;
+}
+
+unsigned
+job_lanes(const struct job *job)
+{
+    const struct conf *conf = job->process->conf;
+    unsigned lanes = conf_budget(conf)->lanes;
+
+    return conf->parallel_readers > 0
+        ? MIN(lanes, (unsigned)conf->parallel_readers) : lanes;
+}
+
+int64_t
+job_newest_ns(const struct process *process)
+{
+    int64_t offset_ns = process->conf->latency_offset;
+
+    return offset_ns == 0 ? INT64_MAX : clock_wall_ns() - offset_ns;
 }
 
 enum err_code

@@ -48,6 +48,8 @@ struct job {
     bool is_explained;     /* the plan is the answer, not the rows */
     bool is_stats;         /* errors are 422 and JSON */
     bool is_logsql;        /* the reply tells tenant and duration */
+    bool tells_range;      /* and the times that the query itself asks for */
+    int64_t own_min, own_max; /* these; INT64_MIN, INT64_MAX: none */
     bool no_cache;         /* kept results are neither used nor made */
     bool must_be_whole;    /* an error is better than a partial answer */
     bool is_broken;        /* what was streamed is not the whole answer */
@@ -83,6 +85,14 @@ bool job_take_place(struct job *job) WARN_UNUSED;
 int job_write(struct job *job, struct sb *part, struct err *err) WARN_UNUSED;
 /* True when job_write() was called: it is too late for another status. */
 bool job_is_streaming(const struct job *job);
+
+/* Threads that may work on it, if the query does not say it. */
+unsigned job_lanes(const struct job *job);
+/*
+ * search.latency_offset: what ended later is not found yet; INT64_MAX: all
+ * is.
+ */
+int64_t job_newest_ns(const struct process *process);
 
 /*
  * Counts what job->reply has grown to against the job's memory: for answers

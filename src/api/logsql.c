@@ -5,11 +5,11 @@
 #include "core/base.h"
 #include "api/logsql.h"
 
+#include "api/error_body.h"
 #include "api/job.h"
 #include "api/logsql_args.h"
 #include "api/logsql_sinks.h"
 #include "core/conf_budget.h"
-#include "core/json_out.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
@@ -41,25 +41,6 @@ status_of(enum err_code code)
     }
 }
 
-/* The JSON error of Prometheus, which vmalert reads. */
-static void
-prometheus_error(struct sb *out, int status, const char *text)
-{
-    char type[16];
-    struct json_out json;
-
-    snprintf(type, sizeof(type), "%d", status);
-    json_out_init(&json, out);
-    json_object(&json);
-    json_key(&json, "status");
-    json_string(&json, SV("error"));
-    json_key(&json, "errorType");
-    json_string(&json, sv_from(type));
-    json_key(&json, "error");
-    json_string(&json, sv_from(text));
-    json_object_end(&json);
-}
-
 static int
 stats_status(enum err_code code)
 {
@@ -75,7 +56,7 @@ logsql_job_error(struct job *job, const struct err *err)
     } else if (job->is_stats) {
         job->status = stats_status(job_error_code(job, err));
         sb_reset(&job->reply);
-        prometheus_error(&job->reply, job->status, err->text);
+        error_body_prometheus(&job->reply, job->status, err->text);
         return;
     } else {
         job->status = status_of(job_error_code(job, err));
@@ -106,7 +87,7 @@ logsql_refuse_stats(struct job *job, const struct err *err)
 {
     int status = stats_status(err->code);
 
-    prometheus_error(&job->reply, status, err->text);
+    error_body_prometheus(&job->reply, status, err->text);
     http_reply_sb(job->req, status, "application/json", &job->reply);
     job_free(job);
 }
@@ -158,12 +139,13 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
         .seconds = METRIC_QUERY_SECONDS_LOGSQL,
-        .lanes_max = conf_budget(conf)->lanes,
+        .lanes_max = query->parallel_readers > 0
+            ? conf_budget(conf)->lanes : job_lanes(job),
         .memory_max = job->bytes_max, .share = &job->memory,
         .results_max = conf->query_no_cache || job->no_cache ? 0 :
             conf_budget(conf)->cache / RESULTS_SHARE,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns,
-        .figures = &figures};
+        .range_max_ns = conf->query_range_max, .figures = &figures};
     int64_t start_ns = clock_mono_ns();
     struct err err = ERR_INIT;
     int rc;
@@ -173,12 +155,17 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         stages_free(sink);
         sink = sink_nothing_new();
     }
-    rc = query_execute(query, &env, sink, &job->answer, &err);
+    rc = figures_describe(&figures, query, &err);
+    if (rc == 0)
+        rc = query_execute(query, &env, sink, &job->answer, &err);
+    else
+        stages_free(sink);
     figures.wall_ns = clock_mono_ns() - start_ns;
     metric_observe(METRIC_QUERY_PER_BLOCKS, atomic_load(&figures.read));
     metric_observe(METRIC_QUERY_PER_ROWS, atomic_load(&figures.rows));
     log_slow(job, query, &figures);
-    if (rc == 0 && job->must_be_whole && job->answer.is_partial)
+    if (rc == 0 && job->must_be_whole && job->answer.is_partial &&
+        query->allow_partial != PARTIAL_ALLOWED)
         rc = err_set(&err, ERR_CORRUPT, "damaged data was left out, which "
             "allow_partial_response=0 does not allow");
     if (rc == 0 && job->is_explained)

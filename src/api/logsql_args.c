@@ -291,6 +291,20 @@ add_times(struct query *query, const struct logsql_times *times,
     return query_add_filter(query, filter, true, err);
 }
 
+/* A body that was not read is most likely where the query is. */
+static int
+no_query(const struct http_req *req, struct err *err)
+{
+    struct sv type = http_header_get(req, "content-type");
+
+    if (req->body.len == 0 || http_has_form(req))
+        return err_set(err, ERR_INVALID, "argument query is missing");
+    return err_set(err, ERR_INVALID, "argument query is missing; a body of "
+        "the type '%.*s' is not read, but for "
+        "application/x-www-form-urlencoded and multipart/form-data",
+        (int)MIN(type.len, (size_t)80), type.len > 0 ? type.ptr : "");
+}
+
 int
 logsql_query_in(struct job *job, struct query **out,
     const struct logsql_times *times, struct err *err)
@@ -300,12 +314,15 @@ logsql_query_in(struct job *job, struct query **out,
     bool may_be_partial = true;
 
     if (text.len == 0)
-        return err_set(err, ERR_INVALID, "argument query is missing");
+        return no_query(job->req, err);
     if (text.len > len_max)
         return err_set(err, ERR_INVALID, "the query has %zu bytes, more than "
             "search.max_query_len (%zu)", text.len, len_max);
-    if (query_parse(out, text, times->now, job->pool, err) != 0 ||
-        add_extra(job, *out, times->now, err) != 0 ||
+    if (query_parse(out, text, times->now, job->pool, err) != 0)
+        return -1;
+    job->own_min = (*out)->min_time;
+    job->own_max = (*out)->max_time;
+    if (add_extra(job, *out, times->now, err) != 0 ||
         add_hidden(job, *out, err) != 0 ||
         logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
             err) != 0 ||
@@ -317,11 +334,29 @@ logsql_query_in(struct job *job, struct query **out,
     return add_times(*out, times, err);
 }
 
+/* search.latency_offset, which dashboards can do without. */
+static int
+hide_newest(struct job *job, struct logsql_times *times, struct err *err)
+{
+    int64_t newest_ns = job_newest_ns(job->process);
+    bool is_disabled = false;
+
+    if (logsql_bool_arg(job, "disable_latency_offset", &is_disabled,
+            err) != 0)
+        return -1;
+    if (is_disabled || times->end <= newest_ns)
+        return 0;
+    times->end = newest_ns;
+    times->has_end = true;
+    return 0;
+}
+
 int
 logsql_query_times(struct job *job, struct query **out,
     struct logsql_times *times, struct err *err)
 {
-    return logsql_times_arg(job, times, err) != 0 ? -1
+    return logsql_times_arg(job, times, err) != 0 ||
+        hide_newest(job, times, err) != 0 ? -1
         : logsql_query_in(job, out, times, err);
 }
 

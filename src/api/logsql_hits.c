@@ -404,8 +404,10 @@ logsql_hits(struct http_req *req)
     if (job == NULL)
         return;
     if (logsql_arg_new(job, sizeof(struct hits), &err) != 0 ||
-        hits_args(job, job->arg, &err) != 0)
+        hits_args(job, job->arg, &err) != 0) {
         logsql_refuse(job, &err);
-    else
-        job_start(job, hits_run);
+        return;
+    }
+    job->tells_range = true;
+    job_start(job, hits_run);
 }

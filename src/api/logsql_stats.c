@@ -472,6 +472,7 @@ stats_start(struct http_req *req, bool is_range)
     if (job == NULL)
         return;
     job->is_stats = true;
+    job->tells_range = is_range;
     rc = logsql_arg_new(job, sizeof(*arg), &err);
     if (rc == 0) {
         arg = job->arg;

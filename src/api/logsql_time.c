@@ -53,7 +53,8 @@ logsql_query_time_range(struct http_req *req)
 
     if (job == NULL)
         return;
-    if (logsql_query_times(job, &query, &times, &err) != 0 ||
+    if (logsql_times_arg(job, &times, &err) != 0 ||
+        logsql_query_in(job, &query, &times, &err) != 0 ||
         own_range(job, &times, &has_filter, &err) != 0) {
         logsql_refuse(job, &err);
         return;

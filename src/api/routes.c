@@ -10,6 +10,7 @@
 #include "api/partition.h"
 #include "api/otlp_export.h"
 #include "api/small.h"
+#include "api/vmalert.h"
 #include "http/group.h"
 #include "otlp/otlp.h"
 
@@ -109,6 +110,11 @@ const struct route api_routes[] = {
     {"/select/jaeger/api/dependencies", HTTP_GET, SELECT,
         jaeger_dependencies, NULL, "Calls between services: endTs, lookback "
         "(milliseconds), service"},
+
+    /* vmalert */
+    {"/select/vmalert/*", HTTP_GET | HTTP_POST, SELECT | ROUTE_BODY,
+        vmalert_refuse, "/select/vmalert", "Always 400 as JSON: requests are "
+        "not passed on to vmalert"},
 
     /* operation */
     {"/", HTTP_GET, 0, admin_home, NULL, "A page with links"},

@@ -20,6 +20,7 @@
 
 #include "api/admission.h"
 #include "api/auth_key.h"
+#include "api/error_body.h"
 #include "api/process_metrics.h"
 #include "api/routes.h"
 #include "core/conf.h"
@@ -233,6 +234,7 @@ start_up(const struct conf *conf, struct err *err)
     modules = module_table;
     http_routes = api_routes;
     http_route_keys = api_route_keys;
+    error_body_install();
     return 0;
 }
 

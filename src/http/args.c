@@ -9,6 +9,7 @@
 #include "http/stream.h"
 
 #include "core/num.h"
+#include "http/multipart.h"
 
 bool
 http_is_form(const struct http_req *req)
@@ -60,15 +61,50 @@ find_arg(struct http_req *req, struct sv text, struct sv name, unsigned *nth,
     return false;
 }
 
+/* The same of a body in parts. */
+static bool
+find_part(const struct http_req *req, struct sv name, unsigned *nth,
+    struct sv *value)
+{
+    struct multipart parts;
+    struct sv key, found;
+
+    if (!multipart_open(&parts, http_header_get(req, "content-type"),
+        req->body))
+        return false;
+    while (multipart_next(&parts, &key, &found)) {
+        if (!sv_eq(key, name))
+            continue;
+        if (*nth == 0) {
+            *value = found;
+            return true;
+        }
+        --*nth;
+    }
+    return false;
+}
+
+bool
+http_has_form(const struct http_req *req)
+{
+    struct multipart parts;
+
+    return http_is_form(req) || multipart_open(&parts,
+        http_header_get(req, "content-type"), req->body);
+}
+
 /* As in net/http of Go: arguments of the body come before those of the URL. */
 struct sv
 http_arg_n(struct http_req *req, const char *name, unsigned nth)
 {
     struct sv wanted = sv_from(name), value = sv_make(NULL, 0);
 
-    if (req->body.len > 0 && http_is_form(req) &&
-        find_arg(req, req->body, wanted, &nth, &value))
-        return unescape(req, value);
+    if (req->body.len > 0 && http_is_form(req)) {
+        if (find_arg(req, req->body, wanted, &nth, &value))
+            return unescape(req, value);
+    } else if (req->body.len > 0 && find_part(req, wanted, &nth, &value)) {
+        return value;
+    }
     if (req->query.len > 0 &&
         find_arg(req, req->query, wanted, &nth, &value))
         return unescape(req, value);

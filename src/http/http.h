@@ -82,6 +82,8 @@ struct sv http_header_get(const struct http_req *req, const char *name);
 struct sv http_arg(struct http_req *req, const char *name);
 /* The Nth (from 0) of a repeated argument. */
 struct sv http_arg_n(struct http_req *req, const char *name, unsigned nth);
+/* The body is of a type that arguments are read from. */
+bool http_has_form(const struct http_req *req);
 
 /* Percent-decoding of a path segment or argument; plus_is_space for args. */
 struct sv http_unescape(struct pool *pool, struct sv text, bool plus_is_space,

@@ -3,7 +3,8 @@
 /*
  * The way of one insert, whatever it came by:
  *
- *   insert_start    a place among the running inserts is taken
+ *   insert_run      a place among the running inserts is waited for
+ *   insert_begin    and taken
  *   insert_decode   inflate, decode, digest, limits: without side effects,
  *                   on a thread when it is more than a small plain body
  *   insert_decoded  refused, or handed to the sink
@@ -30,6 +31,7 @@
 #include "event/loop.h"
 #include "event/task.h"
 #include "http/grpc.h"
+#include "otlp/insert_queue.h"
 #include "otlp/otlp.h"
 #include "otlp/otlp_params.h"
 #include "otlp/otlp_reply.h"
@@ -99,10 +101,10 @@ otlp_concurrent_max(const struct conf *conf)
     return conf_budget(conf)->cpus * INSERTS_PER_CPU;
 }
 
-static bool
-is_full(const struct conf *conf)
+bool
+insert_has_place(const struct process *process)
 {
-    return running >= otlp_concurrent_max(conf);
+    return running < otlp_concurrent_max(process->conf);
 }
 
 /* --- counting --- */
@@ -218,6 +220,7 @@ insert_release(struct insert *insert)
     sb_release(&insert->inflated);
     atomic_fetch_sub(&decoding, insert->claimed);
     insert->claimed = 0;
+    insert_queue_wake(insert->req->process);
 }
 
 static void
@@ -469,8 +472,8 @@ IMPL(http_abort_fn) insert_aborted(struct http_req *req UNUSED, void *arg)
 
 /* --- the start --- */
 
-static void
-refuse_busy(struct http_req *req, const char *text)
+void
+insert_refuse(struct http_req *req, const char *text)
 {
     metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
     http_reply_header(req, "Retry-After", "1");
@@ -527,25 +530,14 @@ insert_read_head(struct http_req *req, struct insert_head *head)
     return true;
 }
 
-bool
-insert_has_room(struct http_req *req)
-{
-    if (!is_full(req->process->conf))
-        return true;
-    metric_add(METRIC_CONCURRENT_INSERT_LIMIT, 1);
-    metric_add(METRIC_CONCURRENT_INSERT_TIMEOUT, 1);
-    refuse_busy(req, "too many inserts at a time");
-    return false;
-}
-
 void
-insert_run(struct http_req *req, const struct insert_head *head)
+insert_begin(struct http_req *req, const struct insert_head *head)
 {
     struct task_pool *tasks = req->process->tasks;
     struct insert *insert = pool_zalloc(req->pool, sizeof(*insert));
 
     if (insert == NULL) {
-        refuse_busy(req, "no memory for the insert");
+        insert_refuse(req, "no memory for the insert");
         return;
     }
     insert_start(req, insert, head);
@@ -559,4 +551,13 @@ insert_run(struct http_req *req, const struct insert_head *head)
         metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
         answer_later(insert, 429, 1, "too many inserts wait for a thread");
     }
+}
+
+void
+insert_run(struct http_req *req, const struct insert_head *head)
+{
+    if (!insert_queue_is_used() && insert_has_place(req->process))
+        insert_begin(req, head);
+    else
+        insert_queue_add(req, head);
 }

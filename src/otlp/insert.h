@@ -22,12 +22,13 @@ struct insert_head {
     const char *answer_type; /* static; not used by gRPC */
 };
 
-/* False: there is no place for another insert, and the request is answered. */
-bool insert_has_room(struct http_req *req) WARN_UNUSED;
 /* What all transports say alike, tenant and parameters.  False: answered. */
 bool insert_read_head(struct http_req *req, struct insert_head *head)
     WARN_UNUSED;
-/* Decodes, stores and answers, now or later. */
+/*
+ * Waits for a place among the running inserts, decodes, stores and answers,
+ * now or later.
+ */
 void insert_run(struct http_req *req, const struct insert_head *head);
 
 #endif

@@ -16,8 +16,7 @@ IMPL(route_fn) otlp_grpc_traces(struct http_req *req)
 {
     struct insert_head head = {.format = OTLP_PROTOBUF};
 
-    if (insert_has_room(req) &&
-        grpc_message(req, &head.wire, &head.encoding) &&
+    if (grpc_message(req, &head.wire, &head.encoding) &&
         insert_read_head(req, &head))
         insert_run(req, &head);
 }

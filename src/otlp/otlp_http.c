@@ -34,6 +34,6 @@ IMPL(route_fn) otlp_http_traces(struct http_req *req)
 {
     struct insert_head head = {.wire = req->body};
 
-    if (insert_has_room(req) && read_head(req, &head))
+    if (read_head(req, &head))
         insert_run(req, &head);
 }

@@ -259,6 +259,74 @@ put_blocks(struct json_out *out, const struct query_figures *figures)
     sb_release(&sb);
 }
 
+static struct sv
+copy_text(const struct sb *sb, struct pool *pool)
+{
+    return sv_make(pool_dup(pool, sb->ptr, sb->len), sb->len);
+}
+
+static int
+describe_pipes(struct query_figures *figures, const struct query *query,
+    struct sb *sb)
+{
+    figures->texts = pool_alloc(query->pool,
+        (query->npipes + 1) * sizeof(*figures->texts));
+    if (figures->texts == NULL)
+        return -1;
+    for (const struct pipe *pipe = query->pipes; pipe != NULL;
+        pipe = pipe->next) {
+        struct figures_text *mine = &figures->texts[figures->ntexts];
+
+        sb_reset(sb);
+        pipe->type->ops->print(sb, pipe);
+        *mine = (struct figures_text){pipe, copy_text(sb, query->pool)};
+        if (mine->text.ptr == NULL)
+            return -1;
+        figures->ntexts++;
+    }
+    return 0;
+}
+
+int
+figures_describe(struct query_figures *figures, const struct query *query,
+    struct err *err)
+{
+    struct sb sb;
+    int rc = 0;
+
+    if (!figures->is_explained || query->nhidden == 0)
+        return 0;
+    sb_init(&sb, FIGURES_TEXT_MAX);
+    query_print(&sb, query);
+    figures->query_text = copy_text(&sb, query->pool);
+    if (figures->query_text.ptr == NULL ||
+        describe_pipes(figures, query, &sb) != 0)
+        rc = err_set(err, ERR_LIMIT, "query needs too much memory");
+    sb_release(&sb);
+    return rc;
+}
+
+static void
+print_stage(struct sb *out, const struct query_figures *figures,
+    const struct pipe *pipe)
+{
+    if (pipe == NULL) {
+        sb_add_str(out, "answer");
+        return;
+    }
+    if (figures->query_text.ptr == NULL) {
+        pipe->type->ops->print(out, pipe);
+        return;
+    }
+    for (uint32_t i = 0; i < figures->ntexts; i++) {
+        if (figures->texts[i].pipe == pipe) {
+            sb_add_sv(out, figures->texts[i].text);
+            return;
+        }
+    }
+    sb_add_str(out, "hidden fields");
+}
+
 /* Without those behind it, which its time includes. */
 static int64_t
 own_ns(const struct query_figures *figures, uint32_t i)
@@ -283,10 +351,7 @@ put_stages(struct json_out *out, const struct query_figures *figures)
         const struct figures_stage *mine = &figures->stages[i];
 
         sb_reset(&sb);
-        if (mine->pipe != NULL)
-            mine->pipe->type->ops->print(&sb, mine->pipe);
-        else
-            sb_add_str(&sb, "answer");
+        print_stage(&sb, figures, mine->pipe);
         json_object(out);
         put_text(out, "pipe", &sb);
         put_u64(out, "rows", atomic_load(&mine->rows));
@@ -305,7 +370,10 @@ figures_print(struct sb *reply, const struct query_figures *figures,
     struct sb sb;
 
     sb_init(&sb, FIGURES_TEXT_MAX);
-    query_print(&sb, query);
+    if (figures->query_text.ptr != NULL)
+        sb_add_sv(&sb, figures->query_text);
+    else
+        query_print(&sb, query);
     json_out_init(&out, reply);
     json_object(&out);
     put_text(&out, "query", &sb);

@@ -31,8 +31,17 @@ struct figures_stage {
     _Atomic int64_t flush_ns; /* giving what it kept; the same */
 };
 
+struct figures_text {
+    const struct pipe *pipe;
+    struct sv text;
+};
+
 struct query_figures {
     bool is_explained;          /* set by the caller, the rest is zeroed */
+    /* Of a query with hidden fields, as it was asked (figures_describe()). */
+    struct sv query_text;       /* ptr NULL: it is shown as it is */
+    struct figures_text *texts; /* of its pipes */
+    uint32_t ntexts;
     _Atomic uint64_t parts;     /* whose time range the query meets */
     _Atomic uint64_t memtables;
     _Atomic uint64_t blocks;    /* of these */
@@ -91,6 +100,13 @@ bool figures_counter(const struct stage *stage, uint32_t *i);
 int64_t figures_clock(const struct query_figures *figures);
 void figures_flushed(struct query_figures *figures, uint32_t i,
     int64_t start_ns);
+
+/*
+ * Before query_execute(): remembers how a query with hidden fields is written
+ * without what hides them, which the plan tells nobody.
+ */
+int figures_describe(struct query_figures *figures,
+    const struct query *query, struct err *err) WARN_UNUSED;
 
 /* The plan and its cost as a JSON object. */
 void figures_print(struct sb *out, const struct query_figures *figures,

@@ -102,32 +102,50 @@ needs_quotes(struct sv text)
     return false;
 }
 
+/* What stands for a byte that is escaped besides those of JSON, or NULL. */
+static const char *
+special_of(char c)
+{
+    return c == '\'' ? "\\u0027" : c == '<' ? "\\u003c" : NULL;
+}
+
+#define SPECIAL_LEN ((size_t)6)
+
+/* In place, from the end on: no text is in the way twice. */
+static void
+escape_specials(struct sb *sb, size_t from)
+{
+    size_t src = sb->len, dst;
+
+    for (size_t i = from; i < src; i++) {
+        if (special_of(sb->ptr[i]) != NULL)
+            sb_add(sb, "     ", SPECIAL_LEN - 1);
+    }
+    if (sb_failed(sb))
+        return;
+    dst = sb->len;
+    while (src > from && src < dst) {
+        const char *special = special_of(sb->ptr[--src]);
+
+        if (special == NULL) {
+            sb->ptr[--dst] = sb->ptr[src];
+            continue;
+        }
+        dst -= SPECIAL_LEN;
+        memcpy(sb->ptr + dst, special, SPECIAL_LEN);
+    }
+}
+
 /* A JSON string, in which ' and < are escaped, too (reference 7.8). */
 static void
 add_quoted(struct sb *sb, struct sv text)
 {
+    size_t from = sb->len;
     struct json_out json;
-    struct sb plain;
-    bool has_special = sv_find_byte(text, '\'') < text.len ||
-        sv_find_byte(text, '<') < text.len;
 
-    if (!has_special) {
-        json_out_init(&json, sb);
-        json_string(&json, text);
-        return;
-    }
-    sb_init(&plain, MAP_TEXT_MAX);
-    json_out_init(&json, &plain);
+    json_out_init(&json, sb);
     json_string(&json, text);
-    for (size_t i = 0; i < plain.len; i++) {
-        if (plain.ptr[i] == '\'')
-            sb_add_str(sb, "\\u0027");
-        else if (plain.ptr[i] == '<')
-            sb_add_str(sb, "\\u003c");
-        else
-            sb_add_char(sb, plain.ptr[i]);
-    }
-    sb_release(&plain);
+    escape_specials(sb, from);
 }
 
 static bool

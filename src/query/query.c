@@ -57,6 +57,35 @@ plan_shift(struct source_plan *plan, const struct query *query,
     return shift_stage(first, query, plan->run, err);
 }
 
+/* A range without an end ends now. */
+static int
+range_check(const struct query *query, const struct query_env *env,
+    struct err *err)
+{
+    char max[32];
+    int64_t end = MIN(query->max_time, MAX(clock_wall_ns(), query->min_time));
+
+    if (env->range_max_ns == 0 || query->min_time >= end ||
+        (uint64_t)end - (uint64_t)query->min_time <=
+            (uint64_t)env->range_max_ns)
+        return 0;
+    max[time_print_duration(max, env->range_max_ns)] = '\0';
+    return err_set(err, ERR_INVALID, "the query reads more time than "
+        "search.max_query_time_range (%s) allows; narrow it by start and "
+        "end, or by a filter on _time", max);
+}
+
+/* options(allow_partial_response=false) */
+static int
+answer_check(const struct query *query, const struct store_answer *answer,
+    struct err *err)
+{
+    if (query->allow_partial != PARTIAL_REFUSED || !answer->is_partial)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "damaged data was left out, which "
+        "allow_partial_response=false does not allow");
+}
+
 /* run has all but what follows from the query; the sink is freed. */
 static int
 execute(struct query *query, struct query_run *run, struct stage *sink,
@@ -79,7 +108,8 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         run->nlanes = MIN(run->nlanes, query->concurrency);
     if (query->parallel_readers > 0)
         run->nlanes = MIN(run->nlanes, query->parallel_readers);
-    if (inside_resolve(run, query, err) != 0 ||
+    if (range_check(query, env, err) != 0 ||
+        inside_resolve(run, query, err) != 0 ||
         query_prepare(query, err) != 0 ||
         stages_make(query->pipes, run, &first, err) != 0 ||
         plan_shift(&plan, query, &first, err) != 0)
@@ -93,7 +123,8 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
     if (run->depth == 0)
         metric_observe_ns(METRIC_QUERY_PLAN_SECONDS,
             clock_mono_ns() - start_ns);
-    if (source_local(&plan, err) != 0)
+    if (source_local(&plan, err) != 0 ||
+        answer_check(query, run->answer, err) != 0)
         goto out;
     return stages_flush(first, err);
 out:

@@ -29,6 +29,7 @@ struct query_env {
     uint32_t results_rows_min;  /* of parts (tests); 0: as it should be */
     const _Atomic bool *cancel; /* may be NULL */
     int64_t deadline_ns;        /* monotonic; 0: none */
+    int64_t range_max_ns;       /* widest range of time; 0: any */
     /*
      * Takes the rows that pass the filter before the first pipe does, and
      * writes them to its next; freed as the sink is.  NULL: nobody.
@@ -40,7 +41,9 @@ struct query_env {
 /*
  * Prepares and runs the query; the rows that come out of its last pipe go to
  * the sink, which is freed in any case.  Called on a task thread.  ERR_LIMIT,
- * ERR_TIMEOUT, ERR_CANCELLED, ERR_UNSUPPORTED.
+ * ERR_TIMEOUT, ERR_CANCELLED, ERR_UNSUPPORTED; ERR_INVALID: the range of time
+ * is too wide; ERR_CORRUPT: damaged data was left out, which the query does
+ * not allow.
  */
 int query_execute(struct query *query, const struct query_env *env,
     struct stage *sink, struct store_answer *answer, struct err *err)
