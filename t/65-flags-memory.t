@@ -51,10 +51,8 @@ cmp_ok $most, '>', $before + 32, sprintf 'they held much: %d MiB from %d',
 # Pieces of parts that were read are kept, within a budget of their own.
 my $given = wait_for(sub { own() < $before + ($most - $before) / 3 }, 20);
 ok $given, sprintf 'and gave it back: %d MiB', own();
-diag sprintf '%d MiB, then %d, then %d', $before, $most, own();
 my @took = $spoor->log =~ /memory of queries given back in (\d+) us/g;
 cmp_ok scalar(@took), '>', 0, 'which took ' . join(', ', @took) . ' us';
-diag "@took";
 
 # --- small ones are left alone ---
 
