@@ -82,7 +82,7 @@ $reply = $spoor->get('/select/logsql/query?query=*', { AccountID => 'x' });
 is $reply->{body}, "accountid is not a decimal number of 32 bits\n",
     'others are text';
 
-# --- VL-Selected-Time-Range --------------------------------------------------------------
+# --- VL-Selected-Time-Range -------------------------------------------------
 
 sub range_of {
     my ($path, $query) = @_;
@@ -103,14 +103,14 @@ for my $path ('hits', 'stats_query_range') {
 is range_of('stats_query', '_time:1h * | stats count() n'), undef,
     'only where charts are made';
 
-# --- /select/vmalert -------------------------------------------------------------------------
+# --- /select/vmalert --------------------------------------------------------
 
 $reply = $spoor->get('/select/vmalert/api/v1/rules');
 is $reply->{status}, 400, 'no vmalert';
 is $json->decode($reply->{body})->{status}, 'error', 'as JSON';
 like $json->decode($reply->{body})->{msg}, qr/vmalert/, 'with a reason';
 
-# --- explain names no hidden fields ------------------------------------------------------------
+# --- explain names no hidden fields -----------------------------------------
 
 $reply = $spoor->get('/select/logsql/query?explain=1&hidden_fields_filters='
     . uri('sec*,"top secret"') . '&query=' . uri('kind:=2 and '
@@ -131,7 +131,7 @@ is names($spoor->get('/select/logsql/query?query='
 is $spoor->get("/select/jaeger/api/services?allow_partial_response=$_->[0]")
     ->{status}, $_->[1], "Jaeger: $_->[0]" for [0, 200], [1, 200], ['x', 400];
 
-# --- pack_logfmt of long texts -----------------------------------------------------------------------
+# --- pack_logfmt of long texts ----------------------------------------------
 
 is post_traces($spoor, resource_spans('long', otlp_span(name => 'long',
     attributes => attributes(t => q{<'} x 200_000 . ' '))))->{status}, 200,

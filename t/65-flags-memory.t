@@ -13,7 +13,9 @@ use Test::Traces;
 plan skip_all => 'sanitizers have a heap of their own'
     if ($ENV{SPOOR_OBJDIR} || '') =~ /asan|tsan/;
 
-my $spoor = Test::Spoor->new(conf => { workers => 1, 'log.level' => 'DEBUG', 'search.max_query_memory' => '256MiB',
+my $spoor = Test::Spoor->new(
+    conf => { workers => 1, 'log.level' => 'DEBUG',
+        'search.max_query_memory' => '256MiB',
         'memory.allowed_bytes' => '4GiB' });
 
 # MiB of memory that is in no file.
