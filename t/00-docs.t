@@ -54,6 +54,10 @@ my @flags = slurp('src/core/directives.def')
 documented('directives', 'docs/configuration.md', @directives);
 documented('directives', 'man/spoor.yaml.5', @directives);
 documented('flags', 'man/spoor.8', @flags);
+my %is_directive = map { $_ => 1 } @flags;
+my @both = grep { $is_directive{$_} }
+    slurp('src/core/flags.def') =~ /^FLAG\("([^"]+)"/mg;
+is("@both", '', 'a flag that works has no reason why it does not');
 documented('flags of VictoriaTraces', 'docs/flags.md',
     map { /^([^#\s]\S*)/ ? "`-$1`" : () }
     split /\n/, slurp('t/data/victoriatraces-flags.txt'));

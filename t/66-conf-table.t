@@ -104,6 +104,9 @@ sub is_listen {
 is_listen([@flags], $want, 'flags by position');
 is_listen([file($maps)], $want, 'maps of a file');
 
+like spoor(['-T', file($maps)])->{out},
+    qr{^          cert: \[\S+, \S+\]  # \S+/x\.yaml:6; reload$}m,
+    'each with its line';
 is_listen([file("http.listen: [':1', {address: ':2', proxy_protocol: on}]\n")],
     qq(address: ":1"\naddress: ":2"\nproxy_protocol: true), 'texts and maps');
 is_listen([file("http.listen: {address: ':1', disable: admin}\n")],

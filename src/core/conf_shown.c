@@ -104,17 +104,25 @@ add_mask(struct sb *out, const struct conf_row *row)
     sb_add_str(out, "}\"");
 }
 
-/* Where a value comes from, behind it. */
+#define NO_ITEM UINT_MAX
+
+/* Where a value, or one item of a list, comes from, behind it. */
 static void
 add_origin(const struct effective *effective, const struct conf_row *row,
-    bool is_secret)
+    unsigned item, bool is_secret)
 {
     struct sb *out = effective->out;
     const struct conf_origin *origin =
         &effective->conf->origins->v[conf_row_index(row)];
 
     sb_add_str(out, is_secret ? "  # " CONF_SECRET_MASK "; " : "  # ");
-    conf_add_printable(out, sv_from(origin->where));
+    if (origin->marks != NULL && item < origin->items.n &&
+        origin->marks[item].line != 0) {
+        conf_add_printable(out, sv_from(origin->marks[item].file->name));
+        sb_addf(out, ":%u", origin->marks[item].line);
+    } else {
+        conf_add_printable(out, sv_from(origin->where));
+    }
     if (origin->layer != CONF_LAYER_DEFAULT && row->def[0] != '\0')
         sb_addf(out, "; default %s", row->def);
     sb_addf(out, "; %s\n", conf_change_name(row->change));
@@ -166,7 +174,7 @@ add_map(const struct effective *effective, const struct conf_row *row,
             add_mask(out, column);
         else
             add_cell(out, column->kind, text);
-        add_origin(effective, column, is_secret);
+        add_origin(effective, column, n, is_secret);
     }
 }
 
@@ -200,7 +208,7 @@ effective_row(const struct conf_row *row, struct sv name, unsigned depth,
     conf_doc_indent(out, depth);
     sb_addf(out, "%.*s:", SV_ARG(name));
     if (!is_secret && has_maps(conf, row)) {
-        add_origin(effective, row, false);
+        add_origin(effective, row, NO_ITEM, false);
         for (unsigned i = 0; i < list->n; i++)
             add_map(effective, row, depth + 1, i);
         return;
@@ -212,7 +220,7 @@ effective_row(const struct conf_row *row, struct sv name, unsigned depth,
         conf_doc_list(out, list);
     else
         conf_doc_scalar(out, row->kind, text_of(conf, row));
-    add_origin(effective, row, is_secret);
+    add_origin(effective, row, NO_ITEM, is_secret);
 }
 
 void
