@@ -26,6 +26,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int file_fd = -1;
 static char file_path[64];
 
+/* What -T writes in the place of secrets. */
+static void
+set_secrets(void)
+{
+    for (size_t i = 0; i < CONF_ROWS; i++) {
+        char name[CONF_NAME_MAX];
+        char *c = name;
+
+        if (!conf_kind_is_secret(conf_rows[i].kind))
+            continue;
+        snprintf(name, sizeof(name), "%s", conf_rows[i].yaml);
+        for (; *c != '\0'; c++)
+            *c = *c == '.' ? '_' : *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' :
+                *c;
+        setenv(name, "secret", 1);
+    }
+}
+
 static void
 write_file(const char *ptr, size_t len)
 {
@@ -50,24 +68,6 @@ check_printable(const struct sb *messages)
         unsigned char c = (unsigned char)messages->ptr[i];
 
         check(c == '\n' || (c >= 0x20 && c != 0x7f));
-    }
-}
-
-/* What -T writes in the place of secrets. */
-static void
-set_secrets(void)
-{
-    for (size_t i = 0; i < CONF_ROWS; i++) {
-        char name[CONF_NAME_MAX];
-        char *c = name;
-
-        if (!conf_kind_is_secret(conf_rows[i].kind))
-            continue;
-        snprintf(name, sizeof(name), "%s", conf_rows[i].yaml);
-        for (; *c != '\0'; c++)
-            *c = *c == '.' ? '_' : *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' :
-                *c;
-        setenv(name, "secret", 1);
     }
 }
 

@@ -96,6 +96,15 @@ ok wait_for(sub {
 }, 20), 'reads the file again';
 is $spoor->get("/flags?authKey=$word{c}")->{status}, 200,
     'the command line still counts';
+my ($rc, $text) = do {
+    local $ENV{SPOOR_T_MERGE} = 'x';
+    $spoor->upgrade;
+};
+is $rc, 0, 'an upgrade of the binary' or diag($text);
+is $spoor->get("/flags?authKey=$word{c}")->{status}, 200,
+    'has the secrets of the command line';
+like slurp("/proc/" . $spoor->pid . "/cmdline"), qr/-flagsAuthKey=secret/,
+    'and overwrites it, too';
 unlink "$dir/metrics";
 my $got = run_command([spoor_bin(), '-c', $spoor->conf_file, '-s', 'reload'],
     env => { %{$spoor->{env}}, SPOOR_T_MERGE => 'x' });

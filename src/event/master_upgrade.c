@@ -67,14 +67,36 @@ words_release(struct words *words)
 }
 
 static int
-words_read(struct words *words, struct err *err)
+words_add(struct words *words, char *word, struct err *err)
+{
+    if (words->n == UPGRADE_ARGS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d arguments",
+            UPGRADE_ARGS_MAX);
+    words->argv[words->n++] = word;
+    return 0;
+}
+
+/*
+ * As they were given: in those that the system shows, secrets have been
+ * overwritten.
+ */
+static int
+words_read(struct words *words, const struct conf_source *source,
+    struct err *err)
 {
     char buf[4096];
     ssize_t n;
-    int fd;
+    int fd, rc = 0;
 
     memset(words, 0, sizeof(*words));
     sb_init(&words->text, UPGRADE_ARGUMENTS_MAX);
+    words->argv = xcalloc(UPGRADE_ARGS_MAX + 3, sizeof(*words->argv));
+    if (source->argv != NULL) {
+        for (char *const *word = source->argv; rc == 0 && *word != NULL;
+            word++)
+            rc = words_add(words, *word, err);
+        return rc;
+    }
     fd = file_open("/proc/self/cmdline", O_RDONLY, 0, err);
     if (fd < 0)
         return -1;
@@ -83,15 +105,10 @@ words_read(struct words *words, struct err *err)
     file_close(fd);
     if (n < 0 || sb_failed(&words->text) || words->text.len == 0)
         return err_set(err, ERR_SYSTEM, "cannot read the command line");
-    words->argv = xcalloc(UPGRADE_ARGS_MAX + 3, sizeof(*words->argv));
-    for (char *at = words->text.ptr;
-         at < words->text.ptr + words->text.len; at += strlen(at) + 1) {
-        if (words->n == UPGRADE_ARGS_MAX)
-            return err_set(err, ERR_LIMIT, "more than %d arguments",
-                UPGRADE_ARGS_MAX);
-        words->argv[words->n++] = at;
-    }
-    return 0;
+    for (char *at = words->text.ptr; rc == 0 &&
+         at < words->text.ptr + words->text.len; at += strlen(at) + 1)
+        rc = words_add(words, at, err);
+    return rc;
 }
 
 /* In the child: never returns.  out is the pipe of a check, else -1. */
@@ -218,7 +235,7 @@ upgrade_start_again(struct master *master, const char *why)
     upgrade_clear(&master->upgrade);
     notify_send("STATUS=starting again after an upgrade that failed");
     sb_init(&sockets, 64 * KIB);
-    if (words_read(&words, &err) == 0 && listen_hand_on(&sockets) == 0 &&
+    if (words_read(&words, master->source, &err) == 0 && listen_hand_on(&sockets) == 0 &&
         setenv(INHERIT_SOCKETS, sockets.ptr != NULL ? sockets.ptr : "",
             1) == 0) {
         fflush(NULL);
@@ -402,7 +419,7 @@ upgrade_check(struct master *master, struct err *err)
     struct master_upgrade *self = &master->upgrade;
     struct words words;
     int fds[2];
-    int rc = words_read(&words, err);
+    int rc = words_read(&words, master->source, err);
 
     if (rc == 0 && pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
         rc = err_sys(err, "pipe");
@@ -423,7 +440,7 @@ upgrade_prepare(struct master *master, struct err *err)
     struct master_upgrade *self = &master->upgrade;
     struct words words;
     int fds[2];
-    int rc = words_read(&words, err);
+    int rc = words_read(&words, master->source, err);
 
     if (rc == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
             fds) != 0)
