@@ -32,8 +32,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(++items <= size);
         otlp_in_place(&in, place);
         batch_init(&batch, pool);
-        if (item.bad == NULL)
-            (void)otlp_decode(item.format, item.body, &batch, NULL);
+        if (item.bad == NULL &&
+            otlp_decode(item.format, item.body, &batch, NULL) != 0)
+            check(size > 0);
         pool_free(pool);
     }
     check(got == 0 || err.text[0] != '\0');

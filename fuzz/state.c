@@ -80,7 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(stage_new(&stage, query->pipes, &run, &sink, &err) == 0);
         if (stats_load(stage, 0, sv_make(data + 1, size - 1), &err) == 0) {
             again(stage);
-            (void)stages_flush(stage, &err);
+            check(stages_flush(stage, &err) == 0 || err.text[0] != '\0');
         } else {
             stages_free(stage);
         }

@@ -59,11 +59,11 @@ must_quote(struct sv text)
     return false;
 }
 
-/* Text number i of n in a line. */
+/* Text number `number` of n in a line. */
 static void
-put_text(struct sb *sb, struct sv text, uint32_t i, uint32_t n)
+put_text(struct sb *sb, struct sv text, uint32_t number, uint32_t n)
 {
-    if (i > 0)
+    if (number > 0)
         sb_add_char(sb, ',');
     /* Readers skip a line that is empty. */
     if (n == 1 && text.len == 0) {

@@ -113,23 +113,6 @@ service:
 END
 }
 
-sub spew {
-    my ($path, $text) = @_;
-
-    open my $out, '>', $path or die "$path: $!\n";
-    print $out $text;
-    close $out or die "$path: $!\n";
-    return;
-}
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $in, '<', $path or return '';
-    local $/;
-    return scalar <$in>;
-}
-
 # A running collector: its process and its log.
 sub collector_start {
     my ($port, $conf, $log) = @_;
