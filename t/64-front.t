@@ -271,14 +271,14 @@ sub server {
     my $tls = $has_tls ? "\n      cert: $dir/spoor.crt\n      "
         . "key: $dir/spoor.key" : '';
     $spoor->{yaml} = <<"END";
-http:
-  listen:
+http.listen:
     - 127.0.0.1:@{[$spoor->port]}
     - address: 127.0.0.1:$port
       proxy_protocol: true$tls
 storage:
   path: @{[$spoor->data_dir]}
 workers: 2
+http.shutdown_delay: @{[$has_tls ? '6s' : '0']}
 END
     $spoor->write_conf;
     $spoor->{proxy_port} = $port;
@@ -382,9 +382,19 @@ SKIP: {
         'tcp: spoor knows the address of the client' for @spoor;
 
     # One node leaves: the check sees it, and nobody else does.
-    $spoor[0]->stop;
+    my ($sent, $lost) = (0, 0);
+    $spoor[0]->signal('QUIT');
+    my $end = time() + 30;
+    while ($spoor[0]->is_running && time() < $end) {
+        $reply = $front->fetch('/v1/traces', h2 => $sent % 2,
+            headers => \@json, body => spans('leaving', 'a'));
+        $sent++;
+        $lost++ if $reply->{status} != 200;
+    }
+    is "$lost lost", '0 lost', "tcp: of $sent inserts while a node leaves";
+    ok !$spoor[0]->is_running, 'tcp: it has left';
     ok wait_for(sub { $front->log =~ m{spoor/node1 is DOWN} }, 20),
-        'tcp: a node that stopped is out';
+        'tcp: and is out';
     is $front->fetch('/health')->{body}, 'OK', 'tcp: the other one answers'
         for 1 .. 4;
     $spoor[0]->start;
