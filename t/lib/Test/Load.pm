@@ -51,7 +51,8 @@ sub start {
             push @{$self->{pids}}, $pid;
             next;
         }
-        my $sums = _client($port, $kinds[$n], %option);
+        my $sums = _client($port, $kinds[$n], %option,
+            progress => "$self->{dir}/$n.progress");
         open my $out, '>', "$self->{dir}/$n" or POSIX::_exit(1);
         print $out JSON::PP->new->canonical->encode($sums);
         close $out or POSIX::_exit(1);
@@ -65,6 +66,17 @@ sub runs {
     my ($self) = @_;
 
     return !grep { waitpid($_, POSIX::WNOHANG()) != 0 } @{$self->{pids}};
+}
+
+# How many there were, about.
+sub requests {
+    my ($self) = @_;
+    my $sum = 0;
+
+    for my $n (0 .. $#{$self->{pids}}) {
+        $sum += -s "$self->{dir}/$n.progress" || 0;
+    }
+    return 100 * $sum;
 }
 
 sub stop {
@@ -102,6 +114,9 @@ sub _client {
     my $ends = 0;
     my $most = $option{requests} || 1e12;
 
+    # A byte for each hundred requests.
+    open my $progress, '>', $option{progress} or die "$option{progress}: $!";
+
     local $SIG{TERM} = sub { $ends = 1 };
     local $SIG{PIPE} = 'IGNORE';
     while (!$ends && $self{requests} < $most) {
@@ -111,6 +126,7 @@ sub _client {
         $why = "died: $@" if $@;
         my $took = time() - $begin;
         $self{requests}++;
+        syswrite $progress, '.' if $self{requests} % 100 == 0;
         $self{slowest} = $took if $took > $self{slowest};
         if (defined $why) {
             $self{failed}++;
