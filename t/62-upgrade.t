@@ -115,6 +115,22 @@ ok served_by($toy), 'the other one serves';
 ok !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $first),
     'and it is closed';
 
+$toy->write_conf(pid => 'other.pid');
+kill 'USR2', $toy->pid;
+ok wait_for(sub { -s $toy->data_dir . '/other.pid' }, 10),
+    'a pid file of another name';
+$toy->wait_exit(10);
+ok !-e $toy->data_dir . '/spoor.pid', 'the old one is gone';
+open my $other, '<', $toy->data_dir . '/other.pid' or die;
+$toy->{pid} = 0 + <$other>;
+delete $toy->{status};
+$toy->write_conf(pid => 'spoor.pid');
+kill 'USR2', $toy->pid;
+ok wait_for(sub { pid_file($toy) =~ /^\d+$/ }, 10), 'and back';
+$toy->wait_exit(10);
+$toy->{pid} = pid_file($toy);
+delete $toy->{status};
+
 # --- bad ones: the old one goes on ---------------------------------------------
 
 my $log_at = length $toy->log;

@@ -20,6 +20,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "core/sb.h"
 #include "event/loop.h"
 #include "event/master.h"
@@ -421,6 +422,24 @@ control_let_go(void)
     control.has_pid_file = false;
 }
 
+/* True when the pid file names this process still. */
+static bool
+control_is_named(void)
+{
+    struct sv rest, line;
+    struct sb text;
+    uint64_t pid = 0;
+    bool is_named;
+
+    sb_init(&text, KIB);
+    is_named = file_read_all(control.pid_path, &text, NULL) == 0;
+    rest = sb_sv(&text);
+    is_named = is_named && sv_split(&rest, '\n', &line) &&
+        num_parse_u64(line, &pid) && pid == (uint64_t)getpid();
+    sb_release(&text);
+    return is_named;
+}
+
 void
 control_close(void)
 {
@@ -428,6 +447,9 @@ control_close(void)
 
     if (!control.is_open)
         return;
+    /* Who took over has a pid file of another name. */
+    if (!control.has_socket && control_is_named())
+        control.has_pid_file = true;
     if ((control.has_socket && file_unlink(control.path, &err) != 0) ||
         (control.has_pid_file && file_unlink(control.pid_path, &err) != 0))
         log_warn("%s", err.text);
