@@ -68,6 +68,8 @@ const struct cli_verb cli_verbs[] = {
     {"tail", "[--url URL] [options] QUERY",
         "Show rows as they come in; Ctrl-C ends it",
         "  --since D    begin so long ago\n"
+        "  A connection that is cut is made again, and what came meanwhile "
+        "is shown.\n"
         "  --format F, --tenant A:P, --header H   as for query\n", cli_tail},
     {"shell", "[--url URL] [--tenant A:P] [--header H]",
         "Queries line by line, with completion; spoorctl alone does it, too",

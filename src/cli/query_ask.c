@@ -3,7 +3,10 @@
 #include "core/base.h"
 #include "cli/query_ask.h"
 
+#include <time.h>
+
 #include "cli/cli.h"
+#include "cli/tail_gap.h"
 #include "cli/text.h"
 #include "core/num.h"
 #include "core/timefmt.h"
@@ -142,42 +145,148 @@ fail(const char *message)
     return CLI_ERROR;
 }
 
-static int
-run(const struct query_ask *ask, struct http_client *client,
-    struct rows_print *print, struct query_asked *asked)
+/* How the request ended. */
+struct ended {
+    int rc;
+    int http_status; /* 0: no reply */
+    struct err err;
+};
+
+static void
+ask_once(const struct query_ask *ask, struct http_client *client,
+    struct http_client_reply *reply, struct ended *ended)
 {
     struct http_client_req req = {.method = "POST",
         .target = ask->is_tail ? "/select/logsql/tail"
             : "/select/logsql/query",
         .content_type = "application/x-www-form-urlencoded",
         .headers = ask->headers.v};
-    struct http_client_reply reply = {.on_data = rows_print_data,
-        .arg = print, .cancel = ask->cancel, .is_endless = ask->is_tail};
-    struct err err = ERR_INIT;
     struct sb form;
-    int rc, status = CLI_OK;
 
     sb_init(&form, FORM_BYTES_MAX);
-    sb_init(&reply.body, ERROR_BYTES_MAX);
     form_make(&form, ask);
     req.body = sb_sv(&form);
-    rc = http_client_do(client, &req, &reply, &err);
-    if (rc == 0 && reply.status != 200)
+    sb_reset(&reply->body);
+    reply->status = 0;
+    err_reset(&ended->err);
+    ended->rc = http_client_do(client, &req, reply, &ended->err);
+    ended->http_status = reply->status;
+    sb_release(&form);
+}
+
+/* --- a tail goes on --- */
+
+#define RETRY_FIRST_NS (1 * NS_PER_SEC)
+#define RETRY_LAST_NS (10 * NS_PER_SEC)
+/* start_offset of the server. */
+#define TAIL_SINCE_NS (5 * NS_PER_SEC)
+/* So soon Ctrl-C is seen meanwhile. */
+#define RETRY_POLL_NS (100 * NS_PER_MS)
+
+static bool
+is_cancelled(const struct query_ask *ask)
+{
+    return ask->cancel != NULL && *ask->cancel;
+}
+
+static void
+wait_a_while(const struct query_ask *ask, int64_t ns)
+{
+    int64_t until_ns = clock_mono_ns() + ns;
+    struct timespec poll = {.tv_nsec = RETRY_POLL_NS};
+
+    while (clock_mono_ns() < until_ns && !is_cancelled(ask))
+        (void)nanosleep(&poll, NULL);
+}
+
+/* A server that restarts, or a proxy before it, answers other than 200. */
+static bool
+may_come_back(const struct ended *ended)
+{
+    if (ended->rc != 0 && ended->err.code == ERR_CANCELLED)
+        return false;
+    return ended->rc != 0 || ended->http_status == 200 ||
+        ended->http_status == 429 || ended->http_status >= 500;
+}
+
+/*
+ * Asks again when the connection is cut, once there was one, until Ctrl-C or
+ * an answer that will not change.
+ */
+static void
+tail_on(const struct query_ask *ask, struct http_client *client,
+    struct http_client_reply *reply, struct ended *ended)
+{
+    struct query_ask again = *ask;
+    int64_t wait_ns = RETRY_FIRST_NS, since_ns = TAIL_SINCE_NS;
+    bool was_there = false, is_told = false;
+    struct tail_gap *gap;
+    char offset[32];
+
+    if (ask->start != NULL &&
+        !time_parse_duration(sv_from(ask->start), &since_ns))
+        since_ns = TAIL_SINCE_NS;
+    gap = tail_gap_new(reply->on_data, reply->arg, since_ns);
+    reply->on_data = tail_gap_data;
+    reply->arg = gap;
+    for (;;) {
+        ask_once(&again, client, reply, ended);
+        if (ended->http_status == 200) {
+            was_there = true;
+            is_told = false;
+            wait_ns = RETRY_FIRST_NS;
+        }
+        if (!was_there || !tail_gap_may_go_on(gap) || !may_come_back(ended))
+            break;
+        if (!is_told)
+            (void)fail(ended->rc != 0 ? ended->err.text
+                : "the server has ended the tail");
+        if (!is_told)
+            (void)cli_fail("trying again; rows that are missed meanwhile "
+                "are shown then");
+        is_told = true;
+        wait_a_while(ask, wait_ns);
+        wait_ns = MIN(2 * wait_ns, RETRY_LAST_NS);
+        if (is_cancelled(ask)) {
+            ended->rc = err_set(&ended->err, ERR_CANCELLED, "interrupted");
+            break;
+        }
+        snprintf(offset, sizeof(offset), "%lldms",
+            (long long)(tail_gap_cut(gap) / NS_PER_MS));
+        again.start = offset;
+    }
+    tail_gap_free(gap);
+}
+
+static int
+run(const struct query_ask *ask, struct http_client *client,
+    struct rows_print *print, struct query_asked *asked)
+{
+    struct http_client_reply reply = {.on_data = rows_print_data,
+        .arg = print, .cancel = ask->cancel, .is_endless = ask->is_tail};
+    struct ended ended = {.err = ERR_INIT};
+    int status = CLI_OK;
+
+    sb_init(&reply.body, ERROR_BYTES_MAX);
+    if (ask->is_tail)
+        tail_on(ask, client, &reply, &ended);
+    else
+        ask_once(ask, client, &reply, &ended);
+    if (ended.rc == 0 && reply.status != 200)
         status = answer_status(ask, &reply);
-    else if (rc == 0)
-        rc = rows_print_end(print, &err);
+    else if (ended.rc == 0)
+        ended.rc = rows_print_end(print, &ended.err);
     asked->is_partial = reply.is_partial;
-    if (rc != 0 && err.code == ERR_CANCELLED) {
+    if (ended.rc != 0 && ended.err.code == ERR_CANCELLED) {
         struct err ignored = ERR_INIT;
 
         rows_print_cut(print);
         if (rows_print_end(print, &ignored) != 0)
             err_reset(&ignored);
         status = CLI_ERROR;
-    } else if (rc != 0) {
-        status = fail(err.text);
+    } else if (ended.rc != 0) {
+        status = fail(ended.err.text);
     }
-    sb_release(&form);
     sb_release(&reply.body);
     return status;
 }

@@ -157,6 +157,23 @@ wait_for(const struct http_client *client, short events, short *ready,
     return 0;
 }
 
+/*
+ * A server that is gone without a word is noticed after 35 s, though a reply
+ * may be silent for any time.
+ */
+static void
+keep_alive(int fd)
+{
+    int on = 1, idle_sec = 15, interval_sec = 5, probes = 4;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_sec,
+        sizeof(idle_sec));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_sec,
+        sizeof(interval_sec));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static int
 connect_to(struct http_client *client, const struct addrinfo *to,
     struct err *err)
@@ -171,6 +188,7 @@ connect_to(struct http_client *client, const struct addrinfo *to,
         return err_sys(err, "socket");
     (void)setsockopt(client->wire.fd, IPPROTO_TCP, TCP_NODELAY, &one,
         sizeof(one));
+    keep_alive(client->wire.fd);
     if (connect(client->wire.fd, to->ai_addr, to->ai_addrlen) == 0)
         return 0;
     if (errno != EINPROGRESS)
