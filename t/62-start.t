@@ -134,4 +134,33 @@ SKIP: {
     unlike join('', <$in>), qr/\terror\t|Read-only/, 'nothing to complain';
 }
 
+# --- process 1 of a container ---------------------------------------------------------
+
+SKIP: {
+    skip 'no namespaces of our own (root, unshare)', 5
+        if $> != 0 || system('unshare -pf true 2>/dev/null') != 0;
+    my $port = free_port();
+    my $data = "$dir/one";
+    my $outside = fork();
+    if ($outside == 0) {
+        open STDOUT, '>', "$dir/one.log";
+        open STDERR, '>&', \*STDOUT;
+        exec 'unshare', '-pf', '--mount-proc', spoor_bin(),
+            "-storageDataPath=$data", "-httpListenAddr=127.0.0.1:$port",
+            '-workers=1' or POSIX::_exit(127);
+    }
+    ok wait_for(sub { -s "$data/spoor.pid" }, 20), 'as process 1';
+    open my $in, '<', "$data/spoor.pid";
+    is scalar <$in>, "1\n", 'it is';
+    my $ran = run_command([spoor_bin(), "-storageDataPath=$data", '-s',
+        'upgrade']);
+    like $ran->{out} . $ran->{err}, qr/goes on\nthis is process 1 of its container/,
+        'an upgrade is refused: the container would end';
+    $ran = run_command([spoor_bin(), "-storageDataPath=$data", '-s', 'reload']);
+    is $ran->{out} . $ran->{err}, "reload: done, 1 worker\n", 'it reloads';
+    $ran = run_command([spoor_bin(), "-storageDataPath=$data", '-s', 'stop']);
+    waitpid $outside, 0;
+    is $?, 0, 'and stops';
+}
+
 done_testing;
