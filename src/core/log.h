@@ -57,7 +57,7 @@ struct log_settings {
  */
 int log_configure(const struct log_settings *settings, struct err *err)
     WARN_UNUSED;
-/* The same without effect; err->text continues "log.timezone: ". */
+/* The same without effect; err->text continues "log.timezone". */
 int log_check_timezone(const char *name, struct err *err) WARN_UNUSED;
 int log_check_json_fields(const char *text, struct err *err) WARN_UNUSED;
 

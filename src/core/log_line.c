@@ -81,12 +81,12 @@ fields_read(const char *text, struct log_fields *out, struct err *err)
         while (i < LOG_FIELDS && !sv_eq(name, sv_from(log_field_names[i])))
             i++;
         if (i == LOG_FIELDS || to.ptr == NULL)
-            return err_set(err, ERR_INVALID, "\"%.*s\" is not OLD:NEW with "
-                "OLD one of ts, level, caller, msg, process",
+            return err_set(err, ERR_INVALID, "has \"%.*s\", which is not "
+                "OLD:NEW with OLD one of ts, level, caller, msg, process",
                 (int)MIN(item.len, (size_t)LOG_FIELD_MAX), item.ptr);
         if (to.len >= LOG_FIELD_MAX)
-            return err_set(err, ERR_INVALID, "the new name of \"%s\" is too "
-                "long", log_field_names[i]);
+            return err_set(err, ERR_INVALID, "has a name for \"%s\" that is "
+                "too long", log_field_names[i]);
         snprintf(out->names[i], LOG_FIELD_MAX, "%.*s", SV_ARG(to));
     }
     return 0;
@@ -116,8 +116,8 @@ log_check_timezone(const char *name, struct err *err)
     snprintf(path, sizeof(path), LOG_ZONE_DIR "%s", name);
     if (strlen(name) >= LOG_ZONE_MAX || name[0] == '/' ||
         strstr(name, "..") != NULL || sys.access(path, R_OK) != 0)
-        return err_set(err, ERR_INVALID, "there is no time zone \"%.100s\" "
-            "in " LOG_ZONE_DIR, name);
+        return err_set(err, ERR_INVALID, "is the time zone \"%.100s\", "
+            "which is not in " LOG_ZONE_DIR, name);
     return 0;
 }
 

@@ -68,8 +68,11 @@ uint64_t metric_get(enum metric_id id);
 unsigned metric_series(enum metric_id id, const char *labels);
 void metric_series_add(unsigned series, uint64_t n);
 void metric_series_gauge_add(unsigned series, int64_t delta);
-/* SUMMARY_SERIES: the quantiles of the last 5 minutes are printed. */
-void metric_series_observe_ns(unsigned series, int64_t ns);
+/*
+ * SUMMARY_SERIES: the quantiles of the last 5 minutes are printed.  now_ns:
+ * monotonic, roughly; the caller has read the clock anyway.
+ */
+void metric_series_observe_ns(unsigned series, int64_t ns, int64_t now_ns);
 
 /* Appends name="value", a comma before it unless it is the first. */
 void metric_add_label(struct sb *labels, const char *name, struct sv value);

@@ -18,7 +18,6 @@
 
 #include "core/assert.h"
 #include "core/metrics_table.h"
-#include "core/timefmt.h"
 
 /* Times that the one who fills a place gets the CPU. */
 #define SERIES_PATIENCE 1000
@@ -84,7 +83,7 @@ metric_series(enum metric_id id, const char *labels)
 }
 
 void
-metric_series_observe_ns(unsigned series, int64_t ns)
+metric_series_observe_ns(unsigned series, int64_t ns, int64_t now_ns)
 {
     uint32_t summary;
 
@@ -92,7 +91,7 @@ metric_series_observe_ns(unsigned series, int64_t ns)
         return;
     summary = metrics->names[series].summary;
     if (summary < METRIC_SUMMARIES_MAX)
-        summary_observe(&metrics->summaries[summary], ns, clock_mono_ns());
+        summary_observe(&metrics->summaries[summary], ns, now_ns);
 }
 
 void

@@ -67,7 +67,7 @@ struct loop_posted {
     struct loop_posted *next;
     loop_post_fn fn;
     void *arg;
-    int64_t posted_ns;
+    int64_t posted_ns; /* of the first one of a list; else 0 */
 };
 
 struct loop_signal_watch {
@@ -372,9 +372,9 @@ loop_posted_append(struct loop *loop, loop_post_fn fn, void *arg)
     posted->next = NULL;
     posted->fn = fn;
     posted->arg = arg;
-    posted->posted_ns = clock_mono_ns();
     pthread_mutex_lock(&loop->mutex);
     was_empty = loop->posted == NULL;
+    posted->posted_ns = was_empty ? clock_mono_ns() : 0;
     *loop->posted_end = posted;
     loop->posted_end = &posted->next;
     check(++loop->posted_count <= LOOP_POSTED_MAX);
@@ -412,7 +412,9 @@ loop_on_wake(evutil_socket_t fd, UNUSED short what, void *arg)
     while ((posted = loop->running) != NULL) {
         loop->running = posted->next;
         loop_enter(loop);
-        metric_observe_ns(METRIC_LOOP_LAG, loop->now_ns - posted->posted_ns);
+        if (posted->posted_ns != 0)
+            metric_observe_ns(METRIC_LOOP_LAG,
+                loop->now_ns - posted->posted_ns);
         posted->fn(posted->arg);
         loop_leave(loop, "posted call");
         xfree(posted);

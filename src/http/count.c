@@ -113,9 +113,11 @@ count_route(const struct stream *stream, bool is_error, int64_t took_ns)
     metric_series_add(row->vm_requests, 1);
     if (is_error)
         metric_series_add(row->errors[format], 1);
-    metric_series_observe_ns(row->seconds[format], took_ns);
+    metric_series_observe_ns(row->seconds[format], took_ns,
+        req->start_ns + took_ns);
     if (req->route != NULL && strcmp(req->route->pattern, "/metrics") == 0)
-        metric_series_observe_ns(metrics_seconds, took_ns);
+        metric_series_observe_ns(metrics_seconds, took_ns,
+            req->start_ns + took_ns);
 }
 
 /* --- listeners --- */

@@ -6,6 +6,7 @@
 #include "http/h1.h"
 
 #include "core/assert.h"
+#include "core/metrics.h"
 
 /* Every field of a reply is bounded; this is what all of them may be. */
 #define REPLY_HEAD_BYTES_MAX (64 * KIB)
@@ -31,10 +32,14 @@ reply_closes(const struct h1_request *request)
     const struct process *process = h1->server->process;
     int64_t age_ns = loop_now_ns(process->loop) - h1->born_ns;
 
-    return !request->is_complete || request->head.wants_close ||
-        h1->server->is_draining || process->conf->disable_keep_alive ||
-        (process->conf->conn_timeout > 0 &&
-            age_ns > process->conf->conn_timeout);
+    if (!request->is_complete || request->head.wants_close ||
+        h1->server->is_draining || process->conf->disable_keep_alive)
+        return true;
+    if (process->conf->conn_timeout == 0 ||
+        age_ns <= process->conf->conn_timeout)
+        return false;
+    metric_add(METRIC_HTTP_CONN_TIMEOUT, 1);
+    return true;
 }
 
 static void

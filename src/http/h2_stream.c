@@ -306,8 +306,11 @@ check_age(struct h2_conn *h2)
 {
     int64_t most_ns = h2_process(h2)->conf->conn_timeout;
 
-    if (most_ns > 0 && h2_now(h2) - h2->born_ns > most_ns)
-        h2_leave(h2);
+    if (most_ns == 0 || h2_now(h2) - h2->born_ns <= most_ns ||
+        h2->is_leaving)
+        return;
+    metric_add(METRIC_HTTP_CONN_TIMEOUT, 1);
+    h2_leave(h2);
 }
 
 /* The route is known: whether to read a body. */

@@ -69,7 +69,7 @@ struct insert {
     struct sv body;         /* inflated, or as received */
     struct pool *pool;
     struct batch batch;
-    int64_t handed_ns;      /* to the sink */
+    int64_t decoded_ns;     /* monotonic */
     int status;             /* HTTP status of a failed decode, or 0 */
     struct err err;
 };
@@ -189,13 +189,13 @@ observe_stored(const struct insert *insert)
     static unsigned series[ARRAY_LEN(labels)];
     unsigned form = grpc_is_call(insert->req) ? 2
         : insert->ingest.format == OTLP_JSON ? 1 : 0;
-    int64_t took_ns = loop_now_ns(insert->req->process->loop) -
-        insert->handed_ns;
+    int64_t now_ns = loop_now_ns(insert->req->process->loop);
+    int64_t took_ns = now_ns - insert->decoded_ns;
 
     if (series[form] == 0)
         series[form] = metric_series(METRIC_INSERT_FLUSH, labels[form]) + 1;
     metric_observe_ns(METRIC_LOG_WAIT_SECONDS, took_ns);
-    metric_series_observe_ns(series[form] - 1, took_ns);
+    metric_series_observe_ns(series[form] - 1, took_ns, now_ns);
 }
 
 static void
@@ -413,7 +413,8 @@ IMPL(task_fn) insert_decode(void *arg)
     make_digest(insert);
     batch_apply_limits(&insert->batch, &insert->limits);
     settle_memory(insert);
-    metric_observe_ns(METRIC_DECODE_SECONDS, clock_mono_ns() - start);
+    insert->decoded_ns = clock_mono_ns();
+    metric_observe_ns(METRIC_DECODE_SECONDS, insert->decoded_ns - start);
 }
 
 static void
@@ -455,7 +456,6 @@ IMPL(task_fn) insert_decoded(void *arg)
             insert->batch.reject_mask);
         return;
     }
-    insert->handed_ns = clock_mono_ns();
     if (sink_fn == NULL)
         panic("otlp_set_sink() was not called");
     sink_fn(&insert->ingest);

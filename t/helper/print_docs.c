@@ -93,6 +93,23 @@ print_metrics(struct sb *out)
         "| metric | type | labels | what |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n;)
         i += print_row(out, &metric_rows[i], n - i);
+    sb_add_str(out, "\n## What VictoriaTraces has and spoor has not\n\n"
+        "| metric | why |\n|---|---|\n"
+        "| `go_*` | there is no Go runtime |\n"
+        "| `vt_indexdb_rows`, `_parts`, `_blocks` | indexes are inside the "
+        "parts |\n"
+        "| `vt_pending_rows` | a span is found when it is acknowledged |\n"
+        "| `vt_insert_processors_count` | `vm_concurrent_insert_current` says "
+        "it |\n"
+        "| `vt_insert_remote_*`, `vt_select_remote_*`, `vtinsert_backend_*`, "
+        "`vtselect_backend_*`, `vt_http_request_errors_*` | this version "
+        "has no nodes that talk to each other |\n"
+        "| `vt_servicegraph_*` | calls between services are asked of the "
+        "parts, no task makes them |\n"
+        "| `vm_filestream_*`, `vm_fs_*`, `vm_mmapped_files`, "
+        "`vm_zstd_block_*`, `vm_nfs_*` | these libraries are not used; see "
+        "`process_io_*` |\n"
+        "| `vtagent_*`, `vm_persistentqueue_*` | another program |\n");
 }
 
 static const char spoorctl_head[] =

@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "core/metrics_table.h"
+#include "core/timefmt.h"
 #include "tap.h"
 
 static struct sb sb;
@@ -190,7 +191,7 @@ test_summaries(void)
 
     is_int((long)quantile_of("0.5"), -1, "not there until it is seen");
     for (int i = 1; i <= 1000; i++)
-        metric_series_observe_ns(series, i * NS_PER_MS);
+        metric_series_observe_ns(series, i * NS_PER_MS, clock_mono_ns());
     ok(is_near(quantile_of("0.5"), 0.5), "median %f", quantile_of("0.5"));
     ok(is_near(quantile_of("0.9"), 0.9), "0.9");
     ok(is_near(quantile_of("0.97"), 0.97), "0.97");
@@ -200,9 +201,9 @@ test_summaries(void)
         " 1000\n") != NULL, "count");
     ok(strstr(sb.ptr, "\nvt_http_request_duration_seconds_sum{path=\"/s\"}"
         " 500.5\n") != NULL, "sum");
-    metric_series_observe_ns(series, INT64_MAX);
-    metric_series_observe_ns(series, -1);
-    metric_series_observe_ns(series, 0);
+    metric_series_observe_ns(series, INT64_MAX, clock_mono_ns());
+    metric_series_observe_ns(series, -1, clock_mono_ns());
+    metric_series_observe_ns(series, 0, clock_mono_ns());
     ok(quantile_of("1") > 9e9, "the ends");
 }
 
