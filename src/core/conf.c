@@ -42,6 +42,8 @@ reset_columns(struct conf_loader *loader, const struct conf_input *input)
     const struct conf_origin *origins = loader->conf->origins->v;
     const struct conf_row *column = NULL;
 
+    if (input->layer == CONF_LAYER_DEFAULT)
+        return;
     while ((column = conf_row_next_column(input->row, column)) != NULL) {
         enum conf_layer layer = origins[conf_row_index(column)].layer;
 

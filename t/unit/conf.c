@@ -11,6 +11,7 @@
 #include "core/conf.h"
 #include "core/conf_budget.h"
 #include "core/conf_cpus.h"
+#include "core/conf_listener.h"
 #include "core/conf_node.h"
 #include "core/conf_table.h"
 #include "core/conf_type.h"
@@ -130,6 +131,53 @@ test_file(void)
     ok(conf->metrics_metadata, "boolean");
     ok(sv_ends_with(sv_from(conf->log_file), SV("/logs/x.log")) &&
         conf->log_file[0] == '/', "log below the prefix");
+    conf_free(conf);
+}
+
+/* What addresses may do, by maps and by lists of flags. */
+static void
+test_listeners(void)
+{
+    static const char *const flags[] = {"httpListenAddr", ":1,:2",
+        "otlpGRPCListenAddr", ":3", "tls", ",true", "tlsCertFile", ",/a;/b",
+        "tlsKeyFile", ",/c;/d", "otlpGRPC.tls", "false",
+        "httpListenAddr.disable", "Insert;admin,", "select.disable", "true",
+        "delete.enable", "true", NULL};
+    struct conf_source source = {.prefix = dir, .flags = flags};
+    const unsigned server = CONF_GROUP_SELECT | CONF_GROUP_INTERNAL_SELECT |
+        CONF_GROUP_INTERNAL_DELETE;
+    struct conf *conf = load(&source);
+    struct conf_listener one;
+
+    if (!ok(conf != NULL, "three addresses: %s", messages.ptr))
+        return;
+    is_int(conf_listeners(conf), 3, "their number");
+    one = conf_listener_get(conf, 0);
+    is_str(one.address, ":1", "the first");
+    ok(!one.has_tls && one.certs == NULL && !one.is_grpc, "without TLS");
+    is_int(one.disabled, server | CONF_GROUP_INSERT | CONF_GROUP_ADMIN,
+        "its groups and those of the server");
+    one = conf_listener_get(conf, 1);
+    ok(one.has_tls && !one.has_mtls, "the second has TLS");
+    is_str(one.certs, "/a;/b", "with two certificates");
+    is_str(one.keys, "/c;/d", "and keys");
+    is_int(one.disabled, server, "only the groups of the server");
+    one = conf_listener_get(conf, 2);
+    ok(one.is_grpc && !one.has_tls && one.certs == NULL,
+        "the third has nothing of the others");
+    conf_free(conf);
+
+    conf = load_text("otlp_grpc.listen: [{address: ':4', cert: a, key: b,"
+        " mtls_ca: c, mtls_names: [x, y], min_version: tls13},"
+        " {address: ':5', cert: a, key: b, tls: no}]\n");
+    if (!ok(conf != NULL, "maps: %s", messages.ptr))
+        return;
+    one = conf_listener_get(conf, 1);
+    ok(one.is_grpc && one.has_tls && one.has_mtls,
+        "a certificate means TLS, authorities mean mTLS");
+    is_str(one.mtls_names, "x;y", "names");
+    is_str(one.tls_min, "TLS13", "a choice as it is known");
+    ok(!conf_listener_get(conf, 2).has_tls, "unless it says no");
     conf_free(conf);
 }
 
@@ -519,6 +567,7 @@ main(void)
     sb_init(&messages, 4 * MIB);
     test_defaults();
     test_file();
+    test_listeners();
     test_errors();
     test_bounds();
     test_layers();
