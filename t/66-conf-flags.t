@@ -73,6 +73,12 @@ for my $flag (@flags) {
 }
 note join ', ', map { "$count{$_} $_" } sort keys %count;
 
+is spoor(['-help', 'fs.disableMmap'])->{out},
+    "-fs.disableMmap is accepted without effect: parts are read, not"
+    . " mapped\n", '-help of a flag without effect';
+is spoor(['-help', '-storageNode'])->{out} =~ s/:.*//sr,
+    '-storageNode is refused', '-help of one that is refused';
+
 # --- forms --------------------------------------------------------------------
 
 my $got = spoor(['-T', @in_vain]);

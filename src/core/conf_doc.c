@@ -6,6 +6,7 @@
 #include "core/conf_doc.h"
 
 #include "core/conf.h"
+#include "core/conf_flags.h"
 #include "core/conf_load.h"
 #include "core/conf_report.h"
 #include "core/conf_type.h"
@@ -166,6 +167,7 @@ help_row(struct sb *out, const struct conf_row *row)
 int
 conf_print_help(const char *name, struct sb *out)
 {
+    const struct conf_flag *flag;
     const struct conf_row *row;
     struct conf_near near;
 
@@ -177,6 +179,15 @@ conf_print_help(const char *name, struct sb *out)
     row = conf_row_find(name);
     if (row != NULL) {
         help_row(out, row);
+        return 0;
+    }
+    while (*name == '-')
+        name++;
+    flag = conf_flag_find(sv_from(name));
+    if (flag != NULL) {
+        sb_addf(out, "-%s is %s: %s\n", flag->name,
+            flag->state == CONF_FLAG_REFUSED ? "refused" :
+            "accepted without effect", flag->reason);
         return 0;
     }
     conf_near_init(&near, sv_from(name));
