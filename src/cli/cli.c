@@ -10,7 +10,7 @@
 
 #include "cli/jaeger_read.h"
 #include "cli/text.h"
-#include "cli/tls_options.h"
+#include "cli/server_options.h"
 #include "core/conf.h"
 #include "core/timefmt.h"
 
@@ -136,7 +136,7 @@ help(FILE *out)
         fprintf(out, "  %-9s %s\n", verb->name, verb->doc);
     fprintf(out, "\nspoorctl VERB --help says more. --url is the server "
         "(default: $SPOOR_URL, http://127.0.0.1:10428).\n"
-        "With https:// all verbs take\n%s", tls_options_help);
+        "All verbs that ask a server take\n%s", server_options_help);
     return out == stdout ? CLI_OK : CLI_ERROR;
 }
 
@@ -171,7 +171,7 @@ cli_main(int argc, char **argv)
     const struct cli_verb *verb;
 
     signal(SIGPIPE, SIG_DFL);
-    if (tls_options_take(&argc, argv) != 0)
+    if (server_options_take(&argc, argv) != 0)
         return CLI_ERROR;
     if (argc < 2 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
         static char name[] = "shell";
@@ -233,7 +233,7 @@ cli_get(const char *url, const char *target, struct sb *body, int *status)
     int rc;
 
     sb_init(&reply.body, REPLY_BYTES_MAX);
-    if (http_client_new(&client, cli_url(url), TIMEOUT_NS, &err) != 0) {
+    if (server_connect(&client, cli_url(url), TIMEOUT_NS, &err) != 0) {
         sb_release(&reply.body);
         cli_fail("%s", err.text);
         return -1;

@@ -4,6 +4,7 @@
 #include "cli/complete.h"
 
 #include "cli/cli.h"
+#include "cli/server_options.h"
 #include "core/json_in.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -273,7 +274,7 @@ ask(struct completer *completer, const char *target)
     struct err err = ERR_INIT;
     char *copy;
 
-    if (http_client_new(&client, cli_url(completer->url), ASK_TIMEOUT_NS,
+    if (server_connect(&client, cli_url(completer->url), ASK_TIMEOUT_NS,
         &err) != 0)
         return;
     sb_init(&reply.body, ANSWER_BYTES_MAX);

@@ -17,6 +17,7 @@
 #include <inttypes.h>
 
 #include "cli/cli.h"
+#include "cli/server_options.h"
 #include "cli/slices.h"
 #include "core/file.h"
 #include "core/timefmt.h"
@@ -178,7 +179,7 @@ run_open(struct export_url *run, uint64_t *counted, struct err *err)
         return err_set(err, ERR_INVALID, "the name of the file is too long");
     if (export->is_resumed && progress_load(run, err) != 0)
         return -1;
-    if (http_client_new(&run->slices.client, cli_url(export->url), TIMEOUT_NS,
+    if (server_connect(&run->slices.client, cli_url(export->url), TIMEOUT_NS,
         err) != 0 || slices_bounds(&run->slices, counted, err) != 0)
         return -1;
     return otlp_out_open(&export->out, &export->out_conf,

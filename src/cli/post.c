@@ -7,6 +7,7 @@
 
 #include "cli/jaeger_read.h"
 #include "cli/text.h"
+#include "cli/server_options.h"
 #include "core/mem.h"
 #include "core/sb.h"
 #include "http/client.h"
@@ -36,7 +37,7 @@ post_new(struct post **out, const char *url, struct err *err)
     sb_init(&post->reply.body, REPLY_BYTES_MAX);
     sb_init(&post->why, 4 * KIB);
     post->tries = POST_TRIES;
-    if (http_client_new(&post->client, url, TIMEOUT_NS, err) != 0) {
+    if (server_connect(&post->client, url, TIMEOUT_NS, err) != 0) {
         post_free(post);
         return -1;
     }

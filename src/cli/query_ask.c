@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/server_options.h"
 #include "cli/tail_gap.h"
 #include "cli/text.h"
 #include "core/num.h"
@@ -301,7 +302,7 @@ query_ask(const struct query_ask *ask, struct query_asked *asked)
     int status;
 
     memset(asked, 0, sizeof(*asked));
-    if (http_client_new(&client, cli_url(ask->url), ASK_TIMEOUT_NS, &err) != 0)
+    if (server_connect(&client, cli_url(ask->url), ASK_TIMEOUT_NS, &err) != 0)
         return cli_fail("%s", err.text);
     print = rows_print_new(&ask->print);
     status = run(ask, client, print, asked);

@@ -23,6 +23,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/timefmt.h"
+#include "http/client_request.h"
 #include "http/h1_parse.h"
 #include "http/url.h"
 #include "http/wire.h"
@@ -52,10 +53,18 @@ struct http_client {
     struct sb out;
     struct h1_head head; /* of the reply */
     char content_type[256];
+    char *authorization; /* NULL: none */
     size_t in_len;
     size_t in_pos;
     char in[CLIENT_IN_MAX];
 };
+
+void
+http_client_set_authorization(struct http_client *client, const char *value)
+{
+    xfree(client->authorization);
+    client->authorization = xstrdup(value);
+}
 
 /* --- making one --- */
 
@@ -118,6 +127,7 @@ http_client_free(struct http_client *client)
     tls_client_ctx_free(client->tls);
     xfree(client->server_name);
     url_release(&client->url);
+    xfree(client->authorization);
     client->magic = 0;
     xfree(client);
 }
@@ -262,59 +272,6 @@ drop_if_stale(struct http_client *client)
 }
 
 /* --- sending --- */
-
-static void
-add_line(struct sb *out, const char *name, const char *value)
-{
-    if (value != NULL)
-        sb_addf(out, "%s: %s\r\n", name, value);
-}
-
-/* Nothing that could end a line early may come from the caller. */
-static bool
-request_is_clean(const struct http_client_req *req)
-{
-    const char *texts[] = {req->content_type, req->content_encoding};
-
-    if (!h1_is_token(sv_from(req->method)) || req->target[0] != '/')
-        return false;
-    for (const char *c = req->target; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~')
-            return false;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (texts[i] != NULL && !h1_is_field_value(sv_from(texts[i])))
-            return false;
-    }
-    for (const char *const *h = req->headers; h != NULL && *h != NULL; h++) {
-        if (!h1_is_field_value(sv_from(*h)) || strchr(*h, ':') == NULL)
-            return false;
-    }
-    return true;
-}
-
-static int
-request_build(struct http_client *client, const struct http_client_req *req,
-    struct err *err)
-{
-    struct sb *out = &client->out;
-
-    if (!request_is_clean(req))
-        return err_set(err, ERR_INVALID, "illegal byte in a request");
-    sb_reset(out);
-    sb_addf(out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spoorctl\r\n",
-        req->method, client->url.prefix, req->target, client->url.authority);
-    add_line(out, "Content-Type", req->content_type);
-    add_line(out, "Content-Encoding", req->content_encoding);
-    for (const char *const *h = req->headers; h != NULL && *h != NULL; h++)
-        sb_addf(out, "%s\r\n", *h);
-    if (req->body.len > 0 || strcmp(req->method, "POST") == 0)
-        sb_addf(out, "Content-Length: %zu\r\n", req->body.len);
-    sb_add_str(out, "\r\n");
-    if (sb_failed(out))
-        return err_set(err, ERR_LIMIT, "the request head is too large");
-    return 0;
-}
 
 /* Something of the reply came, or the end; with TLS not all bytes are data. */
 static bool
@@ -618,7 +575,8 @@ http_client_do(struct http_client *client, const struct http_client_req *req,
     int rc;
 
     OBJ_CHECK(client, CLIENT_MAGIC);
-    if (request_build(client, req, err) != 0)
+    if (client_request_make(&client->out, req, &client->url,
+            client->authorization, err) != 0)
         return -1;
     is_safe = strcmp(req->method, "GET") == 0 ||
         strcmp(req->method, "HEAD") == 0;

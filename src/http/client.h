@@ -37,6 +37,12 @@ int http_client_new_tls(struct http_client **out, const char *url,
  */
 void http_client_set_tls(const struct tls_client_conf *tls);
 void http_client_free(struct http_client *client);
+/*
+ * "Basic ..." or "Bearer ...", copied: goes with every request that has no
+ * header Authorization of its own.
+ */
+void http_client_set_authorization(struct http_client *client,
+    const char *value);
 
 struct http_client_req {
     const char *method;        /* "GET" */

@@ -22,6 +22,10 @@ url_split(struct url *out, struct sv text, struct err *err)
     rest = sv_sub(text, out->has_tls ? 8 : 7, text.len);
     end = sv_find_byte(rest, '/');
     authority = sv_sub(rest, 0, end);
+    /* Not shown: it may hold a password. */
+    if (sv_find_byte(authority, '@') < authority.len)
+        return err_set(err, ERR_INVALID, "a URL has no user and no password "
+            "here (spoorctl: --user, --password-file)");
     host = authority;
     if (authority.len > 0 && authority.ptr[0] == '[') {
         end = sv_find_byte(authority, ']');

@@ -9,7 +9,7 @@
 
 #include "api/routes.h"
 #include "cli/cli.h"
-#include "cli/tls_options.h"
+#include "cli/server_options.h"
 #include "core/sb.h"
 #include "query/parser.h"
 #include "query/pipe_type.h"
@@ -122,8 +122,8 @@ static const char spoorctl_head[] =
     "makes, sends, finds and shows traces, and checks the data of a\n"
     ".Xr spoor 8\nserver.\nThe server is\n.Fl -url ,\nelse\n"
     ".Ev SPOOR_URL ,\nelse\n.Ql http://127.0.0.1:10428 .\n"
-    "With\n.Ql https://\nits certificate is verified; all verbs take these, "
-    "too:\n.Bd -literal\n";
+    "With\n.Ql https://\nits certificate is verified.\nAll verbs that ask "
+    "a server take these, too:\n.Bd -literal\n";
 
 static const char spoorctl_tail[] =
     ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
@@ -158,7 +158,7 @@ static void
 print_spoorctl(struct sb *out)
 {
     sb_add_str(out, spoorctl_head);
-    print_roff(out, tls_options_help);
+    print_roff(out, server_options_help);
     sb_add_str(out, ".Ed\n");
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
         sb_addf(out, ".Ss spoorctl %s ", verb->name);
