@@ -235,7 +235,10 @@ conf_load_global(struct conf_loader *loader, const char *text)
     struct conf_walk walk = {.loader = loader, .layer = CONF_LAYER_GLOBAL};
     char name[160];
 
-    snprintf(name, sizeof(name), "command line: -g \"%s\"", text);
+    if (conf_line_is_secret(sv_from(text)))
+        snprintf(name, sizeof(name), "command line: -g");
+    else
+        snprintf(name, sizeof(name), "command line: -g \"%s\"", text);
     conf_report_source(&loader->report, name, sv_make(NULL, 0));
     if (strlen(text) > CONF_VALUE_BYTES_MAX || !sv_is_utf8(sv_from(text)))
         conf_report_error(&loader->report, NULL,

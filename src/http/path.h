@@ -23,13 +23,15 @@ const char *path_normalise(struct pool *pool, struct sv raw,
 struct route_match {
     const struct route *route; /* NULL: none with this method */
     struct sv arg;             /* what '*' stands for */
-    unsigned methods;          /* of all routes of this path; 0: unknown path */
-    unsigned flags;            /* of all routes of this path */
+    unsigned methods;          /* of all with its pattern; 0: unknown path */
+    unsigned flags;            /* of all with its pattern */
 };
 
 /*
- * Exact patterns win over those with '*'; among these the first in the table.
- * '*' stands for one or more bytes, slashes included.
+ * A path belongs to one pattern, and rows with others have no say: who may go
+ * there must not depend on what else would fit.  Exact patterns win over those
+ * with '*'; among these the first in the table.  '*' stands for one or more
+ * bytes, slashes included.
  */
 void route_find(const struct route *table, struct sv plain,
     enum http_method method, struct route_match *match);

@@ -55,29 +55,42 @@ route_takes(const struct route *route, enum http_method method)
     return (route->methods & method) != 0;
 }
 
-void
-route_find(const struct route *table, struct sv plain,
-    enum http_method method, struct route_match *match)
+/* The pattern that path belongs to, or NULL. */
+static const char *
+pattern_find(const struct route *table, struct sv plain)
 {
-    bool is_exact = false;
+    const char *first = NULL;
 
-    *match = (struct route_match){.arg = {NULL, 0}};
     for (const struct route *row = table; row->pattern != NULL; row++) {
         struct sv arg;
 
         if (!pattern_matches(row->pattern, plain, &arg))
             continue;
-        if (is_exact && arg.ptr != NULL)
+        if (arg.ptr == NULL)
+            return row->pattern;
+        if (first == NULL)
+            first = row->pattern;
+    }
+    return first;
+}
+
+void
+route_find(const struct route *table, struct sv plain,
+    enum http_method method, struct route_match *match)
+{
+    const char *pattern = pattern_find(table, plain);
+
+    *match = (struct route_match){.arg = {NULL, 0}};
+    if (pattern == NULL)
+        return;
+    for (const struct route *row = table; row->pattern != NULL; row++) {
+        if (strcmp(row->pattern, pattern) != 0)
             continue;
-        if (arg.ptr == NULL && !is_exact) {
-            *match = (struct route_match){.arg = {NULL, 0}};
-            is_exact = true;
-        }
         match->methods |= row->methods;
         match->flags |= row->flags;
         if (match->route == NULL && route_takes(row, method)) {
             match->route = row;
-            match->arg = arg;
+            (void)pattern_matches(pattern, plain, &match->arg);
         }
     }
     if (match->methods & HTTP_GET)

@@ -344,7 +344,8 @@ test_layers(void)
 static void
 test_layer_errors(void)
 {
-    const char *globals[] = {"wokers: 1", "a: b: c", NULL};
+    const char *globals[] = {"wokers: 1", "a: b: c",
+        "auth: {password: Kanari, x", NULL};
     const char *flags[] = {"retentionPeriod", "5s", "user", "%{SPOOR_T_NONE}",
         "loggerOutput", "\xff", NULL};
     struct conf_source source = {.prefix = dir, .globals = globals,
@@ -365,13 +366,15 @@ test_layer_errors(void)
         " directive \"wokers\" (did you mean \"workers\"?)\n"), "-g's");
     ok(strstr(messages.ptr, "\ncommand line: -g \"a: b: c\": YAML: "),
         "-g's YAML");
+    ok(strstr(messages.ptr, "\ncommand line: -g: YAML: "), "-g's secret");
+    ok(strstr(messages.ptr, "Kanari") == NULL, "which is not shown");
     ok(strstr(messages.ptr, "\ncommand line: -retentionPeriod: must be"
         " 1d..100y, not \"5s\"\n"), "a flag's");
     ok(strstr(messages.ptr, "\ncommand line: -user: environment variable"
         " \"SPOOR_T_NONE\" is not set\n"), "a flag's variable");
     ok(strstr(messages.ptr, "\ncommand line: -loggerOutput: must be UTF-8\n"),
         "a flag's bytes");
-    ok(strstr(messages.ptr, "spoor.yaml: 7 errors, configuration not used\n"),
+    ok(strstr(messages.ptr, "spoor.yaml: 8 errors, configuration not used\n"),
         "all counted");
 }
 

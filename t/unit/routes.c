@@ -7,6 +7,7 @@
 #include "api/auth_key.h"
 #include "api/routes.h"
 #include "http/group.h"
+#include "http/path.h"
 
 #include "tap.h"
 
@@ -108,6 +109,42 @@ test_methods(void)
     is_int(cors, 0, "pages of other sites read answers of insert and select");
 }
 
+/* A path that more than one pattern fits is open only if the first one is. */
+static void
+test_patterns(void)
+{
+    static const struct {
+        const char *path;
+        const char *group; /* NULL: open */
+    } cases[] = {
+        {"/favicon.ico", NULL}, {"/select/vmui/favicon.ico", NULL},
+        {"/select/jaeger/api/traces/1/favicon.ico", "select"},
+        {"/select/vmalert/favicon.ico", "select"},
+        {"/debug/pprof/favicon.ico", "admin"},
+        {"/select/jaeger/api/services/a/favicon.ico/operations", "select"},
+    };
+    static const enum http_method methods[] = {HTTP_GET, HTTP_POST, HTTP_HEAD,
+        HTTP_OPTIONS};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        unsigned wrong = 0;
+
+        for (size_t k = 0; k < ARRAY_LEN(methods); k++) {
+            const struct group *group;
+            struct route_match match;
+
+            route_find(api_routes, sv_from(cases[i].path), methods[k],
+                &match);
+            group = group_of(match.flags);
+            wrong += ((match.flags & ROUTE_OPEN) != 0) !=
+                (cases[i].group == NULL);
+            wrong += strcmp(group == NULL ? "" : group->name,
+                cases[i].group == NULL ? "" : cases[i].group) != 0;
+        }
+        is_int(wrong, 0, "%s", cases[i].path);
+    }
+}
+
 static void
 test_keys(void)
 {
@@ -149,6 +186,7 @@ main(void)
 {
     test_groups();
     test_methods();
+    test_patterns();
     test_keys();
     test_words();
     return tap_done();
