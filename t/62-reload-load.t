@@ -11,29 +11,51 @@ use lib "$FindBin::Bin/lib";
 use Test::Load;
 use Test::More;
 use Test::Spoor;
+use Test::Tls;
 use Time::HiRes qw(sleep time);
 
-my $more_port = free_port();
-my $spoor = Test::Spoor->new(conf => { workers => 2 });
-my $address = '127.0.0.1:' . $spoor->port;
+my ($port, $tls_port, $more_port) = map { free_port() } 1 .. 3;
+my $dir = File::Temp::tempdir(CLEANUP => 1);
+certs($dir, 'name=ca ca=1 cn=ca',
+    map { "name=v$_ san=DNS:a.test issuer=ca" } 0 .. 1);
+
+# The configuration with this besides; each has another certificate than the
+# one before.
+my $serial = 0;
+sub change {
+    my ($spoor, $text, @addresses) = @_;
+    my $cert = 'v' . $serial++ % 2;
+
+    $spoor->{yaml} = "http.listen:\n" . join('', map {
+        "  - address: 127.0.0.1:$_\n" } $port, @addresses)
+        . "  - address: 127.0.0.1:$tls_port\n    tls: true\n"
+        . "    cert: $dir/$cert.pem\n    key: $dir/$cert.key\n"
+        . 'storage.path: ' . $spoor->data_dir . "\n$text\n";
+    $spoor->write_conf;
+    return;
+}
 
 # What each reload changes.
 my @changes = (
-    {},
-    { 'http.listen' => "$address,127.0.0.1:$more_port" },
-    { workers => 1 },
-    { worker_connections => 500, 'insert.max_concurrent' => 64 },
-    { workers => 3 },
-    { 'search.max_traces' => 77, 'insert.max_request_size' => '4MiB' },
-    { 'http.listen' => $address, workers => 2 },
+    ['workers: 2'],
+    ['workers: 2', $more_port],
+    ['workers: 1', $more_port],
+    ["workers: 1\nworker_connections: 500\ninsert.max_concurrent: 64"],
+    ['workers: 3', $more_port],
+    ["workers: 3\nsearch.max_traces: 77\ninsert.max_request_size: 4MiB"],
+    ['workers: 2'],
 );
 
+my $spoor = Test::Spoor->new(port => $port, conf => { workers => 2 });
+change($spoor, 'workers: 2');
 $spoor->start;
 ok $spoor->wait_log(qr/ready: 2 workers/), 'a server';
-my $load = Test::Load->start($spoor->port, qw(close keep h2 grpc));
+my @kinds = qw(close keep h2 grpc tls);
+my $load = Test::Load->start($port, { tls => $tls_port, ca => "$dir/ca.pem" },
+    @kinds);
 sleep 0.5;
 for my $n (0 .. $#changes) {
-    $spoor->write_conf(%{$changes[$n]});
+    change($spoor, @{$changes[$n]});
     my ($status, $text) = $spoor->ask('reload');
     like $text, qr/^reload: done, \d workers?\n\z/, "reload $n";
     if ($n == 1) {
@@ -58,7 +80,7 @@ diag sprintf "%d requests, %d sent again, slowest %.0f ms", $sums->{requests},
     $sums->{again}, 1000 * $sums->{slowest};
 cmp_ok $sums->{requests}, '>', 100, 'there were many';
 cmp_ok $sums->{slowest}, '<', 10, 'none waited for long';
-for my $kind (qw(close keep h2 grpc)) {
+for my $kind (@kinds) {
     my $reply = $spoor->get('/select/logsql/query?query=name:="load%20'
         . "$kind\"%20%7C%20stats%20count%28%29%20n,count_uniq%28span_id%29%20u");
     like $reply->{body}, qr/"n":"$sums->{$kind}{spans}"/,

@@ -14,7 +14,8 @@
 # request on it was sent as a whole, or its GOAWAY names an earlier stream.
 #
 # Options, in a hash before the kinds: requests => most of each client,
-# pause => seconds between two, path => prefix.
+# pause => seconds between two, tls => the port and ca => the file for clients
+# of the kind "tls", which are one curl a request.
 
 package Test::Load;
 
@@ -109,8 +110,8 @@ sub stop {
 
 sub _client {
     my ($port, $kind, %option) = @_;
-    my %self = (port => $port, kind => $kind, requests => 0, failed => 0,
-        again => 0, spans => 0, slowest => 0, why => [], n => 0);
+    my %self = (%option, port => $port, kind => $kind, requests => 0,
+        failed => 0, again => 0, spans => 0, slowest => 0, why => [], n => 0);
     my $ends = 0;
     my $most = $option{requests} || 1e12;
 
@@ -147,6 +148,7 @@ sub _once {
     my ($self, $is_insert) = @_;
     my $span = $is_insert ? otlp_span(name => "load $self->{kind}") : undef;
 
+    return _tls($self, $span) if $self->{kind} eq 'tls';
     return $self->{kind} eq 'grpc' ? _grpc($self, $span)
         : $self->{kind} eq 'h2' ? _h2($self, $span) : _h1($self, $span);
 }
@@ -229,6 +231,24 @@ sub _h1_reply {
             unless defined $n;
         return (undef, 'closed after ' . length($in) . ' bytes') if $n == 0;
     }
+}
+
+# --- TLS ----------------------------------------------------------------------
+
+sub _tls {
+    my ($self, $span) = @_;
+    my @words = ('curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}',
+        '--max-time', $patience, '--cacert', $self->{ca}, '--resolve',
+        "a.test:$self->{tls}:127.0.0.1");
+    my $url = "https://a.test:$self->{tls}";
+
+    push @words, '-H', 'Content-Type: application/json', '--data-binary',
+        otlp_json($span), "$url/v1/traces" if $span;
+    push @words, $url . $targets[$self->{n} / 2 % @targets] unless $span;
+    open my $curl, '-|', @words or die "curl: $!\n";
+    my $status = do { local $/; <$curl> };
+    close $curl;
+    return $status eq '200' ? undef : "status $status, curl " . ($? >> 8);
 }
 
 # --- HTTP/2 -------------------------------------------------------------------
