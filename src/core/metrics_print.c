@@ -52,7 +52,9 @@ metric_sample(struct metrics_scrape *scrape, enum metric_id id,
 {
     struct sample *sample = &scrape->samples[scrape->n];
 
-    if (scrape->n == METRIC_SAMPLES_MAX)
+    /* A flag may be longer than all there is room for: then it is left out. */
+    if (scrape->n == METRIC_SAMPLES_MAX || (labels != NULL &&
+        scrape->text.len + strlen(labels) + 1 > METRIC_SAMPLE_LABELS_MAX))
         return;
     scrape->n++;
     *sample = (struct sample){0, UINT32_MAX, value};
@@ -261,11 +263,10 @@ metrics_print(struct sb *out, bool with_metadata)
     int64_t now_ns = clock_mono_ns();
 
     scrape->out = out;
-    sb_init(&scrape->text, METRIC_SAMPLE_LABELS_MAX);
+    sb_init(&scrape->text, 2 * METRIC_SAMPLE_LABELS_MAX);
     for (unsigned i = 0; i < collector_count; i++)
         collectors[i].fn(scrape, collectors[i].arg);
-    if (sb_failed(&scrape->text))
-        memset(scrape->first, 0, sizeof(scrape->first));
+    check(!sb_failed(&scrape->text));
     for (unsigned i = 0; i < METRIC_COUNT; i++) {
         if (with_metadata && (i == 0 || strcmp(metric_describe(i - 1)->name,
             metric_describe(i)->name) != 0))

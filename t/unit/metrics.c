@@ -252,11 +252,16 @@ test_stripes(void *shared)
     metrics_take_stripe(0);
 }
 
+static char huge[512 * KIB]; /* a flag that is too long to be shown */
+
 static void
 collect(struct metrics_scrape *scrape, void *arg)
 {
     metric_sample(scrape, METRIC_APP_VERSION, arg, 1);
+    metric_sample(scrape, METRIC_FLAG, huge, 1);
     metric_sample(scrape, METRIC_PARTS_BAD, NULL, 17);
+    for (unsigned i = 0; i < 3000; i++)
+        metric_sample(scrape, METRIC_PROCESSES, "role=\"x\"", i);
 }
 
 int
@@ -282,10 +287,12 @@ main(void)
     test_stripes(shared);
     is_int(metric_get(METRIC_SPANS_JSON), 7, "a new table takes all over");
     metrics_on_collect(collect, arg);
+    memset(huge, 'x', sizeof(huge) - 1);
     ok(strncmp(print(false), "vm_app_version{version=\"test\"} 1\n", 33)
         == 0, "collector");
     ok(strstr(sb.ptr, "\nspoor_parts_bad 17\n") != NULL,
         "a sample stands for the row");
+    ok(strstr(sb.ptr, "xxx") == NULL, "what is too much is left out");
     ok(strstr(sb.ptr, "process_open_fds") == NULL, "no sample, no line");
     test_series();
     sb_init(&labels, KIB);
