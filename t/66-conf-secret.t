@@ -60,6 +60,8 @@ is $spoor->post("/internal/force_flush?authKey=$word{b}")->{status}, 200,
 is $spoor->get('/select/jaeger/api/services', \%auth)->{status}, 200,
     'that of the environment';
 like $flags->{body}, qr/^-?httpAuth\.password="secret"$/m, 'masked';
+like $spoor->log, qr/flags that are set: .*-httpAuth\.password="secret"/,
+    'and in the line of flags that are set';
 like $flags->{body}, qr/^-?http\.header\.csp="secret"$/m,
     'so is what secret.flags names';
 like $flags->{body}, qr{^-?metricsAuthKey="file:\Q$dir\E/metrics"$}m,

@@ -238,6 +238,26 @@ start_up(const struct conf *conf, struct err *err)
     return 0;
 }
 
+static void IMPL(conf_flag_fn)
+add_set_flag(const char *name, const char *value, bool is_set, void *arg)
+{
+    if (is_set)
+        sb_addf(arg, " -%s=\"%s\"", name, value);
+}
+
+/* What is not the default, as VictoriaTraces tells it; secrets are masked. */
+static void
+log_flags(const struct conf *conf)
+{
+    struct sb text;
+
+    sb_init(&text, TEXT_BYTES_MAX);
+    conf_each_flag(conf, add_set_flag, &text);
+    if (text.len > 0)
+        log_info("flags that are set:%s", text.ptr);
+    sb_release(&text);
+}
+
 static void
 log_budget(const struct conf *conf)
 {
@@ -279,6 +299,7 @@ act_run(const struct options *options, struct conf *conf, struct sv warnings)
     log_info("spoor " SPOOR_VERSION ", configuration %s",
         conf->file != NULL ? conf->file : "(defaults)");
     log_warnings(warnings);
+    log_flags(conf);
     log_budget(conf);
     return master_run(conf, &options->source);
 }
