@@ -166,7 +166,7 @@ key_use(const struct ticket_key *key, unsigned char *iv,
 
 /* 1: go on, 2: and give the client a new ticket, 0: no key, -1: broken. */
 static int
-IMPL(SSL_CTX_set_tlsext_ticket_key_evp_cb) ticket_key(UNUSED SSL *ssl,
+IMPL(SSL_CTX_set_tlsext_ticket_key_evp_cb) ticket_key(SSL *ssl,
     unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
     EVP_MAC_CTX *mac, int seals)
 {
@@ -184,7 +184,8 @@ IMPL(SSL_CTX_set_tlsext_ticket_key_evp_cb) ticket_key(UNUSED SSL *ssl,
                 CRYPTO_memcmp(name, key.name, sizeof(key.name)) != 0)
                 continue;
             rc = key_use(&key, iv, cipher, mac, 0);
-            if (rc == 1 && age > 0)
+            /* Clients of TLS 1.3 use each ticket once (RFC 8446, C.4). */
+            if (rc == 1 && (age > 0 || SSL_version(ssl) == TLS1_3_VERSION))
                 rc = 2;
         }
     }

@@ -47,10 +47,11 @@ static struct loop_later cut_later = {.fn = cut_reader};
 
 /*
  * An idle connection, as bench/conns measures it with some reserve, and what
- * nghttp2 adds to one of HTTP/2.
+ * nghttp2 adds to one of HTTP/2, OpenSSL to one of TLS.
  */
 #define CONN_BYTES (2 * KIB)
 #define CONN_H2_BYTES (20 * KIB)
+#define CONN_TLS_BYTES (16 * KIB)
 /* Of a configuration; all of them fit into a head. */
 #define HEADER_VALUE_BYTES_MAX 2048
 /* Connections that are let go for one that comes: more than it can cost. */
@@ -72,7 +73,8 @@ make_memory(void)
     uint64_t most = conf_budget(server.process->conf)->conns;
 
     for (int i = 0; i < MAKE_ROOM_MAX && !TAILQ_EMPTY(&server.waiting) &&
-        server.nconns * CONN_BYTES + server.nh2 * CONN_H2_BYTES > most; i++)
+        server.nconns * CONN_BYTES + server.nh2 * CONN_H2_BYTES +
+        conn_tls_count() * CONN_TLS_BYTES > most; i++)
         drop_oldest();
 }
 

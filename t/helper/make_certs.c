@@ -4,7 +4,7 @@
  * Certificates for tests.  make_certs DIRECTORY reads one a line:
  *
  *     name=a key=ec cn=a.test san=DNS:a.test,URI:spiffe://x issuer=ca
- *         from=-1 to=30 eku=server ca=1 chain=inter
+ *         from=-1 to=30 eku=server ca=1 chain=inter crl=URL
  *
  * all but name optional, in one line.  It writes DIRECTORY/name.pem, with the
  * certificates of chain behind it, and DIRECTORY/name.key.  key is ec, rsa,
@@ -31,7 +31,7 @@
 
 struct spec {
     char name[128], key[32], cn[256], san[1024], issuer[128], eku[32];
-    char chain[512];
+    char chain[512], crl[256];
     long from, to;
     bool is_ca;
 };
@@ -82,6 +82,8 @@ spec_set(struct spec *spec, struct sv word)
         copy_text(spec->eku, sizeof(spec->eku), value);
     else if (sv_eq(name, SV("chain")))
         copy_text(spec->chain, sizeof(spec->chain), value);
+    else if (sv_eq(name, SV("crl")))
+        copy_text(spec->crl, sizeof(spec->crl), value);
     else if (sv_eq(name, SV("from")))
         spec->from = strtol(number, NULL, 10);
     else if (sv_eq(name, SV("to")))
@@ -123,6 +125,7 @@ add_extensions(X509 *cert, X509 *issuer, const struct spec *spec)
     const char *purpose = strcmp(spec->eku, "client") == 0 ? "clientAuth" :
         strcmp(spec->eku, "both") == 0 ? "serverAuth,clientAuth" :
         strcmp(spec->eku, "email") == 0 ? "emailProtection" : "serverAuth";
+    char crl[300];
 
     add_extension(cert, issuer, NID_basic_constraints,
         spec->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
@@ -134,6 +137,9 @@ add_extensions(X509 *cert, X509 *issuer, const struct spec *spec)
         add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
     if (!spec->is_ca && strcmp(spec->eku, "none") != 0)
         add_extension(cert, issuer, NID_ext_key_usage, purpose);
+    snprintf(crl, sizeof(crl), "URI:%s", spec->crl);
+    if (spec->crl[0] != '\0')
+        add_extension(cert, issuer, NID_crl_distribution_points, crl);
     if (spec->san[0] != '\0')
         add_extension(cert, issuer, NID_subject_alt_name, spec->san);
 }

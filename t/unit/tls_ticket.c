@@ -120,6 +120,7 @@ test_version(SSL_CTX *one, SSL_CTX *two, int version)
     newest = NULL;
     ok(meet(one, client, first), "the same server resumes it");
     ok(meet(two, client, first), "and so does another");
+    ok(newest != NULL, "with a new ticket");
     rotate_after(11 * 3600 * NS_PER_SEC, false);
     rotate_after(3600 * NS_PER_SEC, true);
     ok(meet(two, client, first), "a ticket of the key before is taken");
