@@ -367,6 +367,7 @@ begin(bool with_preface)
     TAILQ_INIT(&server.waiting);
     replies_begin();
     conn = fake_open();
+    old.listener = conn_listener(conn);
     server_conn_add(&server, &old, &old_ops);
     h2_take(conn, &old, with_preface ? SV(H2_PREFACE) : SV_EMPTY);
     fake_settle();

@@ -175,6 +175,10 @@ access_print_query(struct sb *out, struct sv query, size_t bytes_max)
         size_t equals = sv_find_byte(pair, '=');
         size_t room = bytes_max - MIN(out->len - start, bytes_max);
 
+        if (room == 0) {
+            sb_add_str(out, "...");
+            return;
+        }
         if (!is_first)
             sb_add_char(out, '&');
         is_first = false;
