@@ -248,6 +248,28 @@ waitpid $asked, 0;
 is $?, 0, 'who waits is told';
 ok defined body_of($busy, $long), 'what was begun is answered';
 
+# --- a reload in between --------------------------------------------------------
+
+$busy->write_conf(workers => 1);
+$busy->start;
+$long = slow_request($busy, 1500);
+$log_at = length $busy->log;
+kill 'USR2', $busy->pid;
+ok wait_for(sub { substr($busy->log, $log_at) =~ /is prepared/ }, 10),
+    'the new master has read the configuration';
+$busy->write_conf(workers => 2);
+kill 'HUP', $busy->pid;
+ok defined body_of($busy, $long), 'what was begun is answered';
+$busy->wait_exit(10);
+ok wait_for(sub { substr($busy->log, $log_at) =~
+    /upgrade: done, the new master is (\d+)/ }, 10), 'the new master is up';
+($busy->{pid}) = substr($busy->log, $log_at) =~ /the new master is (\d+); new/;
+delete $busy->{status};
+ok wait_for(sub { (role_pids($busy, 'worker')) == 2 }, 10),
+    'and has what came after it was prepared';
+is $busy->stop, 0, 'stops';
+$busy->write_conf(workers => 1);
+
 # --- the new master is killed, or the old one ------------------------------------
 
 $busy->start;

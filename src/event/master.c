@@ -343,7 +343,8 @@ master_act(struct master *self, enum signal_act act)
         master_quit(self);
         break;
     case SIGNAL_RELOAD:
-        if (self->state < MASTER_DELAY)
+        /* At an upgrade it is for who is there afterwards. */
+        if (self->state < MASTER_DELAY || self->state == MASTER_YIELD)
             self->is_reload_wanted = true;
         break;
     case SIGNAL_REOPEN:

@@ -275,6 +275,18 @@ master_upgrade_pass_on(struct master *master, int signo)
 
 /* The turn of the other one. */
 
+/* It may have read the configuration before this was asked for. */
+static void
+upgrade_pass_reload(struct master *master)
+{
+    if (!master->is_reload_wanted)
+        return;
+    log_info("the new master is told to reload");
+    (void)kill(master->upgrade.pid, SIGHUP);
+    control_begin(SIGNAL_RELOAD);
+    control_answer(SIGNAL_RELOAD, true, "passed on to the new master");
+}
+
 static void
 upgrade_done(struct master *master)
 {
@@ -288,6 +300,7 @@ upgrade_done(struct master *master)
     notify_send("MAINPID=%d\nSTATUS=replaced by a new binary",
         (int)self->pid);
     control_answer(SIGNAL_UPGRADE, true, text);
+    upgrade_pass_reload(master);
     upgrade_clear(self);
     master_set_state(master, MASTER_END);
     loop_stop(master->loop);
