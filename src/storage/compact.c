@@ -309,7 +309,6 @@ static void IMPL(loop_timer_fn)
 tick(void *arg)
 {
     (void)arg;
-    metric_set(METRIC_RETIRED_FILES, retire_waiting(RETIRE_MERGE));
     if (!self.is_resumed && !self.is_stopping)
         resume();
     if (self.job != NULL)

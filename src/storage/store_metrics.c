@@ -13,6 +13,7 @@
 #include "storage/layout.h"
 #include "storage/memtable.h"
 #include "storage/part_read_cache.h"
+#include "storage/retire.h"
 #include "storage/shared.h"
 
 struct memtable_totals {
@@ -118,6 +119,7 @@ sample_rows(struct metrics_scrape *scrape,
         {METRIC_PARTS_OFFLINE, parts->offline},
         {METRIC_PARTS_UNMERGED, parts->unmerged},
         {METRIC_FORCED_MERGES, (uint64_t)compact_forced()},
+        {METRIC_RETIRED_FILES, retire_waiting(RETIRE_MERGE)},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
