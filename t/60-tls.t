@@ -28,7 +28,7 @@ certs($dir,
     'name=b cn=b.test san=DNS:b.test,DNS:*.b.test issuer=ca',
     'name=x key=rsa cn=x.b.test san=DNS:x.b.test issuer=ca');
 
-my ($tls, $only13, $grpc) = (free_port(), free_port(), free_port());
+my ($tls, $only13, $grpc, $proxied) = map { free_port() } 1 .. 4;
 my @names = qw(ec rsa b x);
 my $files = sub {
     my ($suffix) = @_;
@@ -47,6 +47,10 @@ http.listen:
     cert: $dir/ec.pem
     key: $dir/ec.key
     min_version: TLS13
+  - address: 127.0.0.1:$proxied
+    cert: $dir/ec.pem
+    key: $dir/ec.key
+    proxy_protocol: true
 otlp_grpc.listen:
   - address: 127.0.0.1:$grpc
     cert: $dir/rsa.pem
@@ -226,6 +230,17 @@ for my $port ($tls, $grpc) {
         "\@$dir/grpc");
     like $reply->{head}, qr/^grpc-status: 0\r$/mi, 'gRPC over TLS';
 }
+
+# --- behind a proxy ------------------------------------------------------------------
+
+for my $http ('--http1.1', '--http2') {
+    $reply = curl("https://a.test:$proxied/health", @trust, $http,
+        '--haproxy-protocol');
+    is $reply->{status}, 200, "a PROXY header before TLS ($http)"
+        or diag $reply->{err};
+}
+$reply = curl("https://a.test:$proxied/health", @trust);
+is $reply->{status}, 0, 'but not TLS without the header';
 
 # --- without TLS, and with it where there is none -------------------------------------------
 
