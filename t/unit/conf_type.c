@@ -231,21 +231,21 @@ test_report(void)
     struct conf_report report;
     struct sb out;
 
-    check_report((struct conf_mark){2, 3, 2}, "a\nb cd\r\n",
+    check_report((struct conf_mark){2, 3, 2, NULL}, "a\nb cd\r\n",
         "f:2:3: error: x\\x09y\n    2 | b cd\n      |   ^~\n");
-    check_report((struct conf_mark){1, 3, 1}, "\t\xc3\xbc!\x1b",
+    check_report((struct conf_mark){1, 3, 1, NULL}, "\t\xc3\xbc!\x1b",
         "f:1:3: error: x\\x09y\n    1 |  \xc3\xbc!?\n      |   ^\n");
-    check_report((struct conf_mark){9, 1, 1}, "a\n",
+    check_report((struct conf_mark){9, 1, 1, NULL}, "a\n",
         "f:9:1: error: x\\x09y\n");
     memset(line, 'a', sizeof(line) - 1);
     line[sizeof(line) - 1] = '\0';
     sb_init(&out, 4096);
     conf_report_init(&report, &out);
     conf_report_source(&report, "f", sv_from(line));
-    conf_report_error(&report, &(struct conf_mark){1, 300, 50}, "x");
+    conf_report_error(&report, &(struct conf_mark){1, 300, 50, NULL}, "x");
     ok(out.len < 350 && strstr(out.ptr, "...") != NULL, "a long line is cut");
     sb_reset(&out);
-    conf_report_error_hidden(&report, &(struct conf_mark){1, 3, 1}, "x");
+    conf_report_error_hidden(&report, &(struct conf_mark){1, 3, 1, NULL}, "x");
     is_str(out.ptr, "f:1:3: error: x\n", "hidden: no source line");
     sb_reset(&out);
     for (int i = 0; i < 2 * CONF_ERRORS_SHOWN_MAX; i++)
