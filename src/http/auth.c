@@ -12,6 +12,7 @@
 #include "core/base.h"
 #include "http/auth.h"
 
+#include <arpa/inet.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 
@@ -219,14 +220,25 @@ job_find(const struct secret_digest *digest)
     return NULL;
 }
 
-/* "1.2.3.4:5" without the port. */
+/*
+ * "1.2.3.4:5" without the port; of an IPv6 address only the network, since
+ * one host has 2^64 addresses.
+ */
 static void
 peer_address(char *dst, size_t size, const char *peer)
 {
     const char *colon = strrchr(peer, ':');
     size_t len = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+    struct in6_addr in6;
 
     snprintf(dst, size, "%.*s", (int)MIN(len, size - 1), peer);
+    if (dst[0] != '[')
+        return;
+    dst[strcspn(dst, "]%")] = '\0';
+    if (inet_pton(AF_INET6, dst + 1, &in6) != 1)
+        return;
+    memset(in6.s6_addr + 8, 0, 8);
+    (void)inet_ntop(AF_INET6, &in6, dst, (socklen_t)size);
 }
 
 static bool
@@ -266,14 +278,20 @@ job_new(const struct stream *stream, const struct auth_header *given,
 
 static enum auth_verdict
 ask(struct stream *stream, const struct auth_header *given,
-    const struct secret_digest *digest)
+    const struct secret_digest *digest, const struct group *group)
 {
     struct auth_job *job = job_find(digest);
+    const struct user *user;
 
     if (job == NULL)
         job = job_new(stream, given, digest);
-    if (job == NULL)
-        return refuse_busy(stream);
+    if (job == NULL) {
+        /* Users are the same as long as this process lives. */
+        user = auth_cache_get_old(digest);
+        metric_add(METRIC_HTTP_PASSWORDS_REMEMBERED, user != NULL);
+        return user != NULL ? admit(stream, user, group)
+                            : refuse_busy(stream);
+    }
     stream->ask = job;
     stream->ask_next = job->waiters;
     job->waiters = stream;
@@ -310,7 +328,7 @@ check_basic(struct stream *stream, const struct auth_header *given,
         given->password.len > SECRET_PASSWORD_MAX)
         return refuse(stream, "wrong user or password");
     if (!auth_cache_get(&digest, clock_mono_ns(), &user))
-        return ask(stream, given, &digest);
+        return ask(stream, given, &digest, group);
     metric_add(METRIC_HTTP_PASSWORDS_REMEMBERED, 1);
     if (user == NULL)
         return refuse(stream, "wrong user or password");

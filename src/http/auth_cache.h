@@ -26,6 +26,8 @@ void auth_cache_put(const struct secret_digest *digest,
 /* True: known; *user as above. */
 bool auth_cache_get(const struct secret_digest *digest, int64_t now_ns,
     const struct user **user);
+/* Whose password was right at any time since the start; NULL: not known. */
+const struct user *auth_cache_get_old(const struct secret_digest *digest);
 void auth_cache_clear(void);
 
 #endif

@@ -314,6 +314,8 @@ test_cache(void)
     ok(auth_cache_get(&wrong, 49, &user) && user == NULL, "a wrong one");
     ok(!auth_cache_get(&right, 100, &user), "for its time");
     ok(!auth_cache_get(&wrong, 50, &user), "both");
+    ok(auth_cache_get_old(&right) == &ann, "a right one was right");
+    ok(auth_cache_get_old(&wrong) == NULL, "a wrong one was not");
     for (int i = 0; i < 100000; i++) {
         snprintf(text, sizeof(text), "flood %d", i);
         secret_digest(&other, "t", sv_from(text), SV_EMPTY);
@@ -325,6 +327,7 @@ test_cache(void)
         "100000 wrong ones forget no right one");
     auth_cache_clear();
     ok(!auth_cache_get(&right, 0, &user), "all is forgotten");
+    ok(auth_cache_get_old(&right) == NULL, "old ones, too");
 }
 
 /* --- time --- */
