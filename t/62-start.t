@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
 use Test::More;
 use Test::Otlp;
 use Test::Spoor;
@@ -132,6 +133,36 @@ SKIP: {
     is $?, 0, 'stops';
     open my $in, '<', "$dir/log";
     unlike join('', <$in>), qr/\terror\t|Read-only/, 'nothing to complain';
+}
+
+# --- a signal that comes too early ------------------------------------------------------
+
+{
+    my $port = free_port();
+    my $data = "$dir/early";
+    my $taken = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
+        LocalAddr => "127.0.0.1:$port") or die "listen: $!";
+    my $server = fork();
+    if ($server == 0) {
+        open STDOUT, '>', "$dir/early.log";
+        open STDERR, '>&', \*STDOUT;
+        exec spoor_bin(), "-storageDataPath=$data",
+            "-httpListenAddr=127.0.0.1:$port", '-workers=1'
+            or POSIX::_exit(127);
+    }
+    my $text = sub {
+        open my $in, '<', "$dir/early.log" or return '';
+        return join '', <$in>;
+    };
+    ok wait_for(sub { $text->() =~ /trying again/ }, 10),
+        'an address is not free yet';
+    kill $_, $server for qw(HUP USR1);
+    close $taken;
+    ok wait_for(sub { $text->() =~ /reload: done/ }, 20),
+        'HUP while it starts is done afterwards';
+    kill 'TERM', $server;
+    waitpid $server, 0;
+    is $?, 0, 'stops';
 }
 
 # --- process 1 of a container ---------------------------------------------------------

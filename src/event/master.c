@@ -514,7 +514,7 @@ master_boot(struct master *self, struct err *err)
     usage_begin(ROLE_COUNT, usage_cell_of_master(), self->loop);
     if (proc_init(self->loop, self->slots, &master_hooks, err) != 0)
         return -1;
-    /* Until here, and in init_master, signals end the process: no handler. */
+    /* Until signals are watched, TERM ends the process, and HUP waits. */
     if (inherit_init(err) != 0 || master_listen(self, err) != 0 ||
         inherit_settle(err) != 0)
         return -1;
@@ -566,8 +566,10 @@ master_run(struct conf *conf, const struct conf_source *source)
 {
     struct master *self = &master;
     struct err err = ERR_INIT;
+    sigset_t signals;
 
     memset(self, 0, sizeof(*self));
+    signal_hold(&signals);
     self->source = source;
     self->conf = conf;
     self->boot_conf = conf;
@@ -590,6 +592,7 @@ master_run(struct conf *conf, const struct conf_source *source)
     } else {
         master_status_start(self);
         signal_watch_master(self->loop, master_on_signal, self);
+        signal_restore(&signals);
         watch_start(self->loop, master_on_changed, self);
         tls_ticket_start(self->loop);
         master_set_state(self, MASTER_RECOVER);

@@ -136,6 +136,20 @@ signal_default_program(void)
 }
 
 void
+signal_hold(sigset_t *before)
+{
+    sigset_t some;
+
+    sigemptyset(&some);
+    for (const struct signal_row *row = signal_rows; row->signo != 0; row++)
+        if (row->master == SIGNAL_RELOAD || row->master == SIGNAL_REOPEN ||
+            row->master == SIGNAL_UPGRADE ||
+            row->master == SIGNAL_DRAIN_WORKERS)
+            sigaddset(&some, row->signo);
+    check(sigprocmask(SIG_BLOCK, &some, before) == 0);
+}
+
+void
 signal_block(sigset_t *before)
 {
     sigset_t all;

@@ -51,6 +51,11 @@ void signal_default_child(void);
 /* Before another program is executed: no signal is ignored or caught. */
 void signal_default_program(void);
 
+/*
+ * Those that do not end the master wait until signal_restore(): one that
+ * comes while it starts would end it, as there is no handler yet.
+ */
+void signal_hold(sigset_t *before);
 /* Around fork, so that no handler of the parent runs in the child. */
 void signal_block(sigset_t *before);
 void signal_restore(const sigset_t *before);
