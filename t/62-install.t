@@ -25,7 +25,8 @@ sub make {
     local %ENV = %ENV;
 
     delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
-    my $ran = run_command(['make', '-s', '-o', 'all', @words, @vars],
+    my $ran = run_command(['make', '-s', '-o', 'all', @words, @vars,
+        'OBJDIR=' . ($ENV{SPOOR_OBJDIR} || 'objs')],
         seconds => 120);
     diag $ran->{err} if $ran->{status};
     return $ran->{status};
