@@ -478,7 +478,6 @@ test_threads(void)
 {
     struct sb packed;
 
-    process.loop = loop_new();
     process.tasks = task_pool_new(process.loop, "test", 2, 16);
     sb_init(&packed, BODY_MAX);
     test_compressed();
@@ -489,14 +488,13 @@ test_threads(void)
     test_abort_decoding("application/json", SV("broken"));
     sb_release(&packed);
     task_pool_free(process.tasks);
-    loop_free(process.loop);
     process.tasks = NULL;
-    process.loop = NULL;
 }
 
 int
 main(void)
 {
+    process.loop = loop_new();
     sb_init(&answer.body, BODY_MAX);
     otlp_set_sink(take);
     otlp_set_limits(no_limits);
@@ -510,5 +508,6 @@ main(void)
     test_abort();
     test_threads();
     sb_release(&answer.body);
+    loop_free(process.loop);
     return tap_done();
 }
