@@ -70,7 +70,7 @@ main(void)
     unsigned wrong = 0;
 
     loop = loop_new();
-    pool = task_pool_new(loop, "team", 2, TEAMS + 8);
+    pool = task_pool_new(loop, "team", 2, 4 * TEAMS);
     team_run(pool, 1, take_pieces, &alone);
     check_work(&alone, "one lane");
     is_int(atomic_load(&alone.lanes), 1, "one lane: the caller's");
