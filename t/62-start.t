@@ -169,7 +169,7 @@ SKIP: {
 
 SKIP: {
     skip 'no namespaces of our own (root, unshare)', 5
-        if $> != 0 || system('unshare -pf true 2>/dev/null') != 0;
+        if $> != 0 || system('unshare -pf --mount-proc true 2>/dev/null') != 0;
     my $port = free_port();
     my $data = "$dir/one";
     my $outside = fork();
