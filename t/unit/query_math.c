@@ -12,23 +12,7 @@
 #include "core/num.h"
 #include "core/timefmt.h"
 #include "query/math.h"
-#include "query/parse.h"
-
-#include "tap.h"
-
-#define NOW INT64_C(1800000000000000000) /* 2027-01-15T08:00:00Z */
-
-static struct pool *pool;
-
-static struct query *
-parse(const char *text, struct err *err)
-{
-    struct query *query;
-
-    *err = (struct err)ERR_INIT;
-    return query_parse(&query, sv_from(text), NOW, pool, err) == 0 ? query :
-        NULL;
-}
+#include "query_must.h"
 
 static char *
 print(const struct query *query)

@@ -14,7 +14,7 @@
 
 static struct pool *pool;
 
-static struct query *
+static inline struct query *
 parse(const char *text, struct err *err)
 {
     struct query *query;
@@ -24,7 +24,7 @@ parse(const char *text, struct err *err)
         NULL;
 }
 
-static struct query *
+static inline struct query *
 must(const char *text)
 {
     struct err err;
