@@ -18,7 +18,8 @@ my %may = (
     otlp => [qw(core event http span)],
     storage => [qw(core span event/task.h event/loop.h event/module.h)],
     query => [qw(core span event/task.h event/team.h event/module.h storage)],
-    api => [qw(core event http span otlp storage query)],
+    cluster => [qw(core event http span otlp storage query)],
+    api => [qw(core event http span otlp storage query cluster)],
     # "spoorctl check" and "export --data" read a data directory offline;
     # text.h reads times as queries write them; the shell completes and
     # explains what the tables of the language have.
@@ -39,6 +40,8 @@ my @homes = (
     [qr{^(?:yaml|zlib|libdeflate|snappy-c)\.h}, qw(core)],
     [qr{^(?:pcre2|utf8proc)\.h}, qw(query)],
     [qr{^zstd\w*\.h}, qw(core storage)],
+    [qr{^ares\w*\.h}, qw(cluster)],
+    [qr{^(?:protobuf-c/protobuf-c|plan\.pb-c)\.h$}, qw(cluster)],
     [qr{^protobuf-c/|\.pb-c\.h$}],
 );
 

@@ -111,6 +111,7 @@ err_code_name(enum err_code code)
         [ERR_TIMEOUT] = "timeout",
         [ERR_UNSUPPORTED] = "unsupported",
         [ERR_CANCELLED] = "cancelled",
+        [ERR_UNREACHABLE] = "unreachable",
     };
 
     return (size_t)code < ARRAY_LEN(names) ? names[code] : "unknown";

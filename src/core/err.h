@@ -24,6 +24,7 @@ enum err_code {
     ERR_TIMEOUT,
     ERR_UNSUPPORTED, /* a version or feature this build does not know */
     ERR_CANCELLED,
+    ERR_UNREACHABLE, /* another node does not answer, or breaks off */
 };
 
 struct err {

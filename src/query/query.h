@@ -12,6 +12,7 @@
 #include "core/metrics.h"
 #include "query/ast.h"
 #include "query/pipe.h"
+#include "query/source.h"
 #include "span/span.h"
 #include "storage/store.h"
 
@@ -36,6 +37,16 @@ struct query_env {
      */
     struct stage *front;
     struct query_figures *figures; /* query/figures.h; NULL: not wanted */
+    /* Where the rows are; NULL: source_local(). */
+    source_fn source;
+    bool is_remote;      /* the source takes a split (query/split.h) */
+    bool allow_missing;  /* nodes that cannot be reached are left out */
+    /*
+     * The last pipe is a stats whose state is wanted (its bytes, in one or
+     * more calls), not its rows: the sink gets none.  NULL: rows.
+     */
+    int (*state_fn)(void *arg, struct sv state, struct err *err);
+    void *state_arg;
 };
 
 /*

@@ -18,6 +18,7 @@
 #include "span/span.h"
 #include "storage/store.h"
 
+struct split;
 struct task_pool;
 
 struct source_plan {
@@ -32,6 +33,8 @@ struct source_plan {
     enum metric_id seconds;      /* the histogram of such queries */
     size_t results_max;          /* of result_cache.h; 0: it is not used */
     uint32_t results_rows_min;   /* 0: that of source_cached.c */
+    const struct split *split;   /* of a source of other nodes; else NULL */
+    bool allow_missing;          /* as in struct query_env */
 };
 
 /* Returns when all rows were given, or the stage had enough. */

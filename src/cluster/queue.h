@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The durable queue of a front: parcels that nobody could take, and those
+ * whose fate at a node is not known.  Files below <storage.path>/queue/; each
+ * has one writer, a process that holds a lock on it.  What a process leaves
+ * behind, however it ended, is adopted by another one: the first that gets the
+ * lock.  queue.c begins with the format.
+ *
+ * One thread of a process (the sender) calls these.
+ */
+
+#ifndef SPOOR_CLUSTER_QUEUE_H
+#define SPOOR_CLUSTER_QUEUE_H
+
+#include "core/base.h"
+#include "cluster/parcel.h"
+#include "core/err.h"
+
+struct queue;
+
+/* A parcel that waits.  Owned by the queue until queue_done(). */
+struct queue_item {
+    struct parcel parcel;    /* body and params: queue_load() */
+    /*
+     * The node that may have stored it: only this one is asked until
+     * unknown_ns (wall clock of the first try) is cluster.unknown_timeout
+     * ago.  Empty: any node may have it, none has.
+     */
+    struct sv node;
+    int64_t unknown_ns;
+    uint64_t bytes;          /* of its record */
+    void *arg;               /* of the sender */
+    struct queue_item *next; /* of the sender */
+};
+
+/* Makes the directory.  bytes_max: of all processes' files together. */
+int queue_open(struct queue **out, const char *dir, uint64_t bytes_max,
+    struct err *err) WARN_UNUSED;
+/* Keeps what is left in the files. */
+void queue_close(struct queue *queue); /* accepts NULL */
+
+/*
+ * Appends n parcels in one write and syncs: they are durable when it returns
+ * 0, and items[i] are set.  ERR_LIMIT: the queue is full, nothing was added;
+ * ERR_SYSTEM: the disk (nothing counts of it, another file is begun).
+ */
+struct queue_add {
+    const struct parcel *parcel;
+    struct sv node;     /* copied; empty: any */
+    int64_t unknown_ns;
+};
+int queue_add(struct queue *queue, const struct queue_add *add, unsigned n,
+    struct queue_item **items, struct err *err) WARN_UNUSED;
+/* Reads body and params into memory of the item (checked); ERR_CORRUPT. */
+int queue_load(struct queue *queue, struct queue_item *item,
+    struct err *err) WARN_UNUSED;
+void queue_unload(struct queue_item *item);
+/*
+ * Its node has become unknown, or another one: noted in the file, synced.
+ */
+int queue_set_node(struct queue *queue, struct queue_item *item,
+    struct sv node, int64_t unknown_ns, struct err *err) WARN_UNUSED;
+/*
+ * It is stored (or can never be): noted without a sync; a file whose items
+ * are all done is unlinked.  item is freed.
+ */
+void queue_done(struct queue *queue, struct queue_item *item);
+
+/*
+ * Looks for files that nobody holds, and adopts at most one: a list of its
+ * items that are not done.  Damaged records are skipped, counted and logged;
+ * a file of a newer version is left alone and named in the log.  Call it at
+ * the start and every second.
+ */
+struct queue_item *queue_adopt(struct queue *queue);
+
+uint64_t queue_bytes(const struct queue *queue); /* of this process */
+uint64_t queue_items(const struct queue *queue);
+
+#endif
