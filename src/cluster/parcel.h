@@ -21,10 +21,17 @@
 
 #define PARCEL_ID_BYTES 16
 
+/* Of a parcel: a request of 256 MiB is the largest that any server takes. */
+#define PARCEL_BYTES_MAX (256 * MIB)
+/* Before the params and the body. */
+#define PARCEL_HEAD_BYTES 64u
+#define PARCEL_ANSWER_BYTES 16u
+
 struct parcel {
     /*
-     * Hash of tenant, parameters and the plain body: a node stores a parcel
-     * with this id once (storage/requests.h), whoever sends it again.
+     * The digest (span/ingest.h) of tenant, parameters and the plain body: a
+     * node stores a parcel with this id once (storage/requests.h), whoever
+     * sends it again.
      */
     uint8_t id[PARCEL_ID_BYTES];
     struct tenant tenant;
@@ -35,7 +42,7 @@ struct parcel {
     struct sv body;         /* ExportTraceServiceRequest, protobuf */
 };
 
-/* Appends it. */
+/* Appends it; params and body together below PARCEL_BYTES_MAX. */
 void parcel_put(struct sb *out, const struct parcel *parcel);
 /*
  * Takes the first one off *in; views point into it.  1: there is one; 0: *in

@@ -18,9 +18,6 @@
 #include "core/base.h"
 #include "otlp/insert.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "core/assert.h"
 #include "core/conf_budget.h"
 #include "core/enc.h"
@@ -322,31 +319,6 @@ decode_failed(struct insert *insert)
     }
 }
 
-/* xxh3-128 of (account, project, parameters, inflated body). */
-static void
-make_digest(struct insert *insert)
-{
-    struct ingest *ingest = &insert->ingest;
-    const struct {
-        uint32_t account;
-        uint32_t project;
-        uint64_t params_len;
-    } head = {ingest->tenant.account, ingest->tenant.project,
-        ingest->params.len};
-    XXH128_canonical_t canonical;
-    XXH3_state_t state;
-
-    XXH3_INITSTATE(&state);
-    XXH3_128bits_reset(&state);
-    XXH3_128bits_update(&state, &head, sizeof(head));
-    if (ingest->params.len > 0)
-        XXH3_128bits_update(&state, ingest->params.ptr, ingest->params.len);
-    if (insert->body.len > 0)
-        XXH3_128bits_update(&state, insert->body.ptr, insert->body.len);
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
-    memcpy(ingest->digest, canonical.digest, sizeof(ingest->digest));
-}
-
 /*
  * Takes memory for the body and its spans: what the largest body needs when
  * it comes alone, else only what the others have left.
@@ -410,7 +382,8 @@ IMPL(task_fn) insert_decode(void *arg)
         decode_failed(insert);
         return;
     }
-    make_digest(insert);
+    ingest_make_digest(ingest->digest, &ingest->tenant, ingest->params,
+        insert->body);
     batch_apply_limits(&insert->batch, &insert->limits);
     settle_memory(insert);
     insert->decoded_ns = clock_mono_ns();

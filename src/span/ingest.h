@@ -32,7 +32,7 @@ struct ingest {
     struct sv wire;        /* body as received: what the log keeps */
     struct sv params;      /* canonical (span/params.h); often empty */
     struct batch *batch;   /* the sink may still reject spans */
-    uint8_t digest[16];    /* xxh3-128 of (tenant, params, inflated body) */
+    uint8_t digest[16];    /* ingest_make_digest() */
     int64_t recv_time_ns;
     void (*done)(struct ingest *ingest); /* on the loop's thread */
     void *arg;
@@ -44,5 +44,13 @@ struct ingest {
     uint32_t retry_after_sec;
     struct ingest *next;   /* private to the sink */
 };
+
+/*
+ * xxh3-128 of tenant, parameters and the plain body: what a request is
+ * remembered by (storage/requests.h), and a parcel on its way to a storage
+ * node is called (cluster/parcel.h).
+ */
+void ingest_make_digest(uint8_t digest[16], const struct tenant *tenant,
+    struct sv params, struct sv plain_body);
 
 #endif
