@@ -43,6 +43,19 @@ my %with = (
 $with{"otlpGRPC.$_"} = [map { s/^-/-otlpGRPC./r } @{$with{$_}}] for keys %with;
 push @{$with{$_}}, '-otlpGRPCListenAddr=:4317' for grep { /GRPC/ } keys %with;
 $with{'envflag.prefix'} = ['-envflag.enable'];
+# Those of storage nodes, with files that exist.
+for my $flag (@flags) {
+    my ($name, $value) = @$flag;
+
+    next if $name !~ /^storageNode\./;
+    $with{$name} = ['-storageNode=localhost:1'];
+    push @{$with{$name}}, '-storageNode.username=u' if $name =~ /password/;
+    push @{$with{$name}}, '-storageNode.tlsCertFile=c.pem'
+        if $name =~ /tlsKeyFile/;
+    next if $name !~ /(?:password|username|Token)File$/;
+    spew("$dir/$value", "x\n");
+    chmod 0600, "$dir/$value";
+}
 
 my (%count, @in_vain);
 for my $flag (@flags) {
@@ -54,10 +67,14 @@ for my $flag (@flags) {
     my @said = split /\n/, $got->{err};
 
     $count{$state}++;
-    if ($state eq 'works' && $name =~ /AuthKey$|password$/) {
+    if ($state eq 'works' && $name =~ /AuthKey$|password$|bearerToken$/) {
         like "$got->{status}$got->{err}", qr/^0-\Q$name\E:\ warning:
             \ "\S+"\ is\ a\ secret\ on\ the\ command\ line,[^\n]*
             \ -\Q$name\E=file:PATH\ names\ a\ file\ with\ it\n\z/x,
+            "$given works, with a warning";
+    } elsif ($name eq 'storageNode.tlsInsecureSkipVerify') {
+        like "$got->{status}$got->{err}", qr/^0-\Q$name\E:\ warning:
+            \ "\S+"\ is\ on\ for\ localhost:1:[^\n]+\n\z/x,
             "$given works, with a warning";
     } elsif ($state eq 'works') {
         is "$got->{status}$got->{err}", '0', "$given works";
@@ -76,8 +93,8 @@ note join ', ', map { "$count{$_} $_" } sort keys %count;
 is spoor(['-help', 'fs.disableMmap'])->{out},
     "-fs.disableMmap is accepted without effect: parts are read, not"
     . " mapped\n", '-help of a flag without effect';
-is spoor(['-help', '-storageNode'])->{out} =~ s/:.*//sr,
-    '-storageNode is refused', '-help of one that is refused';
+is spoor(['-help', '-tlsAutocertHosts'])->{out} =~ s/:.*//sr,
+    '-tlsAutocertHosts is refused', '-help of one that is refused';
 
 # --- forms --------------------------------------------------------------------
 
@@ -86,6 +103,8 @@ my @warnings = $got->{err} =~ /: warning: /g;
 is scalar(@warnings), scalar(@in_vain), 'a warning for each of them';
 is spoor(['-T', '-enableTCP6=false'])->{err}, '', 'false asks for nothing';
 is spoor(['-T', '-storageNode='])->{status}, 0, 'nor does an empty list';
+is spoor(['-T', '-tlsAutocertHosts='])->{status}, 0,
+    'nor one of a flag that is refused';
 like spoor(['-T', '-fs.disableMmap', '-workers=3'])->{out}, qr/^workers: 3 /m,
     'a boolean takes no word';
 like spoor(['-T', '-fs.maxConcurrency', '9', '-workers=3'])->{out},
@@ -96,13 +115,14 @@ is scalar(() = $got->{err} =~ /warning/g), 1, 'given twice, said once';
 $got = spoor(['-T', '-envflag.enable', '-envflag.prefix=VM_'], env => {
     VM_internStringMaxLen => 5,
     VM_fs_disableMmap => 'true',
-    VM_storageNode => 'a:1',
+    VM_tlsAutocertEmail => 'a',
 });
 is $got->{status}, 1, 'a refused variable';
-is $got->{err} =~ s/^[^\n]*configuration not used\n//mr, <<'END', 'variables';
+is $got->{err} =~ s/^[^\n]*configuration not used\n//mr
+    =~ s/not fetched\K: give .*//r, <<'END', 'variables';
 environment: warning: VM_fs_disableMmap has no effect: parts are read, not mapped
 environment: warning: VM_internStringMaxLen has no effect: there is no such cache
-environment: VM_storageNode: this version stores and answers on one node only
+environment: VM_tlsAutocertEmail: certificates are not fetched
 END
 
 # --- the log of a server ------------------------------------------------------

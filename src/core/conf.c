@@ -14,6 +14,7 @@
 
 #include "core/assert.h"
 #include "core/conf_load.h"
+#include "core/conf_storage.h"
 #include "core/conf_type.h"
 #include "core/mem.h"
 #include "core/sys.h"
@@ -189,6 +190,7 @@ conf_load(struct conf **out, const struct conf_source *source,
     if (prefix != NULL) {
         conf_resolve_paths(&loader, prefix);
         conf_resolve_secrets(&loader, prefix);
+        conf_storage_resolve(&loader);
     }
     if (!conf_listeners_widen(conf, loader.pool))
         conf_report_error(&loader.report, NULL,
@@ -228,6 +230,10 @@ conf_needs_restart(const struct conf *a, const struct conf *b,
             *yaml = row->yaml;
             return true;
         }
+    }
+    if (conf_is_front(a) != conf_is_front(b)) {
+        *yaml = conf_rows[CONF_ROW_nodes].yaml;
+        return true;
     }
     return false;
 }

@@ -48,6 +48,8 @@ struct conf {
     doc) CONF_C_##kind member;
 #include "core/directives.def"
 #undef DIRECTIVE
+    /* Columns of storage_nodes that count, files read (conf_storage.h). */
+    struct conf_list node_users_read, node_passwords_read, node_tokens_read;
     uint64_t serial;                /* counts what this process loaded */
     const char *file;               /* as given or found; NULL: none */
     struct conf_origins *origins;   /* private: where each value came from */
@@ -107,7 +109,10 @@ void conf_print_flags(const struct conf *conf, struct sb *out);
 typedef void (*conf_flag_fn)(const char *name, const char *value, bool is_set,
     void *arg);
 void conf_each_flag(const struct conf *conf, conf_flag_fn fn, void *arg);
-/* True when the two differ in a directive that needs a restart; names it. */
+/*
+ * True when the two differ in a directive that needs a restart; names it.  Of
+ * storage_nodes this is whether there are any.
+ */
 bool conf_needs_restart(const struct conf *a, const struct conf *b,
     const char **yaml);
 

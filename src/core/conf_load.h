@@ -44,6 +44,7 @@ struct conf_origins {
 struct conf_loader {
     struct conf *conf;
     struct pool *pool;
+    const char *prefix;     /* absolute; once secrets are read */
     struct conf_report report;
     bool is_bad[CONF_ROWS]; /* an error was reported */
     bool is_bad_listener[2 * CONF_LIST_MAX];
@@ -95,6 +96,11 @@ void conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
 void conf_loader_warn(struct conf_loader *loader, enum conf_row_id id,
     unsigned item, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* As conf_loader_complain(), where the line may hold a secret. */
+void conf_loader_complain_hidden(struct conf_loader *loader,
+    enum conf_row_id id, unsigned item, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
 /* What the source says of is_test. */
 void conf_check_system(struct conf_loader *loader,
     const struct conf_source *source);
@@ -104,6 +110,11 @@ void conf_check_system(struct conf_loader *loader,
  * says alone is checked before.
  */
 void conf_check_together(struct conf_loader *loader);
+
+/* Of storage_nodes; what is in files is not known yet. */
+void conf_storage_check(struct conf_loader *loader);
+/* Users, passwords and tokens as they count, those of files read. */
+void conf_storage_resolve(struct conf_loader *loader);
 
 /* enable_tcp6: ":port" becomes "*:port"; false when pool is full. */
 bool conf_listeners_widen(struct conf *conf, struct pool *pool);
@@ -121,6 +132,13 @@ const char *conf_absolute_prefix(struct conf_loader *loader,
     const char *prefix);
 /* Secrets that are in files are read; the prefix is absolute. */
 void conf_resolve_secrets(struct conf_loader *loader, const char *prefix);
+/*
+ * The text in the file that an item of row names, in the pool; NULL with err.
+ * Warns where everybody may read it and it is a secret.
+ */
+const char *conf_secret_read(struct conf_loader *loader,
+    const struct conf_row *row, unsigned item, const char *path,
+    struct err *err);
 
 /*
  * Adds what the text of a flag says to items, each checked, in pool; -1 with

@@ -23,7 +23,7 @@ path_of(struct sv text)
 
 /* The content without white space at its end, in the pool. */
 static const char *
-secret_read(struct conf_loader *loader, const char *path, struct err *err)
+read_text(struct conf_loader *loader, const char *path, struct err *err)
 {
     const char *secret = NULL;
     struct sb sb;
@@ -47,26 +47,12 @@ out:
     return secret;
 }
 
-/* NULL with err if the text is no secret and leads to none. */
-static const char *
-resolve(struct conf_loader *loader, const struct conf_row *row,
-    const char *prefix, const char *text, struct err *err)
+const char *
+conf_secret_read(struct conf_loader *loader, const struct conf_row *row,
+    unsigned item, const char *path, struct err *err)
 {
-    const char *path;
     struct stat st;
 
-    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0) {
-        err_set(err, ERR_UNSUPPORTED, "is not fetched from the network; "
-            "file:PATH names a file with it");
-        return NULL;
-    }
-    if (strncmp(text, "file:", 5) != 0)
-        return text;
-    path = conf_path_join(loader->pool, prefix, path_of(sv_from(text)).ptr);
-    if (path == NULL) {
-        err_set(err, ERR_LIMIT, "is too large");
-        return NULL;
-    }
     if (sys.stat(path, &st) != 0) {
         err_sys(err, "cannot be read: %s", path);
         return NULL;
@@ -75,38 +61,62 @@ resolve(struct conf_loader *loader, const struct conf_row *row,
         err_set(err, ERR_INVALID, "cannot be read: %s: is not a file", path);
         return NULL;
     }
-    if ((st.st_mode & MODE_OTHERS_READ) != 0)
-        conf_loader_warn(loader, conf_row_index(row), 0,
+    if ((st.st_mode & MODE_OTHERS_READ) != 0 &&
+        row != &conf_rows[CONF_ROW_node_username_files])
+        conf_loader_warn(loader, conf_row_index(row), item,
             "is in %s, which everybody may read (mode %03o)", path,
             (unsigned)st.st_mode & 0777u);
-    return secret_read(loader, path, err);
+    return read_text(loader, path, err);
+}
+
+/* NULL with err if the text is no secret and leads to none. */
+static const char *
+resolve(struct conf_loader *loader, const struct conf_row *row,
+    unsigned item, const char *text, struct err *err)
+{
+    const char *path;
+
+    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0) {
+        err_set(err, ERR_UNSUPPORTED, "is not fetched from the network; "
+            "file:PATH names a file with it");
+        return NULL;
+    }
+    if (strncmp(text, "file:", 5) != 0)
+        return text;
+    path = conf_path_join(loader->pool, loader->prefix, path_of(sv_from(text)).ptr);
+    if (path == NULL) {
+        err_set(err, ERR_LIMIT, "is too large");
+        return NULL;
+    }
+    return conf_secret_read(loader, row, item, path, err);
 }
 
 /* A secret that stands on the command line has been seen by others. */
 static void
-warn_visible(struct conf_loader *loader, const struct conf_row *row,
-    const char *text)
+warn_visible(struct conf_loader *loader, const struct conf_row *row)
 {
     const struct conf_origin *origin =
         &loader->conf->origins->v[conf_row_index(row)];
+    bool is_visible = false;
 
-    if (text[0] == '\0' || strncmp(text, "file:", 5) == 0 ||
-        origin->layer < CONF_LAYER_GLOBAL)
-        return;
-    conf_loader_warn(loader, conf_row_index(row), 0, "is a secret on the "
-        "command line, where others can see it; -%s=file:PATH names a file "
-        "with it", row->flag);
+    for (unsigned i = 0; i < origin->items.n; i++) {
+        const char *text = origin->items.v[i];
+
+        is_visible |= text[0] != '\0' && strncmp(text, "file:", 5) != 0;
+    }
+    if (is_visible && origin->layer >= CONF_LAYER_GLOBAL)
+        conf_loader_warn(loader, conf_row_index(row), 0, "is a secret on the "
+            "command line, where others can see it; -%s=file:PATH names a "
+            "file with it", row->flag);
 }
 
 static void
 resolve_one(struct conf_loader *loader, const struct conf_row *row,
-    const char *prefix, unsigned item, const char **text)
+    unsigned item, const char **text)
 {
     struct err err = ERR_INIT;
-    const char *secret;
+    const char *secret = resolve(loader, row, item, *text, &err);
 
-    warn_visible(loader, row, *text);
-    secret = resolve(loader, row, prefix, *text, &err);
     if (secret == NULL)
         conf_loader_complain(loader, conf_row_index(row), item, "%s",
             err.text);
@@ -116,7 +126,7 @@ resolve_one(struct conf_loader *loader, const struct conf_row *row,
 
 static void
 resolve_list(struct conf_loader *loader, const struct conf_row *row,
-    const char *prefix, struct conf_list *list)
+    struct conf_list *list)
 {
     const char **secrets =
         pool_alloc(loader->pool, (list->n + 1) * sizeof(*secrets));
@@ -126,8 +136,12 @@ resolve_list(struct conf_loader *loader, const struct conf_row *row,
         return;
     }
     for (unsigned i = 0; i < list->n; i++) {
-        secrets[i] = list->v[i];
-        resolve_one(loader, row, prefix, i, &secrets[i]);
+        bool is_same = i > 0 && list->v[i] == list->v[i - 1];
+
+        /* A single value for all items is looked at once. */
+        secrets[i] = is_same ? secrets[i - 1] : list->v[i];
+        if (!is_same)
+            resolve_one(loader, row, i, &secrets[i]);
     }
     list->v = secrets;
 }
@@ -135,13 +149,17 @@ resolve_list(struct conf_loader *loader, const struct conf_row *row,
 void
 conf_resolve_secrets(struct conf_loader *loader, const char *prefix)
 {
+    loader->prefix = prefix;
     for (size_t i = 0; i < CONF_ROWS; i++) {
         const struct conf_row *row = &conf_rows[i];
         void *member = (char *)loader->conf + row->offset;
 
+        if (!conf_kind_is_secret(row->kind))
+            continue;
+        warn_visible(loader, row);
         if (row->kind == CONF_KIND_SECRET)
-            resolve_one(loader, row, prefix, 0, member);
-        else if (row->kind == CONF_KIND_SECRETS)
-            resolve_list(loader, row, prefix, member);
+            resolve_one(loader, row, 0, member);
+        else
+            resolve_list(loader, row, member);
     }
 }

@@ -149,6 +149,17 @@ add_cell(struct sb *out, enum conf_kind kind, const char *text)
         conf_type_print_yaml(out, rest);
 }
 
+/* A secret as it was given: where it is, is no secret. */
+static const char *
+cell_of(const struct conf *conf, const struct conf_row *column, unsigned n)
+{
+    const struct conf_origin *origin =
+        &conf->origins->v[conf_row_index(column)];
+
+    return conf_item(conf_kind_is_secret(column->kind) ? &origin->items :
+        list_of(conf, column), n);
+}
+
 static void
 add_map(const struct effective *effective, const struct conf_row *row,
     unsigned depth, unsigned n)
@@ -162,7 +173,7 @@ add_map(const struct effective *effective, const struct conf_row *row,
     conf_type_print_yaml(out, sv_from(list_of(conf, row)->v[n]));
     sb_add_char(out, '\n');
     while ((column = conf_row_next_column(row, column)) != NULL) {
-        const char *text = conf_item(list_of(conf, column), n);
+        const char *text = cell_of(conf, column, n);
         bool is_secret;
 
         if (text == NULL)

@@ -53,6 +53,22 @@ conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
 }
 
 void
+conf_loader_complain_hidden(struct conf_loader *loader, enum conf_row_id id,
+    unsigned item, const char *fmt, ...)
+{
+    const struct conf_mark *mark = place_of(loader, id, item);
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    loader->is_bad[id] = true;
+    conf_report_error_hidden(&loader->report, mark, "\"%s\" %s",
+        conf_rows[id].yaml, text);
+}
+
+void
 conf_loader_warn(struct conf_loader *loader, enum conf_row_id id,
     unsigned item, const char *fmt, ...)
 {
@@ -285,4 +301,5 @@ conf_check_together(struct conf_loader *loader)
     check_log(loader);
     check_exclusive(loader);
     check_listeners(loader);
+    conf_storage_check(loader);
 }

@@ -17,6 +17,7 @@
 #include "event/master_state.h"
 
 #include "core/assert.h"
+#include "core/conf_storage.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "event/control.h"
@@ -70,6 +71,23 @@ conf_keep(struct conf *to, const struct conf *from, const char *yaml)
 #undef DIRECTIVE
 }
 
+/* A list of nodes reloads, but not whether there is one. */
+static void
+master_keep_role(struct master *master, struct conf *conf)
+{
+    const char *text = conf_is_front(conf) ?
+        "storage_nodes: a server that stores becomes a front of others at a "
+        "restart; it stays as it is" :
+        "storage_nodes: without any, a front becomes a server that stores; "
+        "this needs a restart, its nodes stay as they are";
+
+    if (conf_is_front(conf) == conf_is_front(master->boot_conf))
+        return;
+    log_warn("%s", text);
+    sb_addf(&master->reload_notes, "warning: %s\n", text);
+    conf_storage_keep(conf, master->conf);
+}
+
 /*
  * What only a restart changes stays as it is, with a warning.  The values
  * belong to boot_conf, which lives as long as the master.
@@ -79,6 +97,7 @@ master_keep_for_restart(struct master *master, struct conf *conf)
 {
     const char *yaml;
 
+    master_keep_role(master, conf);
     while (conf_needs_restart(master->boot_conf, conf, &yaml)) {
         log_warn("%s: a change needs a restart; it stays as it is", yaml);
         sb_addf(&master->reload_notes,
