@@ -12,7 +12,7 @@
 #include "api/logsql_args.h"
 #include "core/enc.h"
 #include "core/timefmt.h"
-#include "storage/store.h"
+#include "query/backend.h"
 
 /* Traces asked for by repeated traceID arguments. */
 #define IDS_MAX 100u
@@ -65,17 +65,14 @@ struct job *
 jaeger_job_new(struct http_req *req)
 {
     struct job *job = job_new(req);
-    bool may_be_partial = true;
     struct err err = ERR_INIT;
 
     if (job == NULL)
         return NULL;
-    if (logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
-            &err) != 0) {
+    if (logsql_partial_arg(job, &err) != 0) {
         jaeger_refuse(req, job, err.text);
         return NULL;
     }
-    job->must_be_whole = !may_be_partial;
     return job;
 }
 
@@ -163,11 +160,13 @@ names_run(struct job *job)
 {
     struct names *names = job->arg;
     struct stream_visit visit = {names_visit, names, oldest(job), INT64_MAX};
+    const struct store_answer *answer = &job->answer;
     struct err err = ERR_INIT;
-    struct store_answer answer;
+    struct backend_ask ask;
     struct json_out out;
 
-    if (store_visit_streams(&job->tenant, &visit, &answer, &err) != 0) {
+    job_ask(job, &ask);
+    if (backend_get()->visit_streams(&ask, &visit, &err) != 0) {
         jaeger_job_error(job, &err);
         return;
     }
@@ -177,7 +176,7 @@ names_run(struct job *job)
         names_run(job);
         return;
     }
-    if (jaeger_must_fail(job, answer.is_partial))
+    if (jaeger_must_fail(job, answer->is_partial))
         return;
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
@@ -185,7 +184,7 @@ names_run(struct job *job)
     for (uint32_t i = 0; i < names->n; i++)
         json_string(&out, names->v[i]);
     json_array_end(&out);
-    jaeger_end_answer(&out, names->n, &answer);
+    jaeger_end_answer(&out, names->n, answer);
 }
 
 static void

@@ -12,7 +12,7 @@
 #include "core/intern.h"
 #include "core/num.h"
 #include "core/timefmt.h"
-#include "storage/edges.h"
+#include "query/backend.h"
 
 /* Pairs of services in an answer; a picture has far fewer. */
 #define PAIRS_MAX 65536u
@@ -146,10 +146,12 @@ dependencies_run(struct job *job)
         .bytes_max = job->bytes_max, .cancel = &job->cancel,
         .deadline_ns = job->deadline_ns};
     struct err err = ERR_INIT;
+    struct backend_ask ask;
     uint64_t seed = (uint64_t)clock_mono_ns();
 
     intern_init(&d->pairs, PAIR_BYTES_MAX, seed);
-    if (store_visit_edges(&job->tenant, &visit, &job->answer, &err) != 0)
+    job_ask(job, &ask);
+    if (backend_get()->visit_edges(&ask, &visit, &err) != 0)
         jaeger_job_error(job, &err);
     else if (!jaeger_must_fail(job, job->answer.is_partial))
         print_pairs(d, &job->answer);

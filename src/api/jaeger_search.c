@@ -15,6 +15,7 @@
 #include "api/search_sink.h"
 #include "core/num.h"
 #include "core/timefmt.h"
+#include "query/backend.h"
 #include "query/query.h"
 #include "api/search.h"
 
@@ -58,8 +59,31 @@ search_write(struct job *job, const struct search *search,
 }
 
 static void
-search_run(struct job *job)
+search_hit(void *arg, const struct trace_id *id, int64_t end_ns)
 {
+    search_offer(arg, id, end_ns);
+}
+
+/* Each node says which are its newest. */
+static int
+search_nodes(struct job *job, const struct backend *backend, struct err *err)
+{
+    struct jaeger_search *jaeger = job->arg;
+    const struct backend_hit_to to = {search_hit, &jaeger->search};
+    struct backend_ask ask;
+
+    job_ask(job, &ask);
+    if (backend->search(&ask, &jaeger->query, jaeger->search.limit, &to,
+            err) != 0)
+        return -1;
+    search_finish(&jaeger->search);
+    return 0;
+}
+
+static int
+search_find(struct job *job, struct err *err)
+{
+    const struct backend *backend = backend_get();
     struct jaeger_search *jaeger = job->arg;
     struct query_env env = {.tenant = job->tenant,
         .tasks = job->process->queries,
@@ -67,14 +91,24 @@ search_run(struct job *job)
         .lanes_max = job_lanes(job),
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel,
-        .deadline_ns = job->deadline_ns};
-    struct store_answer answer;
+        .deadline_ns = job->deadline_ns,
+        .source = backend->source};
+
+    if (search_init(&jaeger->search, err) != 0)
+        return -1;
+    return backend->search != NULL ? search_nodes(job, backend, err)
+        : query_execute(&jaeger->query, &env,
+            search_sink_new(&jaeger->search), &job->answer, err);
+}
+
+static void
+search_run(struct job *job)
+{
+    struct jaeger_search *jaeger = job->arg;
     struct err err = ERR_INIT;
 
-    if (search_init(&jaeger->search, &err) != 0 ||
-        query_execute(&jaeger->query, &env,
-            search_sink_new(&jaeger->search), &answer, &err) != 0 ||
-        search_write(job, &jaeger->search, &answer, &err) != 0)
+    if (search_find(job, &err) != 0 ||
+        search_write(job, &jaeger->search, &job->answer, &err) != 0)
         jaeger_job_error(job, &err);
 }
 

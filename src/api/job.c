@@ -15,6 +15,7 @@
 #include "core/timefmt.h"
 #include "event/loop.h"
 #include "event/task.h"
+#include "query/backend.h"
 
 /* What the task's thread and the loop share of a streamed answer. */
 struct job_stream {
@@ -250,6 +251,7 @@ job_new(struct http_req *req)
     job->memory.parent = &memory;
     job->pool = pool_new(job->bytes_max);
     pool_share(job->pool, &job->memory);
+    job->allow_missing = req->process->conf->allow_partial;
     job->status = 200;
     job->content_type = "application/json";
     job->deadline_ns = clock_mono_ns() + req->process->conf->query_timeout;
@@ -298,6 +300,17 @@ job_charge_reply(struct job *job, struct err *err)
         return err_set(err, ERR_LIMIT, "the answer is too large");
     job->reply_charged += more;
     return 0;
+}
+
+void
+job_ask(struct job *job, struct backend_ask *out)
+{
+    *out = (struct backend_ask){.tenant = job->tenant,
+        .deadline_ns = job->deadline_ns, .cancel = &job->cancel,
+        .memory_max = job->bytes_max, .share = &job->memory,
+        .tasks = job->process->queries,
+        .lanes_max = conf_budget(job->process->conf)->lanes,
+        .allow_missing = job->allow_missing, .answer = &job->answer};
 }
 
 unsigned

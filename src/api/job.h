@@ -21,6 +21,7 @@
 /* A streamed answer waits for its client when it holds this much. */
 #define JOB_STREAM_BYTES_MAX (1 * MIB)
 
+struct backend_ask;
 struct job_stream; /* private to job.c */
 
 struct job {
@@ -52,6 +53,9 @@ struct job {
     int64_t own_min, own_max; /* these; INT64_MIN, INT64_MAX: none */
     bool no_cache;         /* kept results are neither used nor made */
     bool must_be_whole;    /* an error is better than a partial answer */
+    bool allow_missing;    /* storage nodes that cannot be reached are left
+                              out; without a word search.allow_partial_response
+                              decides */
     bool is_broken;        /* what was streamed is not the whole answer */
 };
 
@@ -85,6 +89,9 @@ bool job_take_place(struct job *job) WARN_UNUSED;
 int job_write(struct job *job, struct sb *part, struct err *err) WARN_UNUSED;
 /* True when job_write() was called: it is too late for another status. */
 bool job_is_streaming(const struct job *job);
+
+/* What a backend (query/backend.h) is told of the one who asks. */
+void job_ask(struct job *job, struct backend_ask *out);
 
 /* Threads that may work on it, if the query does not say it. */
 unsigned job_lanes(const struct job *job);

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
+#include "query/backend.h"
 #include "query/figures.h"
 #include "query/query.h"
 #include "query/parse.h"
@@ -131,6 +132,25 @@ explain(struct job *job, const struct query *query,
     figures_print(&job->reply, figures, query);
 }
 
+/* options() say it for the query, then the argument or the directive. */
+bool
+logsql_allows_missing(const struct job *job, const struct query *query)
+{
+    return query->allow_partial == PARTIAL_NOT_GIVEN ? job->allow_missing
+        : query->allow_partial == PARTIAL_ALLOWED;
+}
+
+int
+logsql_check_whole(const struct job *job, const struct query *query,
+    struct err *err)
+{
+    if (!job->must_be_whole || !job->answer.is_partial ||
+        query->allow_partial == PARTIAL_ALLOWED)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "damaged data was left out, which "
+        "allow_partial_response=0 does not allow");
+}
+
 int
 logsql_execute(struct job *job, struct query *query, struct stage *sink)
 {
@@ -145,7 +165,10 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
         .results_max = conf->query_no_cache || job->no_cache ? 0 :
             conf_budget(conf)->cache / RESULTS_SHARE,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns,
-        .range_max_ns = conf->query_range_max, .figures = &figures};
+        .range_max_ns = conf->query_range_max, .figures = &figures,
+        .source = backend_get()->source,
+        .is_remote = backend_get()->is_remote,
+        .allow_missing = logsql_allows_missing(job, query)};
     int64_t start_ns = clock_mono_ns();
     struct err err = ERR_INIT;
     int rc;
@@ -164,10 +187,8 @@ logsql_execute(struct job *job, struct query *query, struct stage *sink)
     metric_observe(METRIC_QUERY_PER_BLOCKS, atomic_load(&figures.read));
     metric_observe(METRIC_QUERY_PER_ROWS, atomic_load(&figures.rows));
     log_slow(job, query, &figures);
-    if (rc == 0 && job->must_be_whole && job->answer.is_partial &&
-        query->allow_partial != PARTIAL_ALLOWED)
-        rc = err_set(&err, ERR_CORRUPT, "damaged data was left out, which "
-            "allow_partial_response=0 does not allow");
+    if (rc == 0)
+        rc = logsql_check_whole(job, query, &err);
     if (rc == 0 && job->is_explained)
         explain(job, query, &figures);
     else if (rc != 0)

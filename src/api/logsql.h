@@ -41,6 +41,11 @@ void logsql_job_error(struct job *job, const struct err *err);
  */
 int logsql_execute(struct job *job, struct query *query,
     struct stage *sink);
+/* Whether nodes that cannot be reached may be left out. */
+bool logsql_allows_missing(const struct job *job, const struct query *query);
+/* ERR_CORRUPT: the answer lacks something, which the request refuses. */
+int logsql_check_whole(const struct job *job, const struct query *query,
+    struct err *err);
 /* Zeroed memory for job->arg. */
 int logsql_arg_new(struct job *job, size_t size, struct err *err)
     WARN_UNUSED;

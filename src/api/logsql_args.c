@@ -311,7 +311,6 @@ logsql_query_in(struct job *job, struct query **out,
 {
     size_t len_max = (size_t)job->process->conf->query_len_max;
     struct sv text = http_arg(job->req, "query");
-    bool may_be_partial = true;
 
     if (text.len == 0)
         return no_query(job->req, err);
@@ -324,12 +323,10 @@ logsql_query_in(struct job *job, struct query **out,
     job->own_max = (*out)->max_time;
     if (add_extra(job, *out, times->now, err) != 0 ||
         add_hidden(job, *out, err) != 0 ||
-        logsql_bool_arg(job, "allow_partial_response", &may_be_partial,
-            err) != 0 ||
+        logsql_partial_arg(job, err) != 0 ||
         logsql_bool_arg(job, "explain", &job->is_explained, err) != 0 ||
         logsql_bool_arg(job, "nocache", &job->no_cache, err) != 0)
         return -1;
-    job->must_be_whole = !may_be_partial;
     timeout_arg(job);
     return add_times(*out, times, err);
 }
@@ -401,6 +398,21 @@ logsql_bool_arg(struct job *job, const char *name, bool *out,
         return 0;
     }
     return err_set(err, ERR_INVALID, "argument %s is neither 1 nor 0", name);
+}
+
+int
+logsql_partial_arg(struct job *job, struct err *err)
+{
+    bool is_allowed;
+
+    if (http_arg(job->req, "allow_partial_response").len == 0)
+        return 0;
+    if (logsql_bool_arg(job, "allow_partial_response", &is_allowed,
+            err) != 0)
+        return -1;
+    job->must_be_whole = !is_allowed;
+    job->allow_missing = is_allowed;
+    return 0;
 }
 
 int

@@ -53,6 +53,12 @@ int logsql_rows_query(struct job *job, struct query **out, struct err *err)
 /* 1, true, yes, on, and their opposites; absent: *out stays. */
 int logsql_bool_arg(struct job *job, const char *name, bool *out,
     struct err *err) WARN_UNUSED;
+/*
+ * allow_partial_response: whether damaged data, which is by default, and nodes
+ * that cannot be reached, which are as search.allow_partial_response says, may
+ * be left out.
+ */
+int logsql_partial_arg(struct job *job, struct err *err) WARN_UNUSED;
 /* A number of at least 0; absent: *out stays. */
 int logsql_uint_arg(struct job *job, const char *name, uint64_t *out,
     struct err *err) WARN_UNUSED;

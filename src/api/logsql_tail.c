@@ -24,6 +24,7 @@
 #include "core/timefmt.h"
 #include "event/loop.h"
 #include "event/task.h"
+#include "query/backend.h"
 #include "query/pipe_type.h"
 #include "query/query.h"
 #include "query/text.h"
@@ -257,6 +258,9 @@ round_run(void *arg)
         .seconds = METRIC_QUERY_SECONDS_LOGSQL, .lanes_max = 1,
         .memory_max = job->bytes_max, .share = &job->memory,
         .cancel = &job->cancel, .deadline_ns = job->deadline_ns,
+        .source = backend_get()->source,
+        .is_remote = backend_get()->is_remote,
+        .allow_missing = logsql_allows_missing(job, job->arg),
         .front = tail->seen == NULL ? NULL : tail_seen_stage(tail->seen)};
 
     tail->has_failed = query_execute(job->arg, &env, sink_tail_new(job),

@@ -11,9 +11,9 @@
 #include "api/job.h"
 #include "api/logsql_args.h"
 #include "core/json_out.h"
+#include "query/backend.h"
 #include "query/parse.h"
 #include "query/text.h"
-#include "storage/tenants.h"
 
 /* --- query_time_range --- */
 
@@ -78,9 +78,14 @@ tenants_run(struct job *job)
     const struct logsql_times *times = job->arg;
     struct err err = ERR_INIT;
     struct tenant_list list = {.pool = job->pool};
+    struct backend_ask ask;
     struct json_out out;
 
-    if (store_tenants(&list, times->start, times->end, &err) != 0) {
+    /* Who takes the list for whole deletes or copies by it. */
+    job_ask(job, &ask);
+    ask.allow_missing = false;
+    if (backend_get()->list_tenants(&ask, &list, times->start, times->end,
+            &err) != 0) {
         logsql_job_error(job, &err);
         return;
     }

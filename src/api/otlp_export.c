@@ -28,7 +28,9 @@
 #include "api/logsql_args.h"
 #include "core/assert.h"
 #include "core/mem.h"
+#include "otlp/otlp.h"
 #include "otlp/otlp_encode.h"
+#include "query/backend.h"
 #include "query/pipe.h"
 
 /* Spans that are turned into one message; fewer when these are large. */
@@ -177,13 +179,79 @@ sink_export_new(struct job *job, enum otlp_format format)
     return &sink->stage;
 }
 
+/* --- of other nodes --- */
+
+/* A request that a node has made. */
+struct passing {
+    struct job *job;
+    enum otlp_format format;
+    struct sb sb;
+};
+
+static int
+put_json(struct passing *passing, struct sv request, struct err *err)
+{
+    struct pool *pool = pool_new(passing->job->bytes_max);
+    struct batch batch;
+    int rc;
+
+    pool_share(pool, &passing->job->memory);
+    batch_init(&batch, pool);
+    rc = otlp_decode_protobuf(request, &batch, err);
+    if (rc == 0) {
+        otlp_encode_json(&batch, &passing->sb);
+        sb_add_char(&passing->sb, '\n');
+    }
+    pool_free(pool);
+    return rc;
+}
+
+static int
+pass_request(void *arg, struct sv request, struct err *err)
+{
+    struct passing *passing = arg;
+
+    if (passing->format == OTLP_PROTOBUF)
+        sb_add_sv(&passing->sb, request);
+    else if (put_json(passing, request, err) != 0)
+        return -1;
+    if (sb_failed(&passing->sb))
+        return err_set(err, ERR_LIMIT, "a span is too large");
+    return passing->sb.len < EXPORT_BYTES ? 0
+        : job_write(passing->job, &passing->sb, err);
+}
+
+static void
+export_nodes(struct job *job, const struct backend *backend)
+{
+    const struct export_args *args = job->arg;
+    struct passing passing = {.job = job, .format = args->format};
+    struct backend_ask ask;
+    struct err err = ERR_INIT;
+
+    job->is_logsql = true;
+    job_ask(job, &ask);
+    ask.allow_missing = logsql_allows_missing(job, args->query);
+    sb_init(&passing.sb, job->bytes_max);
+    if (backend->export_spans(&ask, args->query, pass_request, &passing,
+            &err) != 0 ||
+        logsql_check_whole(job, args->query, &err) != 0 ||
+        (passing.sb.len > 0 && job_write(job, &passing.sb, &err) != 0))
+        logsql_job_error(job, &err);
+    sb_release(&passing.sb);
+}
+
 static void
 export_run(struct job *job)
 {
+    const struct backend *backend = backend_get();
     const struct export_args *args = job->arg;
 
-    (void)logsql_execute(job, args->query,
-        sink_export_new(job, args->format));
+    if (backend->export_spans != NULL && !job->is_explained)
+        export_nodes(job, backend);
+    else
+        (void)logsql_execute(job, args->query,
+            sink_export_new(job, args->format));
 }
 
 static int

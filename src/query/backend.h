@@ -37,18 +37,33 @@ struct backend_ask {
 };
 
 /*
- * One trace: batch has no spans when there is none; calls come one at a time
- * or from several threads, in any order (i: index of the id).
+ * One trace, the spans of which are sorted: batch has none when there is none,
+ * and is good for the call.  Each id (of the index i) comes once; calls come
+ * one at a time or from several threads, in any order.
  */
 typedef int (*backend_trace_fn)(void *arg, uint32_t i, struct batch *batch,
     const struct store_answer *answer, struct err *err);
+struct backend_trace_to {
+    backend_trace_fn fn;
+    void *arg;
+};
+/* ERR_CANCELLED or ERR_TIMEOUT. */
+int backend_poll(const struct backend_ask *ask, struct err *err) WARN_UNUSED;
+
+struct backend_hit_to {
+    void (*fn)(void *arg, const struct trace_id *id, int64_t end_ns);
+    void *arg;
+};
+typedef int (*backend_spans_fn)(void *arg, struct sv request,
+    struct err *err);
 
 struct backend {
     source_fn source;
     bool is_remote;
+    /* ask->answer is set by nodes only; each trace has an own one. */
     int (*read_traces)(const struct backend_ask *ask,
-        const struct trace_id *ids, uint32_t n, backend_trace_fn fn,
-        void *arg, struct err *err);
+        const struct trace_id *ids, uint32_t n,
+        const struct backend_trace_to *to, struct err *err);
     int (*visit_streams)(const struct backend_ask *ask,
         struct stream_visit *visit, struct err *err);
     int (*visit_edges)(const struct backend_ask *ask,
@@ -62,16 +77,13 @@ struct backend {
      * node.  NULL: run the query into a sink instead.
      */
     int (*search)(const struct backend_ask *ask, struct query *query,
-        uint32_t limit,
-        void (*fn)(void *arg, const struct trace_id *id, int64_t end_ns),
-        void *arg, struct err *err);
+        uint32_t limit, const struct backend_hit_to *to, struct err *err);
     /*
      * Spans that pass the filter as ExportTraceServiceRequests.  NULL: run
      * the query into a sink that reads blocks.
      */
     int (*export_spans)(const struct backend_ask *ask, struct query *query,
-        int (*fn)(void *arg, struct sv request, struct err *err), void *arg,
-        struct err *err);
+        backend_spans_fn fn, void *arg, struct err *err);
 };
 
 extern const struct backend backend_local;
