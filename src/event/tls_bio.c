@@ -4,6 +4,7 @@
 #include "event/tls_bio.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include "core/assert.h"
@@ -76,21 +77,29 @@ IMPL(BIO_meth_set_destroy) tls_bio_destroy(BIO *bio)
     return 1;
 }
 
+static void
+make_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK |
+        BIO_get_new_index(), "spoor socket");
+
+    check(method != NULL);
+    check(BIO_meth_set_read(method, tls_bio_read) == 1);
+    check(BIO_meth_set_write(method, tls_bio_write) == 1);
+    check(BIO_meth_set_ctrl(method, tls_bio_ctrl) == 1);
+    check(BIO_meth_set_destroy(method, tls_bio_destroy) == 1);
+    tls_bio_method = method;
+}
+
 BIO *
 tls_bio_new(int fd)
 {
+    /* Clients are on any thread. */
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct tls_bio *self = xcalloc(1, sizeof(*self));
     BIO *bio;
 
-    if (tls_bio_method == NULL) {
-        tls_bio_method = BIO_meth_new(BIO_TYPE_SOURCE_SINK |
-            BIO_get_new_index(), "spoor socket");
-        check(tls_bio_method != NULL);
-        check(BIO_meth_set_read(tls_bio_method, tls_bio_read) == 1);
-        check(BIO_meth_set_write(tls_bio_method, tls_bio_write) == 1);
-        check(BIO_meth_set_ctrl(tls_bio_method, tls_bio_ctrl) == 1);
-        check(BIO_meth_set_destroy(tls_bio_method, tls_bio_destroy) == 1);
-    }
+    check(pthread_once(&once, make_method) == 0);
     bio = BIO_new(tls_bio_method);
     check(bio != NULL);
     self->fd = fd;

@@ -13,8 +13,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -167,51 +165,18 @@ wait_for(const struct http_client *client, short events, short *ready,
     return 0;
 }
 
-/*
- * A server that is gone without a word is noticed after 35 s, though a reply
- * may be silent for any time.
- */
-static void
-keep_alive(int fd)
-{
-    int on = 1, idle_sec = 15, interval_sec = 5, probes = 4;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_sec,
-        sizeof(idle_sec));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_sec,
-        sizeof(interval_sec));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-}
-
 static int
 connect_to(struct http_client *client, const struct addrinfo *to,
     struct err *err)
 {
-    int one = 1, problem = 0;
-    socklen_t len = sizeof(problem);
     short ready;
+    int rc = wire_connect(&client->wire, to->ai_addr, to->ai_addrlen);
 
-    client->wire.fd = socket(to->ai_family,
-        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->wire.fd < 0)
-        return err_sys(err, "socket");
-    (void)setsockopt(client->wire.fd, IPPROTO_TCP, TCP_NODELAY, &one,
-        sizeof(one));
-    keep_alive(client->wire.fd);
-    if (connect(client->wire.fd, to->ai_addr, to->ai_addrlen) == 0)
-        return 0;
-    if (errno != EINPROGRESS)
-        return err_sys(err, "cannot connect to %s", client->url.authority);
-    if (wait_for(client, POLLOUT, &ready, err) != 0)
-        return -1;
-    if (getsockopt(client->wire.fd, SOL_SOCKET, SO_ERROR, &problem,
-            &len) != 0)
-        return err_sys(err, "getsockopt");
-    errno = problem;
-    if (problem != 0)
-        return err_sys(err, "cannot connect to %s", client->url.authority);
-    return 0;
+    while (rc == 0 && (rc = wire_is_connected(&client->wire)) == 0)
+        if (wait_for(client, POLLOUT, &ready, err) != 0)
+            return -1;
+    return rc == 1 ? 0
+        : err_sys(err, "cannot connect to %s", client->url.authority);
 }
 
 /* The handshake, where there is TLS. */
@@ -253,22 +218,6 @@ client_connect(struct http_client *client, struct err *err)
     }
     freeaddrinfo(list);
     return rc;
-}
-
-/* An idle connection with something to read was closed or is out of step. */
-static void
-drop_if_stale(struct http_client *client)
-{
-    struct pollfd pfd = {.fd = client->wire.fd, .events = POLLIN};
-    short events;
-    char byte;
-
-    if (client->wire.fd < 0 || poll(&pfd, 1, 0) == 0)
-        return;
-    /* Tickets come when they like. */
-    if (client->wire.tls == NULL ||
-        wire_recv(&client->wire, &byte, 1, &events, NULL) != -1)
-        client_close(client);
 }
 
 /* --- sending --- */
@@ -570,19 +519,23 @@ int
 http_client_do(struct http_client *client, const struct http_client_req *req,
     struct http_client_reply *reply, struct err *err)
 {
+    struct client_request head = {req->method, client->url.authority,
+        client->url.prefix, req->target, "spoorctl", req->content_type,
+        req->content_encoding, client->authorization, req->headers,
+        req->body.len};
     struct err problem = ERR_INIT;
     bool is_stale = false, is_safe;
     int rc;
 
     OBJ_CHECK(client, CLIENT_MAGIC);
-    if (client_request_make(&client->out, req, &client->url,
-            client->authorization, err) != 0)
+    if (client_request_make(&client->out, &head, err) != 0)
         return -1;
     is_safe = strcmp(req->method, "GET") == 0 ||
         strcmp(req->method, "HEAD") == 0;
     client->deadline_ns = clock_mono_ns() + client->timeout_ns;
     client->cancel = reply->cancel;
-    drop_if_stale(client);
+    if (client->wire.fd >= 0 && !wire_is_quiet(&client->wire))
+        client_close(client);
     rc = exchange(client, req, reply, &is_stale, &problem);
     if (rc != 0 && is_stale && is_safe) {
         client_close(client);

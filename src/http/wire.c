@@ -4,12 +4,82 @@
 #include "http/wire.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "event/tls.h"
+
+/*
+ * A server that is gone without a word is noticed after 35 s, though a reply
+ * may be silent for any time.
+ */
+static void
+keep_alive(int fd)
+{
+    int on = 1, idle_sec = 15, interval_sec = 5, probes = 4;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_sec,
+        sizeof(idle_sec));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_sec,
+        sizeof(interval_sec));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+int
+wire_connect(struct wire *wire, const struct sockaddr *to, socklen_t len)
+{
+    int one = 1;
+
+    wire->fd = socket(to->sa_family,
+        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (wire->fd < 0)
+        return -1;
+    (void)setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    keep_alive(wire->fd);
+    return connect(wire->fd, to, len) == 0 || errno == EINPROGRESS ? 0 : -1;
+}
+
+int
+wire_is_connected(const struct wire *wire)
+{
+    struct pollfd pfd = {.fd = wire->fd, .events = POLLOUT};
+    int problem = 0;
+    socklen_t len = sizeof(problem);
+
+    if (poll(&pfd, 1, 0) <= 0)
+        return 0;
+    if (getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &problem, &len) != 0)
+        return -1;
+    errno = problem;
+    return problem == 0 ? 1 : -1;
+}
+
+void
+wire_abort(struct wire *wire)
+{
+    struct linger linger = {.l_onoff = 1};
+
+    tls_free(wire->tls);
+    wire->tls = NULL;
+    if (wire->fd >= 0)
+        (void)setsockopt(wire->fd, SOL_SOCKET, SO_LINGER, &linger,
+            sizeof(linger));
+    wire_close(wire);
+}
+
+/* Tickets come when they like, so only data counts. */
+bool
+wire_is_quiet(struct wire *wire)
+{
+    short events;
+    char byte;
+
+    return wire_recv(wire, &byte, 1, &events, NULL) == -1;
+}
 
 void
 wire_close(struct wire *wire)

@@ -7,9 +7,11 @@
 #ifndef SPOOR_HTTP_WIRE_H
 #define SPOOR_HTTP_WIRE_H
 
+#include "core/base.h"
+
+#include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "core/base.h"
 #include "core/err.h"
 
 struct ssl_ctx_st;
@@ -20,8 +22,23 @@ struct wire {
     struct tls *tls; /* NULL: plain */
 };
 
+/*
+ * Begins to connect a new socket without waiting.  -1 with errno, as far as
+ * that is known at once; wire_close() is the caller's.
+ */
+int wire_connect(struct wire *wire, const struct sockaddr *to,
+    socklen_t len) WARN_UNUSED;
+/* 1: it is connected, 0: not yet (poll for POLLOUT), -1: errno says why. */
+int wire_is_connected(const struct wire *wire) WARN_UNUSED;
 /* Sends an orderly end and closes; harmless when closed. */
 void wire_close(struct wire *wire);
+/* At once: what the kernel has not sent is dropped, the peer is told. */
+void wire_abort(struct wire *wire);
+/*
+ * Between two requests: false when there is something to read, so the other
+ * side has closed or is out of step, and only closing is left.
+ */
+bool wire_is_quiet(struct wire *wire);
 /* On a connected socket; host is the name to ask for. */
 int wire_use_tls(struct wire *wire, struct ssl_ctx_st *ctx, const char *host,
     struct err *err) WARN_UNUSED;
