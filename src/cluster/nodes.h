@@ -22,10 +22,21 @@
 struct node_state; /* in shared memory, by name; outlives lists */
 
 struct node {
-    const char *name;       /* "host:port": routing, metrics, messages */
+    /*
+     * "host:port": routing, metrics, messages.  Small letters; IPv6 in
+     * brackets.
+     */
+    const char *name;
     uint64_t seed;          /* hash of the name */
     struct http_peer *peer;
     struct node_state *state;
+    /*
+     * Why it cannot be asked though it may be well: its name was never found.
+     * Then it is not up.  A name that stands for many nodes ("srv+...") and
+     * was never found is one such node, so that answers without them are
+     * never taken for whole.  NULL: it can be asked.
+     */
+    const char *problem;
 };
 
 /* One list at one time; never changes. */
@@ -42,6 +53,7 @@ const struct node *nodes_find(const struct nodes *nodes, struct sv name);
 
 /* --- routing: rendezvous hashing --- */
 
+uint64_t node_seed(struct sv name);
 /* The node with the highest score of those wanted has the trace. */
 uint64_t node_score(const struct node *node, uint64_t key);
 /* The key of a trace, equal in all processes and versions. */
@@ -61,11 +73,15 @@ enum node_outcome {
     NODE_SLOW,        /* a timeout */
     NODE_BUSY,        /* 429, 503: inserts only, for retry_after_sec */
     NODE_REFUSED,     /* 401, 403, 404, 400 ...: something is set up wrong */
+    NODE_OUTCOMES,
 };
 
 /*
- * What a call came to.  Opens or closes breakers; logs each change of a
- * node's state once.  why: for people; may be NULL.
+ * What a call came to.  UNREACHABLE and SLOW open the breaker of the node,
+ * each of the others closes it: the node did answer.  BUSY and REFUSED of an
+ * insert open the one for inserts: for retry_after_sec (-1: not said), or
+ * longer each time; when the time is over, inserts go there again.  Logs each
+ * change of a node's state once.  why: for people; may be NULL.
  */
 void node_report(const struct node *node, bool is_insert,
     enum node_outcome outcome, int64_t retry_after_sec, const char *why);
@@ -94,6 +110,8 @@ void node_count(const struct node *node, bool is_insert,
 /* What waits for the node in the durable queues: differences. */
 void node_count_queue(const struct node *node, int64_t parcels,
     int64_t bytes);
+/* Master: a worker ended, what it counted as waiting waits no more. */
+void nodes_process_ended(pid_t pid);
 /* JSON of all nodes, for /internal/cluster and spoorctl cluster. */
 void nodes_print(struct sb *out);
 

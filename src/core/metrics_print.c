@@ -12,9 +12,12 @@
 #include "core/timefmt.h"
 
 #define METRIC_COLLECTORS_MAX 16
-/* What collectors give in one scrape; flags are most of it. */
-#define METRIC_SAMPLES_MAX 2048u
-#define METRIC_SAMPLE_LABELS_MAX (256 * KIB)
+/*
+ * What collectors give in one scrape: some hundred flags, and 36 of each
+ * storage node.
+ */
+#define METRIC_SAMPLES_MAX 12288u
+#define METRIC_SAMPLE_LABELS_MAX (4 * MIB)
 
 static struct {
     metric_collect_fn fn;

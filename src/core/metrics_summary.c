@@ -9,7 +9,7 @@
  */
 
 #include "core/base.h"
-#include "core/metrics_table.h"
+#include "core/metrics_summary.h"
 
 #include "core/timefmt.h"
 
