@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "api/admin.h"
 
+#include "api/front.h"
 #include "core/metrics.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
@@ -131,6 +132,8 @@ admin_force_flush(struct http_req *req)
 {
     struct flush_wait *wait;
 
+    if (front_refuses(req))
+        return;
     wait = xcalloc(1, sizeof(*wait));
     wait->req = req;
     http_on_abort(req, flush_aborted, wait);
@@ -146,6 +149,8 @@ admin_force_merge(struct http_req *req)
     struct sv prefix = http_arg(req, "partition_prefix");
     struct err err = ERR_INIT;
 
+    if (front_refuses(req))
+        return;
     if (req->has_lost_arg)
         http_reply_error(req, 400, "the arguments are too large");
     else if (compact_force(prefix, &err) == 0)

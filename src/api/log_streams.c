@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "api/log_streams.h"
 
+#include "api/front.h"
 #include "core/log.h"
 #include "core/num.h"
 #include "storage/streams.h"
@@ -13,6 +14,8 @@ log_streams(struct http_req *req)
     struct sv text = http_arg(req, "seconds");
     uint64_t sec;
 
+    if (front_refuses(req))
+        return;
     if (req->has_lost_arg || !num_parse_u64(text, &sec) ||
         sec > STREAMS_LOG_SEC_MAX) {
         http_reply_error(req, 400, "argument seconds is not a number from 0 "

@@ -3,6 +3,7 @@
 #include "core/base.h"
 #include "api/partition.h"
 
+#include "api/front.h"
 #include "core/json_out.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
@@ -73,6 +74,8 @@ partition_attach(struct http_req *req)
 {
     struct sv name;
 
+    if (front_refuses(req))
+        return;
     if (need_arg(req, "name", &name))
         op_start(req, OP_ATTACH, name);
 }
@@ -82,6 +85,8 @@ partition_detach(struct http_req *req)
 {
     struct sv name;
 
+    if (front_refuses(req))
+        return;
     if (need_arg(req, "name", &name))
         op_start(req, OP_DETACH, name);
 }
@@ -91,9 +96,12 @@ partition_list(struct http_req *req)
 {
     struct json_out json;
     uint32_t *days;
-    size_t n = store_days(&days);
     struct sb sb;
+    size_t n;
 
+    if (front_refuses(req))
+        return;
+    n = store_days(&days);
     sb_init(&sb, LIST_BYTES_MAX);
     json_out_init(&json, &sb);
     json_array(&json);
@@ -114,6 +122,8 @@ partition_snapshot_create(struct http_req *req)
 {
     struct sv prefix = http_arg(req, "partition_prefix");
 
+    if (front_refuses(req))
+        return;
     if (prefix.ptr == NULL)
         prefix = http_arg(req, "name");
     op_start(req, OP_SNAPSHOT_CREATE, prefix);
@@ -122,7 +132,8 @@ partition_snapshot_create(struct http_req *req)
 void IMPL(route_fn)
 partition_snapshot_list(struct http_req *req)
 {
-    op_start(req, OP_SNAPSHOT_LIST, SV_EMPTY);
+    if (!front_refuses(req))
+        op_start(req, OP_SNAPSHOT_LIST, SV_EMPTY);
 }
 
 void IMPL(route_fn)
@@ -130,6 +141,8 @@ partition_snapshot_delete(struct http_req *req)
 {
     struct sv path;
 
+    if (front_refuses(req))
+        return;
     if (need_arg(req, "path", &path))
         op_start(req, OP_SNAPSHOT_DELETE, path);
 }
@@ -141,6 +154,8 @@ partition_snapshot_delete_stale(struct http_req *req)
     struct sv age = http_arg(req, "max_age");
     char text[32];
 
+    if (front_refuses(req))
+        return;
     if (age.ptr == NULL && age_ns == 0) {
         http_reply(req, 200, JSON, SV("[]"));
         return;

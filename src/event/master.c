@@ -171,15 +171,15 @@ master_step_recover(struct master *self)
 }
 
 static bool
-master_is_refused(const struct master *self)
+master_is_refused(struct master *self)
 {
-    const struct seat *seats[] = {&self->merge, &self->retention};
+    const struct seat *seat;
 
     for (unsigned i = 0; i < MASTER_WORKERS_MAX; i++)
         if (self->workers[i].refusals >= MASTER_REFUSALS_MAX)
             return true;
-    for (unsigned i = 0; i < ARRAY_LEN(seats); i++)
-        if (seats[i]->refusals >= MASTER_REFUSALS_MAX)
+    for (unsigned i = 0; (seat = master_single_seat(self, i)) != NULL; i++)
+        if (seat->refusals >= MASTER_REFUSALS_MAX)
             return true;
     return false;
 }

@@ -4,7 +4,8 @@
  * Who should run, by the state of the master:
  *
  *   RECOVER          the recovery at boot, nothing else
- *   START RUN        workers, merge, retention, recoveries of slots
+ *   START RUN        workers, merge, retention, recoveries of slots; of a
+ *                    front only workers
  *   RELOAD           successors of workers; the other seats as before
  *   HANDOVER         as RUN, with the new configuration
  *   UPGRADE DELAY    as RUN
@@ -20,6 +21,7 @@
 
 #include "core/assert.h"
 #include "core/conf_budget.h"
+#include "core/conf_storage.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "event/loop.h"
@@ -57,7 +59,10 @@ master_single_seat(struct master *master, unsigned n)
         &master->merge, &master->retention,
     };
 
-    return n < MASTER_SINGLES ? seats[n] : NULL;
+    /* A front has nothing to merge or to drop. */
+    if (n >= MASTER_SINGLES || conf_is_front(master->boot_conf))
+        return NULL;
+    return seats[n];
 }
 
 void
@@ -72,7 +77,7 @@ master_init_seats(struct master *master)
     master->retention = (struct seat){.role = ROLE_RETENTION,
         .slot = SLOT_NONE};
     master->boot = (struct seat){.role = ROLE_RECOVER, .slot = SLOT_NONE,
-        .is_wanted = true};
+        .is_wanted = !conf_is_front(master->boot_conf)};
 }
 
 /* Filling. */
@@ -185,14 +190,18 @@ seat_is_ready(const struct seat *seat)
 }
 
 bool
-master_is_full(const struct master *master)
+master_is_full(struct master *master)
 {
     unsigned workers = master_worker_seats(master, master->conf);
+    const struct seat *seat;
 
     for (unsigned i = 0; i < workers; i++)
         if (!seat_is_ready(&master->workers[i]))
             return false;
-    return seat_is_ready(&master->merge) && seat_is_ready(&master->retention);
+    for (unsigned i = 0; (seat = master_single_seat(master, i)) != NULL; i++)
+        if (!seat_is_ready(seat))
+            return false;
+    return true;
 }
 
 /* Ends. */

@@ -263,15 +263,16 @@ master_reload_undo(struct master *master, const char *why)
 }
 
 bool
-master_handover_is_done(const struct master *master)
+master_handover_is_done(struct master *master)
 {
-    const struct seat *seats[] = {&master->merge, &master->retention};
+    const struct seat *seat;
 
-    for (unsigned i = 0; i < ARRAY_LEN(seats); i++) {
-        const struct proc *proc = seats[i]->proc;
+    for (unsigned i = 0; (seat = master_single_seat(master, i)) != NULL;
+         i++) {
+        const struct proc *proc = seat->proc;
 
         /* One that keeps failing is restarted in MASTER_RUN as well. */
-        if (seats[i]->failures >= MASTER_RELOAD_FAILURES_MAX)
+        if (seat->failures >= MASTER_RELOAD_FAILURES_MAX)
             continue;
         if (proc == NULL || proc->state != PROC_READY ||
             proc->process.generation != master->generation)

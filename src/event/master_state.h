@@ -136,8 +136,11 @@ void master_init_seats(struct master *master);
 /* Starts what should run and does not, or sets the timer for it. */
 void master_fill(struct master *master);
 /* True when all that should run is READY. */
-bool master_is_full(const struct master *master);
-/* All seats of the roles that end before their successor starts. */
+bool master_is_full(struct master *master);
+/*
+ * All seats of the roles that end before their successor starts; a front has
+ * none.
+ */
 struct seat *master_single_seat(struct master *master, unsigned n);
 void master_child_ended(struct master *master, struct proc *proc,
     const struct proc_end *end);
@@ -148,7 +151,7 @@ void master_reload_begin(struct master *master);
 bool master_reload_is_ready(const struct master *master);
 void master_reload_commit(struct master *master);
 void master_reload_undo(struct master *master, const char *why);
-bool master_handover_is_done(const struct master *master);
+bool master_handover_is_done(struct master *master);
 void master_reload_done(struct master *master);
 
 /* master_stop.c */

@@ -12,6 +12,7 @@
  *         snapshots/<id>/      links to them, for backups (snapshot.h)
  *     DETACHED                 days that are not served (detached.h)
  *     quarantine/              damaged files and records, never deleted
+ *     queue/                   of a front: spans on their way (front.h)
  *     .trash/                  leftovers of crashes, kept for 24 h, and
  *                              days that were dropped
  */

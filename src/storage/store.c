@@ -11,6 +11,10 @@
  *               (operator.h); removes what has expired by its own rules
  *               (digest files, .trash)
  *   merge       keeps the number of parts small (compact.h)
+ *
+ * A front (core/conf_storage.h) has no store: its master takes LOCK and makes
+ * what its directory needs (front.h), its workers have nothing of it, and the
+ * other roles do not run.
  */
 
 #include "core/base.h"
@@ -24,6 +28,7 @@
 
 #include "core/assert.h"
 #include "core/conf_budget.h"
+#include "core/conf_storage.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -35,6 +40,7 @@
 #include "storage/barrier.h"
 #include "storage/catalog.h"
 #include "storage/compact.h"
+#include "storage/front.h"
 #include "storage/housekeeping.h"
 #include "storage/ingester.h"
 #include "storage/layout.h"
@@ -107,10 +113,9 @@ find_owner(const char *text, uid_t *uid, gid_t *gid, struct err *err)
  * followed: after the first start the directory belongs to that user.
  */
 static int
-chown_for_user(const struct conf *conf, struct err *err)
+chown_for_user(const struct conf *conf, const char *const *names,
+    struct err *err)
 {
-    static const char *const names[] = {"", "wal", "partitions",
-        "quarantine", ".trash", "LOCK"};
     char path[PATH_MAX];
     uid_t uid = 0;
     gid_t gid = 0;
@@ -119,22 +124,41 @@ chown_for_user(const struct conf *conf, struct err *err)
         return 0;
     if (find_owner(conf->user, &uid, &gid, err) != 0)
         return -1;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        layout_path(path, names[i]);
+    for (; *names != NULL; names++) {
+        layout_path(path, *names);
         if (lchown(path, uid, gid) != 0)
             return err_sys(err, "chown %s", path);
     }
     return 0;
 }
 
+/* What was asked for lately is remembered by fronts, too. */
+static int
+init_front(const struct conf *conf, struct err *err)
+{
+    static const char *const names[] = {"", FRONT_QUEUE, "LOCK", NULL};
+
+    if (front_create(err) != 0 || lock_take(err) != 0 ||
+        chown_for_user(conf, names, err) != 0)
+        return -1;
+    front_warn_store();
+    return requests_create(err);
+}
+
 static int
 store_init_master(const struct conf *conf, struct err *err)
 {
+    static const char *const names[] = {"", "wal", "partitions",
+        "quarantine", ".trash", "LOCK", NULL};
+
     store_conf = conf;
     layout_set(conf->data_path);
+    if (conf_is_front(conf))
+        return init_front(conf, err);
     if (layout_create(err) != 0 || lock_take(err) != 0 ||
-        chown_for_user(conf, err) != 0)
+        chown_for_user(conf, names, err) != 0)
         return -1;
+    front_warn_queue();
     if (shared_create(master_slot_capacity(conf), err) != 0 ||
         catalog_create(err) != 0 || requests_create(err) != 0 ||
         retire_create(err) != 0 || ops_create(err) != 0 ||
@@ -242,8 +266,10 @@ static int
 store_init_process(struct process *process, struct err *err)
 {
     store_conf = process->conf;
-    streams_configure(process->conf);
     store_loop = process->loop;
+    if (conf_is_front(process->conf))
+        return 0;
+    streams_configure(process->conf);
     switch (process->role) {
     case ROLE_RECOVER:
         return recover_process(process, err);
@@ -295,6 +321,8 @@ store_exit_process(struct process *process)
         log_warn("not all rows could be written into parts; the log keeps "
             "them");
     ingester = NULL;
+    if (conf_is_front(process->conf))
+        return;
     operator_stop();
     scrub_stop();
     loop_timer_free(housekeeping_timer);
@@ -320,12 +348,14 @@ const struct module store_module = {
 bool
 store_is_read_only(const char **why)
 {
+    *why = "";
+    if (shared == NULL)
+        return false;
     switch (atomic_load(&shared->is_read_only)) {
     case READ_ONLY_DISK:
         *why = "too little free disk space";
         return true;
     default:
-        *why = "";
         return false;
     }
 }
