@@ -4,6 +4,7 @@
 #include "api/routes.h"
 
 #include "api/admin.h"
+#include "api/internal_insert.h"
 #include "api/jaeger.h"
 #include "api/log_streams.h"
 #include "api/logsql.h"
@@ -11,6 +12,7 @@
 #include "api/otlp_export.h"
 #include "api/small.h"
 #include "api/vmalert.h"
+#include "cluster/parcel.h"
 #include "http/group.h"
 #include "otlp/otlp.h"
 
@@ -31,6 +33,12 @@ const struct route api_routes[] = {
         NULL, "The same over gRPC (HTTP/2)"},
     {"/insert/ready", HTTP_GET | HTTP_POST, ROUTE_INSERT, admin_insert_ready, NULL,
         "Always {\"status\":\"ok\"} while the process runs"},
+
+    /* from fronts */
+    {"/internal/insert", HTTP_POST, ROUTE_BODY | ROUTE_INTERNAL_INSERT,
+        internal_insert, NULL, "Spans from a front, already split by node: "
+        "version (" INSERT_PROTOCOL "); the answer has a status for each of "
+        "its parcels"},
 
     /* LogsQL */
     {"/select/logsql/query", HTTP_GET | HTTP_POST,

@@ -19,7 +19,7 @@
  * A request to /internal/insert is parcels, one behind the other.  A change
  * of this needs another INSERT_PROTOCOL.
  *
- * An answer:
+ * The reply is the text INSERT_REPLY, then answers of sixteen bytes:
  *
  *      0  status      u32
  *      4  rejected    u32
@@ -196,7 +196,7 @@ parcel_answer_take(struct sv *in, struct parcel_answer *out, struct err *err)
         return err_set(err, ERR_CORRUPT,
             "the checksum of the answer is wrong");
     status = enc_get32(start);
-    if (status > PARCEL_TOO_LARGE)
+    if (status > PARCEL_UNSURE)
         return err_set(err, ERR_CORRUPT, "no status has the number %u",
             status);
     out->status = (enum parcel_status)status;

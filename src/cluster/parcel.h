@@ -53,14 +53,22 @@ int parcel_take(struct sv *in, struct parcel *out, struct err *err)
 size_t parcel_size(const struct parcel *parcel);
 void parcel_make_id(struct parcel *parcel, struct sv plain_body);
 
-/* What a node says of one parcel; the reply to /internal/insert has as many,
- * in order. */
+/*
+ * What a node says of one parcel.  The reply to /internal/insert is
+ * INSERT_REPLY, then as many answers as there were parcels, in their order.
+ */
+#define INSERT_REPLY INSERT_PROTOCOL "\n"
+/* In one request; senders stay far below it. */
+#define PARCELS_PER_REQUEST_MAX 1024u
+
 enum parcel_status {
     PARCEL_STORED = 0,
     PARCEL_BUSY,      /* not stored: the node sheds load */
     PARCEL_UNAVAILABLE, /* not stored: read-only, disk full, stopping */
     PARCEL_MALFORMED, /* never will be */
     PARCEL_TOO_LARGE, /* nor this */
+    PARCEL_UNSURE,    /* perhaps stored, perhaps not: this node alone may be
+                         asked again */
 };
 struct parcel_answer {
     enum parcel_status status;

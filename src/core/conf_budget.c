@@ -91,7 +91,10 @@ conf_budget_make(struct conf_budget *out, const struct conf *conf,
     out->decode = clamp(share / 4, 16 * MIB, 2 * GIB);
     out->body_max = MIN(conf->max_request_size,
         MAX(out->decode / DECODE_PER_BODY, 1 * MIB));
-    out->bodies = MAX(clamp(share / 8, 8 * MIB, 1 * GIB), out->body_max);
+    out->parcels_max = MIN(conf->internal_insert_max,
+        MAX(out->decode / DECODE_PER_BODY, 1 * MIB));
+    out->bodies = MAX(clamp(share / 8, 8 * MIB, 1 * GIB),
+        MAX(out->body_max, out->parcels_max));
     out->query = conf->query_memory > 0 ? conf->query_memory
         : clamp(share / 4, 16 * MIB, 256 * MIB);
     out->queries = MAX(clamp(share / 5 * 2, QUERIES_LEAST, 4 * GIB),

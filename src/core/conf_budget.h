@@ -23,6 +23,7 @@ struct conf_budget {
     uint64_t bodies;    /* request bodies as they arrive, all together */
     uint64_t decode;    /* inflated bodies and their spans, all together */
     uint64_t body_max;  /* one body, before and after decompression */
+    uint64_t parcels_max; /* the same for a request of a front */
     uint64_t queries;   /* all queries that run; one may have 3/4 of it */
     uint64_t query;     /* what one keeps between blocks; its answer */
     unsigned lanes;     /* threads that work on one query at a time */

@@ -40,7 +40,8 @@ static unsigned nlisteners;
 static bool
 is_timed(const struct route *route)
 {
-    return (route->flags & (ROUTE_INSERT | ROUTE_SELECT)) != 0 &&
+    return (route->flags & (ROUTE_INSERT | ROUTE_SELECT |
+        ROUTE_INTERNAL_INSERT | ROUTE_INTERNAL_SELECT)) != 0 &&
         (route->flags & ROUTE_LIVE) == 0;
 }
 

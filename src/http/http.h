@@ -199,7 +199,7 @@ struct route_key {
 /* Ends with a row whose pattern is NULL; set by main, or NULL. */
 extern const struct route_key *http_route_keys;
 
-/* Largest body of a route that is no ROUTE_INSERT (a form). */
+/* Largest body of a route that takes no spans (a form). */
 #define HTTP_FORM_BYTES_MAX (1 * MIB)
 
 /*

@@ -239,6 +239,18 @@ redirect_to_prefix(struct stream *stream)
     http_reply(&stream->req, 302, NULL, SV_EMPTY);
 }
 
+static uint64_t
+route_body_max(const struct http_req *req)
+{
+    const struct conf_budget *budget = conf_budget(req->process->conf);
+
+    if (req->route->flags & ROUTE_INSERT)
+        return budget->body_max;
+    if (req->route->flags & ROUTE_INTERNAL_INSERT)
+        return budget->parcels_max;
+    return HTTP_FORM_BYTES_MAX;
+}
+
 /* The client may go there: is there anything? */
 static enum dispatch
 dispatch_rest(struct stream *stream, const struct route_match *match,
@@ -273,8 +285,7 @@ dispatch_rest(struct stream *stream, const struct route_match *match,
         return DISPATCH_ANSWERED;
     }
     if (req->route->flags & ROUTE_BODY)
-        *body_max = req->route->flags & ROUTE_INSERT
-            ? conf_budget(req->process->conf)->body_max : HTTP_FORM_BYTES_MAX;
+        *body_max = route_body_max(req);
     if (stream->is_grpc)
         *body_max += GRPC_PREFIX_BYTES;
     return DISPATCH_GOES_ON;

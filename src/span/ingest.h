@@ -22,6 +22,7 @@ enum ingest_status {
     INGEST_BUSY,      /* 429, Retry-After: the node sheds load */
     INGEST_UNAVAILABLE, /* 503, Retry-After: disk full, log failed, stopping */
     INGEST_TOO_LARGE, /* 413: more spans than the store ever takes at once */
+    INGEST_REFUSED,   /* 500: a storage node found its share malformed */
 };
 
 /* One request on its way to the store.  Owned by the maker until done(). */
@@ -41,6 +42,11 @@ struct ingest {
     uint32_t rejected;     /* of the first answer, if this was a duplicate */
     uint32_t reject_mask;
     bool is_duplicate;
+    /*
+     * With any status but OK: it may be stored all the same, or a part of it.
+     * Nobody else may get it; the same body sent here again tells.
+     */
+    bool is_unsure;
     uint32_t retry_after_sec;
     struct ingest *next;   /* private to the sink */
 };

@@ -78,7 +78,7 @@ answers_send(struct ingester *ingester)
 
 static void
 group_refuse(struct ingester *ingester, struct group *group,
-    enum ingest_status status)
+    enum ingest_status status, bool is_unsure)
 {
     struct request_outcome none = {0, 0};
 
@@ -86,6 +86,7 @@ group_refuse(struct ingester *ingester, struct group *group,
         struct ingest *ingest = group->requests[i];
 
         requests_settle(ingest->digest, group->log_id, false, &none);
+        ingest->is_unsure = is_unsure;
         if (status == INGEST_UNAVAILABLE)
             metric_add(METRIC_INGEST_REFUSED_LOG_ERROR, 1);
         answer(ingester, ingest, status);
@@ -123,7 +124,9 @@ group_abandon(struct ingester *ingester, struct group *group, bool wal_failed,
         if (ingester->active.buffer != UINT_MAX)
             active_end(ingester, false, 0);
     }
-    group_refuse(ingester, group, status);
+    /* What the disk did not confirm may be found in the log after a crash. */
+    group_refuse(ingester, group, status,
+        wal_failed && err->code != ERR_NO_SPACE);
     group->n = 0;
     answers_send(ingester);
 }
@@ -284,6 +287,7 @@ request_is_known(struct ingester *ingester, struct ingest *ingest,
     /* A clock that was set back must not make it wait for hours. */
     if (waited_ns < 0 || waited_ns > TWIN_WAIT_NS) {
         metric_add(METRIC_INGEST_REFUSED_BUSY, 1);
+        ingest->is_unsure = true;
         answer(ingester, ingest, INGEST_UNAVAILABLE);
     } else {
         ingest->next = ingester->waiting;
