@@ -17,6 +17,15 @@
 #include "cluster/parcel.h"
 #include "core/err.h"
 
+/*
+ * Of a process, adopted ones aside: at 176 bytes, names of nodes aside, 44
+ * MiB.  A file may be adopted as long as there are fewer; it has at most
+ * 65,536 items.
+ */
+#define QUEUE_ITEMS_MAX 262144u
+/* Files that a process holds; each is a descriptor. */
+#define QUEUE_FILES_MAX 512u
+
 struct queue;
 
 /* A parcel that waits.  Owned by the queue until queue_done(). */
@@ -34,7 +43,12 @@ struct queue_item {
     struct queue_item *next; /* of the sender */
 };
 
-/* Makes the directory.  bytes_max: of all processes' files together. */
+/*
+ * Makes the directory.  bytes_max: of all processes' files together, as they
+ * are on the disk.  Files of others are looked up every second and after each
+ * 1/64 of bytes_max that this process added, so there may be 1/64 more for
+ * each process, and one call of queue_add().
+ */
 int queue_open(struct queue **out, const char *dir, uint64_t bytes_max,
     struct err *err) WARN_UNUSED;
 /* Keeps what is left in the files. */
@@ -43,7 +57,8 @@ void queue_close(struct queue *queue); /* accepts NULL */
 /*
  * Appends n parcels in one write and syncs: they are durable when it returns
  * 0, and items[i] are set.  ERR_LIMIT: the queue is full, nothing was added;
- * ERR_SYSTEM: the disk (nothing counts of it, another file is begun).
+ * ERR_NO_SPACE: the disk is; ERR_SYSTEM: the disk (nothing counts of it,
+ * another file is begun).
  */
 struct queue_add {
     const struct parcel *parcel;
@@ -58,12 +73,16 @@ int queue_load(struct queue *queue, struct queue_item *item,
 void queue_unload(struct queue_item *item);
 /*
  * Its node has become unknown, or another one: noted in the file, synced.
+ * After an error the item has the node nevertheless, but who adopts it after
+ * a crash may not know.
  */
 int queue_set_node(struct queue *queue, struct queue_item *item,
     struct sv node, int64_t unknown_ns, struct err *err) WARN_UNUSED;
 /*
  * It is stored (or can never be): noted without a sync; a file whose items
- * are all done is unlinked.  item is freed.
+ * are all done is unlinked.  item is freed.  It may come back after a loss of
+ * power before the next queue_adopt(), which syncs; or, when the note could
+ * not be written, after any crash before it could be.
  */
 void queue_done(struct queue *queue, struct queue_item *item);
 
@@ -71,7 +90,8 @@ void queue_done(struct queue *queue, struct queue_item *item);
  * Looks for files that nobody holds, and adopts at most one: a list of its
  * items that are not done.  Damaged records are skipped, counted and logged;
  * a file of a newer version is left alone and named in the log.  Call it at
- * the start and every second.
+ * the start and every second: it also syncs what is done, removes files that
+ * are of no more use, and looks how full the queue is.
  */
 struct queue_item *queue_adopt(struct queue *queue);
 
