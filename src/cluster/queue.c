@@ -29,7 +29,10 @@
 #define WRITE_STEP (1 * MIB)
 /* Names of other processes may be there, or come. */
 #define CREATE_TRIES 4u
-/* Others' bytes are looked up again after 1/64 of the limit was added. */
+/*
+ * Others' bytes are looked up again after 1/64 of the limit was added, and
+ * where they leave no room, so often.
+ */
 #define LOOK_PARTS 64u
 #define LOOK_NS (10 * NS_PER_MS)
 
@@ -332,16 +335,16 @@ static int
 make_room(struct queue *queue, uint64_t more, struct err *err)
 {
     struct queue_others others = {NULL, 0, 0, 0};
-    int64_t now_ns = clock_mono_ns();
+    bool is_old;
 
     if (queue->nitems >= QUEUE_ITEMS_MAX)
         return err_set(err, ERR_LIMIT, "the durable queue is full (%u "
             "parcels wait in a process)", QUEUE_ITEMS_MAX);
-    if (queue->added_bytes < queue->bytes_max / LOOK_PARTS &&
-        queue->looked_ns != 0 && fits(queue, more))
-        return 0;
-    if ((queue->looked_ns == 0 || now_ns - queue->looked_ns >= LOOK_NS) &&
-        queue_look(queue, &others, err) != 0)
+    is_old = queue->looked_ns == 0 ||
+        queue->added_bytes >= queue->bytes_max / LOOK_PARTS;
+    if (!is_old && !fits(queue, more))
+        is_old = clock_mono_ns() - queue->looked_ns >= LOOK_NS;
+    if (is_old && queue_look(queue, &others, err) != 0)
         return -1;
     if (!fits(queue, more))
         return err_set(err, ERR_LIMIT, "the durable queue is full (%llu "

@@ -252,6 +252,8 @@ read_items(struct queue *queue, struct queue_file *file, bool read_any,
     struct queue_item **items, struct err *err)
 {
     struct collect collect = {queue, file, NULL, 0, 0, 0};
+    struct queue_scan scan = {SV_EMPTY, &file->name, collect_record,
+        &collect};
     struct queue_found found;
     struct sb bytes;
     int rc = -1;
@@ -263,8 +265,8 @@ read_items(struct queue *queue, struct queue_file *file, bool read_any,
         log_error("durable queue: %s: what can be read counts", err->text);
         file->is_damaged = true;
     }
-    if (queue_scan(sb_sv(&bytes), &file->name, collect_record, &collect,
-        &found, err) != 0)
+    scan.bytes = sb_sv(&bytes);
+    if (queue_scan_run(&scan, &found, err) != 0)
         goto out;
     tell_damage(file, &found, collect.odd);
     if (found.damaged + collect.odd > 0)

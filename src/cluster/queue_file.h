@@ -67,10 +67,15 @@ struct queue_found {
 };
 /* fn is called for each valid record, in order. */
 typedef void (*queue_record_fn)(void *arg, const struct queue_record *record);
+struct queue_scan {
+    struct sv bytes;
+    const struct queue_name *name;
+    queue_record_fn fn;
+    void *arg;
+};
 /* ERR_UNSUPPORTED: of a newer version. */
-int queue_scan(struct sv bytes, const struct queue_name *name,
-    queue_record_fn fn, void *arg, struct queue_found *found, struct err *err)
-    WARN_UNUSED;
+int queue_scan_run(const struct queue_scan *scan, struct queue_found *found,
+    struct err *err) WARN_UNUSED;
 
 /* --- a file on the disk, which this process holds --- */
 

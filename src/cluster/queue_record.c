@@ -128,9 +128,10 @@ is_zero(struct sv bytes, uint64_t offset)
 }
 
 int
-queue_scan(struct sv bytes, const struct queue_name *name,
-    queue_record_fn fn, void *arg, struct queue_found *found, struct err *err)
+queue_scan_run(const struct queue_scan *scan, struct queue_found *found,
+    struct err *err)
 {
+    struct sv bytes = scan->bytes;
     uint64_t offset = QUEUE_PAGE;
     bool is_bad = false;
 
@@ -145,12 +146,12 @@ queue_scan(struct sv bytes, const struct queue_name *name,
             offset += QUEUE_ALIGN;
             continue;
         }
-        if (queue_record_get(sv_sub(bytes, offset, SIZE_MAX), name, offset,
-            &record, NULL) == 0) {
+        if (queue_record_get(sv_sub(bytes, offset, SIZE_MAX), scan->name,
+            offset, &record, NULL) == 0) {
             found->records++;
             found->damaged += is_bad;
             is_bad = false;
-            fn(arg, &record);
+            scan->fn(scan->arg, &record);
         } else {
             is_bad = true;
         }

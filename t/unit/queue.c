@@ -263,7 +263,7 @@ test_model(uint64_t seed)
     for (unsigned i = 0; i < 200; i++)
         model_adopt(&model, i % QUEUES);
     is_int(model.wrong, 0, "seed %d: all as in the model", (int)seed);
-    ok(model.n > 500 && model.refused < 100, "seed %d: %d added, %u refused",
+    ok(model.n > 500 && model.refused < 300, "seed %d: %d added, %u refused",
         (int)seed, (int)model.n, model.refused);
     is_int(model_sum(&model), model.waiting, "seed %d: all that waits "
         "is somebody's", (int)seed);
