@@ -222,7 +222,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .deadline_ns = clock_mono_ns() + SECONDS_MAX * NS_PER_SEC,
         .inside = &inside, .run_inside = ask_inside,
         .time_bound = INT64_MIN};
-    struct stage sink = {&sink_ops, &run, NULL}, *first = &sink;
+    struct stage sink = {.ops = &sink_ops, .run = &run}, *first = &sink;
     struct err err = ERR_INIT;
     struct query *query;
 

@@ -25,6 +25,7 @@ struct inside;
 struct query_env;
 struct query_run;
 struct stage;
+struct state_ops;
 struct store_answer;
 struct task_pool;
 
@@ -83,6 +84,11 @@ struct query_run {
      */
     int (*run_inside)(struct query_run *outer, struct query *query,
         struct stage *sink, struct err *err);
+    /*
+     * Gives its state to env->state_fn where others give rows to the next
+     * stage; NULL: none does.
+     */
+    struct stage *state;
 };
 /* ERR_CANCELLED or ERR_TIMEOUT; cheap enough for every few thousand rows. */
 int run_poll(const struct query_run *run, struct err *err) WARN_UNUSED;
@@ -91,6 +97,7 @@ struct stage {
     const struct stage_ops *ops;
     struct query_run *run;
     struct stage *next; /* NULL: the last one, a sink */
+    const struct state_ops *state; /* query/state.h; NULL: it has none */
 };
 
 static inline int

@@ -17,6 +17,7 @@
 #include "query/parser.h"
 #include "query/pipe_old.h"
 #include "query/stage_map.h"
+#include "query/state.h"
 
 /* --- one row of numbers --- */
 
@@ -104,6 +105,39 @@ static const struct stage_ops count_ops = {
     count_write, count_flush, count_free
 };
 
+/* The state: how many. */
+static int
+count_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
+{
+    struct state_out out;
+    int rc;
+
+    state_out_init(&out, stage, fn, arg);
+    state_put_varint(&out.sb,
+        atomic_load(&((struct stage_count *)stage)->n));
+    rc = state_out_give(&out, err);
+    state_out_release(&out);
+    return rc;
+}
+
+static int
+count_load(struct stage *stage, UNUSED unsigned lane, struct sv state,
+    struct err *err)
+{
+    struct enc_reader in;
+    uint64_t n;
+
+    if (!state_in_begin(&in, state))
+        return state_bad(err);
+    n = enc_read_varint(&in);
+    if (in.failed || in.ptr != in.end)
+        return state_bad(err);
+    atomic_fetch_add(&((struct stage_count *)stage)->n, n);
+    return 0;
+}
+
+static const struct state_ops count_state = {count_save, count_load};
+
 static int
 count_make(struct stage **out, const struct pipe *pipe,
     UNUSED struct query_run *run, UNUSED struct err *err)
@@ -111,6 +145,7 @@ count_make(struct stage **out, const struct pipe *pipe,
     struct stage_count *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &count_ops;
+    mine->stage.state = &count_state;
     mine->result = pipe->result;
     *out = &mine->stage;
     return 0;
@@ -141,32 +176,89 @@ figures_write(UNUSED struct stage *stage, UNUSED unsigned lane,
     return 0;
 }
 
+/* Blocks, rows, rows that were found, bytes of memory. */
+#define FIGURES_JOINED 4u
+
 struct stage_figures {
     struct stage stage;
     int64_t start_ns; /* monotonic */
+    _Atomic bool is_joined; /* storage nodes have told theirs */
+    _Atomic uint64_t joined[FIGURES_JOINED];
 };
+
+/* Those of this query here, or of the nodes that it asked. */
+static void
+figures_get(struct stage_figures *mine, uint64_t *v)
+{
+    const struct query_run *run = mine->stage.run;
+    const struct query_figures *figures = figures_of(run);
+
+    v[0] = atomic_load(&figures->read);
+    v[1] = atomic_load(&figures->rows);
+    v[2] = atomic_load(&figures->found);
+    v[3] = atomic_load(&run->budget.used);
+    for (uint32_t i = 0; i < FIGURES_JOINED && atomic_load(&mine->is_joined);
+        i++)
+        v[i] = atomic_load(&mine->joined[i]);
+}
 
 static int
 figures_flush(struct stage *stage, struct err *err)
 {
-    const struct stage_figures *mine = (const struct stage_figures *)stage;
-    const struct query_figures *figures = figures_of(stage->run);
+    struct stage_figures *mine = (struct stage_figures *)stage;
     static const struct sv names[] = {
         {"BlocksProcessed", 15}, {"RowsProcessed", 13}, {"RowsFound", 9},
         {"MemoryBytes", 11}, {"QueryDurationNsecs", 18},
     };
-    uint64_t v[] = {
-        atomic_load(&figures->read), atomic_load(&figures->rows),
-        atomic_load(&figures->found), atomic_load(&stage->run->budget.used),
-        (uint64_t)(clock_mono_ns() - mine->start_ns),
-    };
+    uint64_t v[FIGURES_JOINED + 1];
 
+    figures_get(mine, v);
+    v[FIGURES_JOINED] = (uint64_t)(clock_mono_ns() - mine->start_ns);
     return emit_figures(stage->next, names, v, ARRAY_LEN(v), err);
 }
 
 static const struct stage_ops figures_ops = {
     figures_write, figures_flush, count_free
 };
+
+/* The state: the numbers but the last. */
+static int
+figures_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
+{
+    uint64_t v[FIGURES_JOINED];
+    struct state_out out;
+    int rc;
+
+    state_out_init(&out, stage, fn, arg);
+    figures_get((struct stage_figures *)stage, v);
+    for (uint32_t i = 0; i < FIGURES_JOINED; i++)
+        state_put_varint(&out.sb, v[i]);
+    rc = state_out_give(&out, err);
+    state_out_release(&out);
+    return rc;
+}
+
+static int
+figures_load(struct stage *stage, UNUSED unsigned lane, struct sv state,
+    struct err *err)
+{
+    struct stage_figures *mine = (struct stage_figures *)stage;
+    uint64_t v[FIGURES_JOINED];
+    struct enc_reader in;
+
+    if (!state_in_begin(&in, state))
+        return state_bad(err);
+    for (uint32_t i = 0; i < FIGURES_JOINED; i++)
+        v[i] = enc_read_varint(&in);
+    if (in.failed || in.ptr != in.end)
+        return state_bad(err);
+    for (uint32_t i = 0; i < FIGURES_JOINED; i++)
+        atomic_fetch_add(&mine->joined[i], v[i]);
+    atomic_store(&mine->is_joined, true);
+    return 0;
+}
+
+static const struct state_ops figures_state = {figures_save, figures_load};
 
 static int
 figures_make(struct stage **out, UNUSED const struct pipe *pipe,
@@ -175,6 +267,7 @@ figures_make(struct stage **out, UNUSED const struct pipe *pipe,
     struct stage_figures *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &figures_ops;
+    mine->stage.state = &figures_state;
     mine->start_ns = clock_mono_ns();
     *out = &mine->stage;
     return 0;

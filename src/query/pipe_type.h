@@ -45,6 +45,10 @@ enum pipe_trait {
     PIPE_PICKS = 8, /* which rows there are depends on all of them: "limit"
                        of /query is a pipe, not the newest rows */
     PIPE_AFTER_STATS = 16, /* may follow stats in stats_query */
+    /* --- what storage nodes do of a pipe that is not row by row --- */
+    PIPE_STATE = 32, /* they give its state (query/state.h) */
+    PIPE_BEST = 64,  /* rows of its answer are in the answer of a node */
+    PIPE_SUM = 128,  /* its answer is that of all nodes together */
 };
 
 struct pipe_type {

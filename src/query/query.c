@@ -11,12 +11,27 @@
 #include "query/parse.h"
 #include "query/shift.h"
 #include "query/source.h"
+#include "query/split.h"
+#include "query/state.h"
+
+/* Of the last pipe, when its state is wanted instead of rows. */
+static int
+state_wanted(struct query_run *run, struct stage *stage, struct err *err)
+{
+    if (run->depth > 0 || run->env->state_fn == NULL)
+        return 0;
+    if (stage->state == NULL)
+        return err_set(err, ERR_INVALID, "this pipe has no partial result");
+    run->state = stage;
+    return 0;
+}
 
 /* Makes the stages from the last pipe to the first; *first is the first. */
 static int
 stages_make(const struct pipe *pipe, struct query_run *run,
     struct stage **first, struct err *err)
 {
+    const struct pipe *last = NULL;
     const struct pipe **pipes;
     uint32_t n = 0;
 
@@ -25,23 +40,32 @@ stages_make(const struct pipe *pipe, struct query_run *run,
     if (pipes == NULL)
         return err_set(err, ERR_LIMIT, "query has too many pipes");
     for (; pipe != NULL && n < run->query->npipes; pipe = pipe->next)
-        pipes[n++] = pipe;
+        pipes[n++] = last = pipe;
+    if (n == 0 && run->depth == 0 && run->env->state_fn != NULL)
+        return err_set(err, ERR_INVALID, "no pipe has a partial result");
     *first = figures_stage(run, n, NULL, *first);
     while (n-- > 0) {
         struct stage *stage;
 
         if (stage_new(&stage, pipes[n], run, *first, err) != 0)
             return -1;
+        *first = stage;
+        if (pipes[n] == last && state_wanted(run, stage, err) != 0)
+            return -1;
         *first = figures_stage(run, n, pipes[n], stage);
     }
     return 0;
 }
 
-/* What the source gives, and when, after options(time_offset=...). */
+/*
+ * What the source gives, and when, after options(time_offset=...).  Nodes
+ * that run pipes do both; of others the pipes here see times that are later.
+ */
 static int
 plan_shift(struct source_plan *plan, const struct query *query,
     struct stage **first, struct err *err)
 {
+    const struct split *split = plan->split;
     int64_t ns = query->time_offset_ns;
 
     plan->filter = query->filter;
@@ -54,6 +78,8 @@ plan_shift(struct source_plan *plan, const struct query *query,
         return err_set(err, ERR_LIMIT, "query needs too much memory");
     plan->min_time = shift_time(query->min_time, -ns);
     plan->max_time = shift_time(query->max_time, -ns);
+    if (split != NULL && split->remote->time_offset_ns != 0)
+        return 0;
     return shift_stage(first, query, plan->run, err);
 }
 
@@ -86,6 +112,26 @@ answer_check(const struct query *query, const struct store_answer *answer,
         "allow_partial_response=false does not allow");
 }
 
+/* Which pipes run here; *split is for the others. */
+static int
+plan_split(struct source_plan *plan, struct split *split, struct query *query,
+    const struct pipe **pipes, struct err *err)
+{
+    const struct query_run *run = plan->run;
+    bool whole = run->depth == 0 && run->env->front != NULL;
+
+    *pipes = query->pipes;
+    plan->allow_missing = query->allow_partial == PARTIAL_NOT_GIVEN
+        ? run->env->allow_missing : query->allow_partial == PARTIAL_ALLOWED;
+    if (!run->env->is_remote)
+        return 0;
+    if (query_split(split, query, whole, err) != 0)
+        return -1;
+    *pipes = split->local;
+    plan->split = split;
+    return 0;
+}
+
 /* run has all but what follows from the query; the sink is freed. */
 static int
 execute(struct query *query, struct query_run *run, struct stage *sink,
@@ -96,8 +142,11 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
         .run = run, .tasks = env->tasks, .answer = run->answer,
         .seconds = env->seconds, .results_max = env->results_max,
         .results_rows_min = env->results_rows_min};
+    source_fn source = env->source == NULL ? source_local : env->source;
     struct stage *front = run->depth == 0 ? env->front : NULL;
     struct stage *first = sink;
+    const struct pipe *pipes;
+    struct split split;
     int64_t start_ns = clock_mono_ns();
 
     run->query = query;
@@ -111,7 +160,8 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
     if (range_check(query, env, err) != 0 ||
         inside_resolve(run, query, err) != 0 ||
         query_prepare(query, err) != 0 ||
-        stages_make(query->pipes, run, &first, err) != 0 ||
+        plan_split(&plan, &split, query, &pipes, err) != 0 ||
+        stages_make(pipes, run, &first, err) != 0 ||
         plan_shift(&plan, query, &first, err) != 0)
         goto out;
     if (front != NULL) {
@@ -123,7 +173,7 @@ execute(struct query *query, struct query_run *run, struct stage *sink,
     if (run->depth == 0)
         metric_observe_ns(METRIC_QUERY_PLAN_SECONDS,
             clock_mono_ns() - start_ns);
-    if (source_local(&plan, err) != 0 ||
+    if (source(&plan, err) != 0 ||
         answer_check(query, run->answer, err) != 0)
         goto out;
     return stages_flush(first, err);

@@ -42,8 +42,10 @@ struct query_env {
     bool is_remote;      /* the source takes a split (query/split.h) */
     bool allow_missing;  /* nodes that cannot be reached are left out */
     /*
-     * The last pipe is a stats whose state is wanted (its bytes, in one or
-     * more calls), not its rows: the sink gets none.  NULL: rows.
+     * The last pipe's state is wanted (query/state.h), not its rows: the sink
+     * gets none.  Each call is of a whole state for split_give_state(), in
+     * general of about a MiB, at most of STATE_BYTES_MAX.  One call at a time,
+     * behind the source.  NULL: rows.
      */
     int (*state_fn)(void *arg, struct sv state, struct err *err);
     void *state_arg;

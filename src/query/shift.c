@@ -162,7 +162,8 @@ shift_stage(struct stage **first, const struct query *query,
 {
     struct stage_shift *mine = xcalloc(1, sizeof(*mine));
 
-    mine->stage = (struct stage){&shift_ops, run, *first};
+    mine->stage = (struct stage){.ops = &shift_ops, .run = run,
+        .next = *first};
     mine->ns = query->time_offset_ns;
     mine->pool = pool_new(SHIFT_POOL_MAX);
     if (needed_find(&mine->needed, query->pipes, mine->pool, err) != 0) {

@@ -9,6 +9,7 @@
 #include "core/num.h"
 #include "query/index.h"
 #include "query/keys.h"
+#include "query/state.h"
 
 struct names_lane {
     struct hold hold;
@@ -150,10 +151,11 @@ emit_lane(struct stage_names *mine, const struct names_lane *lane,
     return result;
 }
 
+/* *out: all lanes; NULL: there are no rows. */
 static int
-names_flush(struct stage *stage, struct err *err)
+join_lanes(struct stage_names *mine, struct names_lane **out,
+    struct err *err)
 {
-    struct stage_names *mine = (struct stage_names *)stage;
     struct names_lane *all = NULL;
 
     for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
@@ -161,7 +163,7 @@ names_flush(struct stage *stage, struct err *err)
 
         if (lane == NULL)
             continue;
-        if (run_poll(stage->run, err) != 0)
+        if (run_poll(mine->stage.run, err) != 0)
             return -1;
         if (all == NULL) {
             all = mine->lanes[i];
@@ -176,8 +178,83 @@ names_flush(struct stage *stage, struct err *err)
                 return -1;
         }
     }
+    *out = all;
+    return 0;
+}
+
+static int
+names_flush(struct stage *stage, struct err *err)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+    struct names_lane *all;
+
+    if (join_lanes(mine, &all, err) != 0)
+        return -1;
     return all == NULL ? 0 : emit_lane(mine, all, err);
 }
+
+/* --- the state: names with their hits --- */
+
+static int
+put_names(struct stage_names *mine, const struct names_lane *all,
+    struct state_out *out, struct err *err)
+{
+    for (uint32_t i = 0; i < all->keys.count; i++) {
+        struct sv name;
+
+        keys_texts(&all->keys, i, &name);
+        if (!text_has(name, mine->substring))
+            continue;
+        state_put_text(&out->sb, name);
+        state_put_varint(&out->sb, ((uint64_t *)all->hits.items)[i]);
+        if (state_out_is_full(out) && state_out_give(out, err) != 0)
+            return -1;
+    }
+    return state_out_give(out, err);
+}
+
+static int
+names_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
+{
+    struct stage_names *mine = (struct stage_names *)stage;
+    struct names_lane *all;
+    struct state_out out;
+    int rc;
+
+    if (join_lanes(mine, &all, err) != 0)
+        return -1;
+    if (all == NULL)
+        return 0;
+    state_out_init(&out, stage, fn, arg);
+    rc = put_names(mine, all, &out, err);
+    state_out_release(&out);
+    return rc;
+}
+
+static int
+names_load(struct stage *stage, unsigned lane_index, struct sv state,
+    struct err *err)
+{
+    struct names_lane *lane;
+    struct enc_reader in;
+
+    if (!state_in_begin(&in, state))
+        return state_bad(err);
+    if (lane_get((struct stage_names *)stage, lane_index, &lane, err) != 0)
+        return -1;
+    while (in.ptr < in.end) {
+        struct sv name = enc_read_sv(&in);
+        uint64_t hits = enc_read_varint(&in);
+
+        if (in.failed)
+            return state_bad(err);
+        if (add_hits(lane, name, hits, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static const struct state_ops names_state = {names_save, names_load};
 
 static void
 names_free(struct stage *stage)
@@ -206,6 +283,7 @@ stage_new_names(struct stage **out, const struct pipe *pipe,
     struct stage_names *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &names_ops;
+    mine->stage.state = &names_state;
     mine->result = pipe->result;
     mine->substring = pipe->substring;
     *out = &mine->stage;

@@ -580,6 +580,7 @@ stage_new_stats(struct stage **out, const struct pipe *pipe,
     struct stage_stats *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &stats_ops;
+    mine->stage.state = &stats_state;
     mine->spec = spec;
     mine->rate_step = rate_step(spec, run);
     mine->pipe = pipe;

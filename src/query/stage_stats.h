@@ -35,6 +35,7 @@ struct stats_chunk {
 };
 
 extern const struct stage_ops stats_ops;
+extern const struct state_ops stats_state; /* stats_state.c */
 
 /* Room for the groups of a lane. */
 int stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)

@@ -142,8 +142,9 @@ stats_counts_traces(const struct stage *stage)
     const struct stage_stats *mine = (const struct stage_stats *)stage;
     const struct stats_fn *fn;
 
+    /* A trace may be on several nodes, so its id goes with the state. */
     if (stage->ops != &stats_ops || mine->spec->nby != 0 ||
-        mine->spec->nfns != 1)
+        mine->spec->nfns != 1 || stage->run->state == stage)
         return false;
     fn = mine->spec->fns;
     return fn->kind == STATS_COUNT_UNIQ && fn->filter == NULL &&

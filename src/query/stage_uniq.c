@@ -6,9 +6,11 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "query/index.h"
+#include "query/state.h"
 #include "storage/part_cells.h"
 
 static const struct stage_ops uniq_ops;
+static const struct state_ops uniq_state;
 
 static void
 lane_free(struct uniq_lane *lane)
@@ -68,6 +70,17 @@ count_hits(struct uniq_lane *lane, const struct key_ids *ids,
     return 0;
 }
 
+/* Without hits N tuples are enough, whoever has them. */
+static bool
+uniq_is_done(struct stage_uniq *mine, const struct uniq_lane *lane)
+{
+    if (!lane->keys.is_over && (mine->pipe->hits.len > 0 ||
+        lane->keys.count < lane->keys.max))
+        return false;
+    atomic_store_explicit(&mine->is_over, true, memory_order_relaxed);
+    return true;
+}
+
 static int
 uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     struct err *err)
@@ -101,13 +114,7 @@ uniq_write(struct stage *stage, unsigned lane_index, struct rows *rows,
     if (keys_map_runs(&lane->keys, &input, &ids, err) != 0 ||
         count_hits(lane, &ids, &picks, err) != 0)
         return -1;
-    /* Without hits N tuples are enough, whoever has them. */
-    if (lane->keys.is_over ||
-        (pipe->hits.len == 0 && lane->keys.count == lane->keys.max)) {
-        atomic_store_explicit(&mine->is_over, true, memory_order_relaxed);
-        return 1;
-    }
-    return 0;
+    return uniq_is_done(mine, lane) ? 1 : 0;
 }
 
 /* --- what is taken from indexes --- */
@@ -322,10 +329,10 @@ uniq_emit(struct stage_uniq *mine, struct uniq_lane *all, struct err *err)
     return result;
 }
 
+/* *out: all lanes; NULL: there are no rows. */
 static int
-uniq_flush(struct stage *stage, struct err *err)
+join_lanes(struct stage_uniq *mine, struct uniq_lane **out, struct err *err)
 {
-    struct stage_uniq *mine = (struct stage_uniq *)stage;
     struct uniq_lane *all = NULL;
 
     for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
@@ -342,6 +349,18 @@ uniq_flush(struct stage *stage, struct err *err)
         lane_free(lane);
         mine->lanes[i] = NULL;
     }
+    *out = all;
+    return 0;
+}
+
+static int
+uniq_flush(struct stage *stage, struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    struct uniq_lane *all;
+
+    if (join_lanes(mine, &all, err) != 0)
+        return -1;
     return all == NULL ? 0 : mine->emit(mine, all, err);
 }
 
@@ -359,12 +378,132 @@ static const struct stage_ops uniq_ops = {
     uniq_write, uniq_flush, uniq_free
 };
 
+/* --- the state: whether there are too many, tuples with their hits --- */
+
+static void
+put_begin(struct state_out *out, const struct uniq_lane *all)
+{
+    sb_add_char(&out->sb, (char)all->keys.is_over);
+}
+
+static int
+put_tuples(struct stage_uniq *mine, const struct uniq_lane *all,
+    struct sv *texts, struct state_out *out, struct err *err)
+{
+    const uint64_t *hits = all->hits.items;
+    struct sv substring = mine->pipe->substring;
+
+    put_begin(out, all);
+    for (uint32_t i = 0; i < all->keys.count; i++) {
+        if (i % STAGE_POLL_ROWS == 0 && run_poll(mine->stage.run, err) != 0)
+            return -1;
+        keys_texts(&all->keys, i, texts);
+        if (substring.len > 0 && !text_has(texts[0], substring))
+            continue;
+        for (uint32_t k = 0; k < mine->pipe->nnames; k++)
+            state_put_text(&out->sb, texts[k]);
+        state_put_varint(&out->sb, hits[i]);
+        if (!state_out_is_full(out))
+            continue;
+        if (state_out_give(out, err) != 0)
+            return -1;
+        put_begin(out, all);
+    }
+    return state_out_give(out, err);
+}
+
+static int
+uniq_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    struct uniq_lane *all;
+    struct state_out out;
+    struct sv *texts;
+    int rc;
+
+    if (join_lanes(mine, &all, err) != 0)
+        return -1;
+    if (all == NULL)
+        return 0;
+    texts = xcalloc((size_t)mine->pipe->nnames + 1, sizeof(*texts));
+    state_out_init(&out, stage, fn, arg);
+    rc = put_tuples(mine, all, texts, &out, err);
+    state_out_release(&out);
+    xfree(texts);
+    return rc;
+}
+
+static int
+take_tuple(struct uniq_lane *lane, const struct sv *texts, uint64_t hits,
+    struct err *err)
+{
+    uint32_t id;
+
+    if (keys_find(&lane->keys, texts, &id, err) != 0)
+        return -1;
+    if (id == KEYS_NONE)
+        return 0;
+    if (hold_grow(&lane->hold, &lane->hits, (size_t)id + 1, sizeof(hits),
+            err) != 0)
+        return -1;
+    ((uint64_t *)lane->hits.items)[id] += hits;
+    return 0;
+}
+
+static int
+take_tuples(struct stage_uniq *mine, struct uniq_lane *lane,
+    struct enc_reader *in, struct sv *texts, struct err *err)
+{
+    for (uint32_t n = 0; in->ptr < in->end; n++) {
+        uint64_t hits;
+
+        if (n % STAGE_POLL_ROWS == 0 && run_poll(mine->stage.run, err) != 0)
+            return -1;
+        for (uint32_t k = 0; k < mine->pipe->nnames; k++)
+            texts[k] = enc_read_sv(in);
+        hits = enc_read_varint(in);
+        if (in->failed)
+            return state_bad(err);
+        if (take_tuple(lane, texts, hits, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+uniq_load(struct stage *stage, unsigned lane_index, struct sv state,
+    struct err *err)
+{
+    struct stage_uniq *mine = (struct stage_uniq *)stage;
+    struct enc_reader in;
+    struct uniq_lane *lane;
+    struct sv *texts;
+    unsigned is_over;
+    int rc;
+
+    if (!state_in_begin(&in, state) || (is_over = enc_read8(&in)) > 1 ||
+        in.failed)
+        return state_bad(err);
+    if (lane_get(mine, lane_index, &lane, err) != 0)
+        return -1;
+    texts = xcalloc((size_t)mine->pipe->nnames + 1, sizeof(*texts));
+    rc = take_tuples(mine, lane, &in, texts, err);
+    xfree(texts);
+    if (rc != 0)
+        return -1;
+    lane->keys.is_over |= is_over != 0;
+    return uniq_is_done(mine, lane) ? 1 : 0;
+}
+
+static const struct state_ops uniq_state = {uniq_save, uniq_load};
+
 struct stage_uniq *
 stage_uniq_new(const struct pipe *pipe)
 {
     struct stage_uniq *mine = xcalloc(1, sizeof(*mine));
 
     mine->stage.ops = &uniq_ops;
+    mine->stage.state = &uniq_state;
     mine->pipe = pipe;
     return mine;
 }

@@ -6,7 +6,9 @@
 #include "core/timefmt.h"
 #include "query/figures.h"
 #include "query/pipe_type.h"
+#include "query/query.h"
 #include "query/stage.h"
+#include "query/state.h"
 
 /* --- what a query may hold and how long it may run --- */
 
@@ -75,6 +77,18 @@ stage_flush_nothing(UNUSED struct stage *stage, UNUSED struct err *err)
     return 0;
 }
 
+/* Rows to the next stage, or the state to who wants it. */
+static int
+stage_end(struct stage *stage, struct err *err)
+{
+    const struct query_run *run = stage->run;
+
+    if (run == NULL || run->state != stage)
+        return stage->ops->flush(stage, err);
+    return stage->state->save(stage, run->env->state_fn, run->env->state_arg,
+        err);
+}
+
 int
 stages_flush(struct stage *first, struct err *err)
 {
@@ -89,7 +103,7 @@ stages_flush(struct stage *first, struct err *err)
 
         next = stage->next;
         if (result == 0)
-            result = stage->ops->flush(stage, err);
+            result = stage_end(stage, err);
         if (!is_counter)
             figures_flushed(figures, i, start_ns);
         stage->ops->free(stage);

@@ -10,24 +10,23 @@
 /* Fields of "by" whose texts stand on the stack. */
 #define BY_MAX 64u
 
-int
-state_bad(struct err *err)
+bool
+stats_spec_can_save(const struct stats_spec *spec)
 {
-    return err_set(err, ERR_CORRUPT, "a partial result is damaged");
+    if (spec->nby > BY_MAX)
+        return false;
+    for (uint32_t i = 0; i < spec->nfns; i++) {
+        if (spec->fns[i].type->acc->save == NULL)
+            return false;
+    }
+    return true;
 }
 
 bool
 stats_can_save(const struct stage *stage)
 {
-    const struct stage_stats *mine = (const struct stage_stats *)stage;
-
-    if (stage->ops != &stats_ops || mine->spec->nby > BY_MAX)
-        return false;
-    for (uint32_t i = 0; i < mine->spec->nfns; i++) {
-        if (mine->spec->fns[i].type->acc->save == NULL)
-            return false;
-    }
-    return true;
+    return stage->ops == &stats_ops &&
+        stats_spec_can_save(((const struct stage_stats *)stage)->spec);
 }
 
 int
@@ -181,3 +180,24 @@ stats_load(struct stage *stage, unsigned lane_index, struct sv state,
     fork->ops->free(fork);
     return rc;
 }
+
+/* --- of all nodes together --- */
+
+static int
+state_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
+{
+    struct state_out out;
+    int rc;
+
+    if (!stats_can_save(stage))
+        return err_set(err, ERR_INVALID, "this pipe has no partial result");
+    state_out_init(&out, stage, fn, arg);
+    sb_reset(&out.sb);
+    rc = stats_save(stage, UINT32_MAX, &out.sb, err);
+    if (rc == 0)
+        rc = state_out_give(&out, err);
+    state_out_release(&out);
+    return rc;
+}
+
+const struct state_ops stats_state = {state_save, stats_load};

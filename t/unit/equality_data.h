@@ -74,7 +74,17 @@ struct world_spec {
     uint32_t ntenants;
     uint32_t keep_from;   /* of all spans in the order they are made */
     uint32_t keep_to;
+    uint32_t nshares;     /* not 0: traces are divided among so many worlds */
+    uint32_t share;
 };
+
+/* Is the trace in another share? */
+static bool
+spec_leaves_out(const struct world_spec *spec, const struct trace_id *id)
+{
+    return spec->nshares > 0 &&
+        (id->b[0] ^ id->b[15]) % spec->nshares != spec->share;
+}
 
 /* Fields of one row: [from, to) of the samples. */
 struct sample_row {
@@ -136,7 +146,8 @@ world_add_batch(struct world *world, struct memtable *mt,
         span_gen_real(gen, &batch, 7, spec->nspans);
     }
     for (uint32_t i = 0; i < batch.nspans; i++, world->made++) {
-        if (world->made < spec->keep_from || world->made >= spec->keep_to)
+        if (world->made < spec->keep_from || world->made >= spec->keep_to ||
+            spec_leaves_out(spec, &batch.spans[i].trace_id))
             batch_reject(&batch, i, REJECT_TOO_OLD);
     }
     check(memtable_append(world_writer, &world_tenants[tenant], &batch,
