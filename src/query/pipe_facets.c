@@ -7,23 +7,15 @@
  */
 
 #include "core/base.h"
-#include "query/pipe_type.h"
+#include "query/pipe_facets.h"
 
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "core/num.h"
-#include "query/keys.h"
 #include "query/parser.h"
 #include "query/pipe_old.h"
-#include "query/state.h"
-
-struct facets_spec {
-    uint64_t limit;      /* values of a field */
-    uint64_t max_values;
-    uint64_t max_len;
-    bool keeps_const;
-};
+#include "query/pipe_type.h"
 
 #define LIMIT_DEFAULT 10u
 #define VALUES_DEFAULT 1000u
@@ -99,28 +91,6 @@ facets_print(struct sb *out, const struct pipe *pipe)
 
 /* --- one field of a lane --- */
 
-struct facet {
-    struct keys keys;       /* values, "" too */
-    struct hold_array hits; /* uint64_t per value */
-    uint32_t nchecked;      /* values whose length was looked at */
-    bool has_empty;
-    bool is_made;
-    bool is_dead;
-};
-
-struct facets_lane {
-    struct hold hold;
-    struct keys names;
-    struct hold_array facets; /* struct facet * per name */
-    uint64_t rows;
-};
-
-struct stage_facets {
-    struct stage stage;
-    const struct facets_spec *spec;
-    struct facets_lane *lanes[QUERY_LANES_MAX]; /* made by their threads */
-};
-
 static void
 facet_drop(struct facets_lane *lane, struct facet *facet)
 {
@@ -130,7 +100,7 @@ facet_drop(struct facets_lane *lane, struct facet *facet)
     hold_drop(&lane->hold, &facet->hits, sizeof(uint64_t));
 }
 
-static void
+void
 facet_kill(struct facets_lane *lane, struct facet *facet)
 {
     facet_drop(lane, facet);
@@ -155,8 +125,8 @@ lane_free(struct facets_lane *lane)
     xfree(lane);
 }
 
-static int
-lane_get(struct stage_facets *mine, unsigned i, struct facets_lane **out,
+int
+facets_lane_get(struct stage_facets *mine, unsigned i, struct facets_lane **out,
     struct err *err)
 {
     struct facets_lane *lane = mine->lanes[i];
@@ -169,7 +139,7 @@ lane_get(struct stage_facets *mine, unsigned i, struct facets_lane **out,
     return keys_init(&lane->names, &lane->hold, 1, NULL, err);
 }
 
-static struct facet *
+struct facet *
 facet_get(struct stage_facets *mine, struct facets_lane *lane,
     struct sv name, struct err *err)
 {
@@ -196,9 +166,8 @@ facet_get(struct stage_facets *mine, struct facets_lane *lane,
     return facet;
 }
 
-/* Is there one value too many, or too long? */
-static bool
-is_beyond(const struct stage_facets *mine, struct facet *facet)
+bool
+facet_is_beyond(const struct stage_facets *mine, struct facet *facet)
 {
     for (; facet->nchecked < facet->keys.count; facet->nchecked++) {
         struct sv text;
@@ -260,7 +229,7 @@ add_field(struct intake *in, struct sv name, struct err *err)
     input.columns = column;
     if (keys_map_runs(&facet->keys, &input, &ids, err) != 0)
         return -1;
-    if (is_beyond(in->mine, facet)) {
+    if (facet_is_beyond(in->mine, facet)) {
         facet_kill(in->lane, facet);
         return 0;
     }
@@ -277,7 +246,7 @@ facets_write(struct stage *stage, unsigned lane, struct rows *rows,
 
     if (rows->nselected == 0)
         return 0;
-    if (lane_get(in.mine, lane, &in.lane, err) != 0 ||
+    if (facets_lane_get(in.mine, lane, &in.lane, err) != 0 ||
         picks_make(&in.picks, rows, err) != 0 ||
         rows_names(rows, &names, &n, err) != 0)
         return -1;
@@ -313,7 +282,7 @@ merge_facet(struct stage_facets *mine, struct facets_lane *to,
     if (facet->is_dead)
         return 0;
     result = keys_merge(&facet->keys, &add->keys, &map, mine->stage.run, err);
-    if (result == 0 && is_beyond(mine, facet)) {
+    if (result == 0 && facet_is_beyond(mine, facet)) {
         facet_kill(to, facet);
     } else if (result == 0) {
         const uint64_t *more = add->hits.items;
@@ -432,9 +401,8 @@ emit_all(struct stage_facets *mine, struct facets_lane *all, struct err *err)
     return result;
 }
 
-/* *out: all lanes; NULL: there are no rows. */
-static int
-join_lanes(struct stage_facets *mine, struct facets_lane **out,
+int
+facets_join_lanes(struct stage_facets *mine, struct facets_lane **out,
     struct err *err)
 {
     struct facets_lane *all = NULL;
@@ -466,166 +434,10 @@ facets_flush(struct stage *stage, struct err *err)
     struct stage_facets *mine = (struct stage_facets *)stage;
     struct facets_lane *all;
 
-    if (join_lanes(mine, &all, err) != 0)
+    if (facets_join_lanes(mine, &all, err) != 0)
         return -1;
     return all == NULL ? 0 : emit_all(mine, all, err);
 }
-
-/*
- * --- the state ---
- *
- * The number of rows (varint; another state may have the rest), then fields:
- * name, whether it is given up (a byte), and if not the number of values
- * (varint; the rest may be in another state), each a text and its hits.
- */
-
-static void
-put_field(struct state_out *out, struct sv name, bool is_dead, uint32_t n)
-{
-    state_put_text(&out->sb, name);
-    sb_add_char(&out->sb, (char)is_dead);
-    if (!is_dead)
-        state_put_varint(&out->sb, n);
-}
-
-/* Values of a field at a time. */
-#define STATE_VALUES 4096u
-
-static int
-put_values(struct state_out *out, struct sv name, const struct facet *facet,
-    struct err *err)
-{
-    const uint64_t *hits = facet->hits.items;
-
-    for (uint32_t i = 0; i < facet->keys.count; i++) {
-        struct sv text;
-
-        if (i % STATE_VALUES == 0)
-            put_field(out, name, false,
-                MIN(STATE_VALUES, facet->keys.count - i));
-        keys_texts(&facet->keys, i, &text);
-        state_put_text(&out->sb, text);
-        state_put_varint(&out->sb, hits[i]);
-        if (i % STATE_VALUES < STATE_VALUES - 1 || !state_out_is_full(out))
-            continue;
-        if (state_out_give(out, err) != 0)
-            return -1;
-        state_put_varint(&out->sb, 0);
-    }
-    return 0;
-}
-
-static int
-put_fields(struct stage_facets *mine, const struct facets_lane *all,
-    struct state_out *out, struct err *err)
-{
-    state_put_varint(&out->sb, all->rows);
-    for (uint32_t i = 0; i < all->names.count; i++) {
-        const struct facet *facet = ((struct facet **)all->facets.items)[i];
-        struct sv name;
-
-        if (run_poll(mine->stage.run, err) != 0)
-            return -1;
-        keys_texts(&all->names, i, &name);
-        if (facet->is_dead)
-            put_field(out, name, true, 0);
-        else if (put_values(out, name, facet, err) != 0)
-            return -1;
-        if (!state_out_is_full(out))
-            continue;
-        if (state_out_give(out, err) != 0)
-            return -1;
-        state_put_varint(&out->sb, 0);
-    }
-    return state_out_give(out, err);
-}
-
-static int
-facets_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
-{
-    struct stage_facets *mine = (struct stage_facets *)stage;
-    struct facets_lane *all;
-    struct state_out out;
-    int rc;
-
-    if (join_lanes(mine, &all, err) != 0)
-        return -1;
-    if (all == NULL)
-        return 0;
-    state_out_init(&out, stage, fn, arg);
-    rc = put_fields(mine, all, &out, err);
-    state_out_release(&out);
-    return rc;
-}
-
-/* All values are read, also of a field that is given up meanwhile. */
-static int
-take_values(struct stage_facets *mine, struct facets_lane *lane,
-    struct facet *facet, struct enc_reader *in, struct err *err)
-{
-    uint64_t n = enc_read_varint(in);
-
-    for (uint64_t i = 0; i < n && !in->failed; i++) {
-        struct sv text = enc_read_sv(in);
-        uint64_t hits = enc_read_varint(in);
-        uint32_t id;
-
-        if (facet->is_dead || in->failed)
-            continue;
-        if (keys_find(&facet->keys, &text, &id, err) != 0)
-            return -1;
-        if (is_beyond(mine, facet)) {
-            facet_kill(lane, facet);
-            continue;
-        }
-        if (hold_grow(&lane->hold, &facet->hits, facet->keys.count,
-                sizeof(hits), err) != 0)
-            return -1;
-        ((uint64_t *)facet->hits.items)[id] += hits;
-    }
-    return 0;
-}
-
-static int
-take_field(struct stage_facets *mine, struct facets_lane *lane,
-    struct enc_reader *in, struct err *err)
-{
-    struct sv name = enc_read_sv(in);
-    unsigned is_dead = enc_read8(in);
-    struct facet *facet;
-
-    if (in->failed || is_dead > 1)
-        return state_bad(err);
-    facet = facet_get(mine, lane, name, err);
-    if (facet == NULL)
-        return -1;
-    if (is_dead && !facet->is_dead)
-        facet_kill(lane, facet);
-    return is_dead ? 0 : take_values(mine, lane, facet, in, err);
-}
-
-static int
-facets_load(struct stage *stage, unsigned lane_index, struct sv state,
-    struct err *err)
-{
-    struct stage_facets *mine = (struct stage_facets *)stage;
-    struct facets_lane *lane;
-    struct enc_reader in;
-
-    if (!state_in_begin(&in, state))
-        return state_bad(err);
-    if (lane_get(mine, lane_index, &lane, err) != 0)
-        return -1;
-    lane->rows += enc_read_varint(&in);
-    while (in.ptr < in.end) {
-        if (run_poll(stage->run, err) != 0 ||
-            take_field(mine, lane, &in, err) != 0)
-            return -1;
-    }
-    return in.failed ? state_bad(err) : 0;
-}
-
-static const struct state_ops facets_state = {facets_save, facets_load};
 
 static void
 facets_free(struct stage *stage)
