@@ -4,6 +4,7 @@
 #include "api/routes.h"
 
 #include "api/admin.h"
+#include "api/cluster_show.h"
 #include "api/internal_insert.h"
 #include "api/jaeger.h"
 #include "api/log_streams.h"
@@ -139,6 +140,9 @@ const struct route api_routes[] = {
         "Metrics in Prometheus' text format"},
     {"/flags", HTTP_GET, ROUTE_ADMIN, admin_flags, NULL,
         "Every flag with its value, secrets masked"},
+    {"/internal/cluster", HTTP_GET, ROUTE_ADMIN, cluster_show, NULL,
+        "The storage nodes of a front as JSON: whether they are up, requests, "
+        "errors, times, what waits for them"},
     {"/internal/force_flush", HTTP_POST, ADMIN, admin_force_flush,
         NULL, "Writes all rows in memory into parts, then answers"},
     {"/internal/force_merge", HTTP_POST, ADMIN, admin_force_merge,

@@ -75,6 +75,16 @@ const struct cli_verb cli_verbs[] = {
         "Queries line by line, with completion; spoorctl alone does it, too",
         "  \\help in it says more. Lines come from standard input if that "
         "is no terminal.\n", cli_shell},
+    {"cluster", "[--json] [URL]",
+        "Show the storage nodes of a front",
+        "  --url URL    as for all others, too\n"
+        "  --json       the server's answer as it is\n"
+        "  FOR is how long the node is up or down. REQUESTS are those with "
+        "spans; times\n"
+        "  are of the last 5 minutes. QUEUE is what waits on the front's "
+        "disk for just\n"
+        "  this node. The status is 1 when a node is down or takes no "
+        "spans.\n", cli_cluster},
     {"check", "[--deep] DIRECTORY",
         "Verify a data directory nobody uses",
         "  --deep       read and decode every row, too\n", cli_check},

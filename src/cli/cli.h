@@ -56,6 +56,7 @@ bool cli_has_color(void);
 unsigned cli_width(void);
 
 int cli_check(int argc, char **argv);
+int cli_cluster(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_gen(int argc, char **argv);
 int cli_import(int argc, char **argv);

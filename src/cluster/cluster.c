@@ -123,6 +123,15 @@ cluster_init_master(const struct conf *conf, struct err *err)
     return cluster_reload_master(conf, err);
 }
 
+static bool IMPL(child_ended)
+cluster_child_ended(enum role role, UNUSED unsigned slot, pid_t pid,
+    UNUSED bool crashed)
+{
+    if (role == ROLE_WORKER)
+        nodes_process_ended(pid);
+    return false;
+}
+
 /* --- worker --- */
 
 static bool is_started;
@@ -192,4 +201,5 @@ const struct module cluster_module = {
     .init_process = cluster_init_process,
     .is_drained = cluster_is_drained,
     .exit_process = cluster_exit_process,
+    .child_ended = cluster_child_ended,
 };

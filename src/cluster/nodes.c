@@ -262,11 +262,7 @@ wait_for_names(struct keeper *of)
     int64_t until_ns = clock_mono_ns() + FIRST_LOOKUP_NS;
     struct timespec until = {.tv_sec = until_ns / NS_PER_SEC,
         .tv_nsec = until_ns % NS_PER_SEC};
-    unsigned n;
 
-    (void)sources_names(of->sources, &n);
-    if (n == 0)
-        return;
     pthread_mutex_lock(&of->mutex);
     while (!of->has_looked && pthread_cond_timedwait(&of->is_known,
         &of->mutex, &until) == 0)
@@ -278,6 +274,8 @@ int
 nodes_start(const struct conf *conf, void (*wake)(void *arg), void *arg,
     struct err *err)
 {
+    bool has_names;
+
     check(keeper == NULL);
     node_process_enter();
     keeper = keeper_new(conf, err);
@@ -289,8 +287,10 @@ nodes_start(const struct conf *conf, void (*wake)(void *arg), void *arg,
     keeper->arg = arg;
     node_went_down = keeper_poke;
     nodes_collect();
+    has_names = sources_are_known(keeper->sources);
     thread_start(keeper);
-    wait_for_names(keeper);
+    if (!has_names)
+        wait_for_names(keeper);
     return 0;
 }
 

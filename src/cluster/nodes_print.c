@@ -4,13 +4,16 @@
  * Nodes for people: the JSON of /internal/cluster, and metrics.
  *
  *     {"is_front": true, "nodes": [{"name": "a:10428", "state": "down",
- *      "since": "2026-11-22T04:05:06Z", "why": "connect: ...",
- *      "inserts": {"state": "off", "since": ..., "why": ...},
+ *      "since": "2026-11-22T04:05:06.789Z", "for_seconds": 12.3,
+ *      "why": "connect: ...",
+ *      "inserts": {"state": "off", "since": ..., "for_seconds": ...,
+ *       "why": ...},
  *      "insert": {...}, "select": {...},
  *      "queue": {"parcels": 0, "bytes": 0}}]}
  *
  * "state" is unknown, up or down; of inserts on or off.  "since" and "why"
- * are there when they say something.
+ * are there when they say something.  A server without nodes says so in
+ * "message".
  */
 
 #include "core/base.h"
@@ -55,14 +58,17 @@ errors_sum(const struct node_counters *counters)
 /* --- JSON --- */
 
 static void
-print_time(struct json_out *json, const char *key, int64_t ns)
+print_since(struct json_out *json, int64_t ns)
 {
     char text[32];
 
     if (ns == 0)
         return;
-    json_key(json, key);
+    json_key(json, "since");
     json_string(json, sv_make(text, time_print_rfc3339(text, ns, 3)));
+    json_key(json, "for_seconds");
+    json_double(json, (double)(MAX(clock_wall_ns() - ns, 0) / NS_PER_MS) /
+        1000);
 }
 
 static void
@@ -151,7 +157,7 @@ print_inserts(struct json_out *json, const struct node *node,
     json_key(json, "state");
     json_string(json, is_on ? SV("on") : SV("off"));
     if (!is_on && texts->inserts_why[0] != '\0') {
-        print_time(json, "since", texts->inserts_since_ns);
+        print_since(json, texts->inserts_since_ns);
         print_text(json, "why", texts->inserts_why);
     }
     json_object_end(json);
@@ -171,7 +177,7 @@ print_node(struct json_out *json, const struct node *node)
     print_text(json, "name", node->name);
     print_text(json, "state", node->problem != NULL ? "down"
         : states[texts.health]);
-    print_time(json, "since", texts.since_ns);
+    print_since(json, texts.since_ns);
     print_text(json, "why", node->problem != NULL ? node->problem
         : texts.why);
     json_key(json, "inserts");
@@ -203,6 +209,9 @@ nodes_print(struct sb *out)
     for (unsigned i = 0; i < nodes->n; i++)
         print_node(&json, &nodes->v[i]);
     json_array_end(&json);
+    if (nodes->n == 0)
+        print_text(&json, "message", "this server has no storage nodes: it "
+            "stores spans itself");
     json_object_end(&json);
     nodes_release(nodes);
 }

@@ -13,17 +13,9 @@
 #include "core/num.h"
 #include "core/sb.h"
 
-#define PORT_DEFAULT "10428"
 #define PORT_TEXT_MAX 6u
 /* "Basic " and the base64 of a name and a password. */
 #define AUTHORIZATION_MAX (64 * KIB)
-
-enum source_kind {
-    SOURCE_ADDRESS, /* of an IP address: nothing is looked up */
-    SOURCE_HOST,
-    SOURCE_DNS,
-    SOURCE_SRV,
-};
 
 /* A node of a source. */
 struct member {
@@ -38,10 +30,8 @@ struct member {
 
 struct source {
     struct conf_storage_node conf;
-    enum source_kind kind;
+    struct storage_address at;
     uint64_t id;                /* hash of the configured text */
-    char host[DISCOVER_HOST_MAX];
-    char port[PORT_TEXT_MAX];
     char *authorization;        /* NULL: none */
     struct member *members;
     unsigned n;
@@ -56,46 +46,6 @@ struct sources {
 };
 
 /* --- text --- */
-
-/* Small letters, so that one host has one name and one hash. */
-static int
-copy_lower(char *dst, size_t size, struct sv text, struct err *err)
-{
-    if (text.len == 0 || text.len >= size)
-        return err_set(err, ERR_INVALID, "%s", text.len == 0
-            ? "it has no host" : "it is too long");
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-
-        dst[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
-    dst[text.len] = '\0';
-    return 0;
-}
-
-/* "host:port", "host", "[ipv6]:port", "[ipv6]". */
-static int
-source_set_address(struct source *source, struct sv text, struct err *err)
-{
-    struct sv host = text, port = SV(PORT_DEFAULT);
-    size_t at;
-
-    if (text.len > 0 && text.ptr[0] == '[') {
-        at = sv_find_byte(text, ']');
-        host = sv_sub(text, 1, at - 1);
-        text = sv_sub(text, at + 1, text.len);
-        if (text.len > 1 && text.ptr[0] == ':')
-            port = sv_sub(text, 1, text.len);
-    } else {
-        at = sv_find_byte(text, ':');
-        host = sv_sub(text, 0, at);
-        if (at + 1 < text.len)
-            port = sv_sub(text, at + 1, text.len);
-    }
-    if (copy_lower(source->port, sizeof(source->port), port, err) != 0)
-        return -1;
-    return copy_lower(source->host, sizeof(source->host), host, err);
-}
 
 static bool
 is_address(const char *host, const char *port, struct sockaddr_storage *out)
@@ -161,8 +111,8 @@ member_add(struct source *source)
         (source->n + 1) * sizeof(*source->members));
     member = &source->members[source->n++];
     memset(member, 0, sizeof(*member));
-    snprintf(member->host, sizeof(member->host), "%s", source->host);
-    snprintf(member->port, sizeof(member->port), "%s", source->port);
+    snprintf(member->host, sizeof(member->host), "%s", source->at.host);
+    snprintf(member->port, sizeof(member->port), "%s", source->at.port);
     return member;
 }
 
@@ -197,7 +147,7 @@ member_recall(struct source *source, const char *name,
 
     snprintf(member->name, sizeof(member->name), "%s", name);
     member_set_addresses(member, addresses, n);
-    if (source->kind != SOURCE_SRV)
+    if (source->at.kind != STORAGE_SRV)
         return true;
     while (colon > 0 && name[colon - 1] != ':')
         colon--;
@@ -225,20 +175,22 @@ source_start(struct source *source)
     struct sockaddr_storage address;
     struct member *member;
 
-    if (source->kind != SOURCE_ADDRESS)
+    if (!source->at.is_ip)
         node_states_recall(source->id, recall, source);
     if (source->n > 0)
         return;
     member = member_add(source);
-    if (source->kind == SOURCE_DNS || source->kind == SOURCE_SRV)
+    if (source->at.kind == STORAGE_DNS || source->at.kind == STORAGE_SRV)
         snprintf(member->name, sizeof(member->name), "%s+%s%s%s",
-            source->kind == SOURCE_DNS ? "dns" : "srv", source->host,
-            source->kind == SOURCE_DNS ? ":" : "",
-            source->kind == SOURCE_DNS ? source->port : "");
+            source->at.kind == STORAGE_DNS ? "dns" : "srv", source->at.host,
+            source->at.kind == STORAGE_DNS ? ":" : "",
+            source->at.kind == STORAGE_DNS ? source->at.port : "");
     else
-        member_name(member, source->host, source->port);
-    if (source->kind == SOURCE_ADDRESS &&
-        is_address(source->host, source->port, &address))
+        member_name(member, source->at.host, source->at.port);
+    /* The one for all records of SRV has none of its own. */
+    if (member->port[0] == '\0')
+        snprintf(member->port, sizeof(member->port), STORAGE_PORT_DEFAULT);
+    if (is_address(source->at.host, source->at.port, &address))
         member_set_addresses(member, &address, 1);
     else
         node_why_set(member->problem, "its name was not looked up yet");
@@ -265,7 +217,7 @@ take_member(struct source *source, const struct found *found)
         member = member_add(source);
         memcpy(member->name, name.name, sizeof(member->name));
         snprintf(member->host, sizeof(member->host), "%s",
-            source->kind == SOURCE_SRV ? found->host : source->host);
+            source->at.kind == STORAGE_SRV ? found->host : source->at.host);
         snprintf(member->port, sizeof(member->port), "%s", found->port);
     }
     member->misses = 0;
@@ -288,7 +240,7 @@ take_each_address(struct source *source, const struct discover_name *name)
 
         if (inet_ntop(address->ss_family, bytes, host, sizeof(host)) != NULL)
             take_member(source,
-                &(struct found){host, source->port, address, 1, NULL});
+                &(struct found){host, source->at.port, address, 1, NULL});
     }
 }
 
@@ -358,16 +310,16 @@ source_found(struct source *source, const struct discover_name *name)
     for (unsigned i = 0; i < source->n; i++) {
         source->members[i].misses++;
         /* The one in the place of the unknown. */
-        if (!source->is_found && source->kind != SOURCE_HOST)
+        if (!source->is_found && source->at.kind != STORAGE_FIXED)
             source->members[i].name[0] = '\0';
     }
     source->is_found = true;
-    if (source->kind == SOURCE_SRV)
+    if (source->at.kind == STORAGE_SRV)
         take_each_target(source, name);
-    else if (source->kind == SOURCE_DNS)
+    else if (source->at.kind == STORAGE_DNS)
         take_each_address(source, name);
     else
-        take_member(source, &(struct found){source->host, source->port,
+        take_member(source, &(struct found){source->at.host, source->at.port,
             name->addresses, name->naddresses, NULL});
     drop_members(source);
     remember(source);
@@ -457,23 +409,10 @@ static int
 source_init(struct source *source, const struct conf *conf, unsigned at,
     struct err *err)
 {
-    struct sockaddr_storage address;
-    struct sv text;
-
     source->conf = conf_storage_node_get(conf, at);
-    text = sv_from(source->conf.address);
-    source->kind = SOURCE_HOST;
-    if (sv_starts_with(text, SV("dns+")))
-        source->kind = SOURCE_DNS;
-    else if (sv_starts_with(text, SV("srv+")))
-        source->kind = SOURCE_SRV;
-    if (source->kind != SOURCE_HOST)
-        text = sv_sub(text, 4, text.len);
-    if (source_set_address(source, text, err) != 0)
-        return err_wrap(err, "storage_nodes: %s", source->conf.address);
-    if (source->kind == SOURCE_HOST &&
-        is_address(source->host, source->port, &address))
-        source->kind = SOURCE_ADDRESS;
+    if (storage_address_parse(&source->at, sv_from(source->conf.address),
+        err) != 0)
+        return err_wrap(err, "storage_nodes");
     source->id = node_seed(sv_from(source->conf.address));
     source->authorization = authorization_new(&source->conf);
     source_start(source);
@@ -498,11 +437,11 @@ sources_new(struct sources **out, const struct conf *conf, struct err *err)
             *out = NULL;
             return -1;
         }
-        if (source->kind == SOURCE_ADDRESS)
+        if (source->at.is_ip)
             continue;
         sources->named[sources->nnames] = source;
         sources->names[sources->nnames++] = (struct discover_name){
-            .host = source->host, .is_srv = source->kind == SOURCE_SRV};
+            .host = source->at.host, .is_srv = source->at.kind == STORAGE_SRV};
     }
     return 0;
 }
@@ -527,4 +466,16 @@ sources_names(struct sources *sources, unsigned *n)
 {
     *n = sources->nnames;
     return sources->names;
+}
+
+bool
+sources_are_known(const struct sources *sources)
+{
+    for (unsigned i = 0; i < sources->n; i++) {
+        for (unsigned k = 0; k < sources->v[i].n; k++) {
+            if (sources->v[i].members[k].problem[0] != '\0')
+                return false;
+        }
+    }
+    return true;
 }

@@ -29,6 +29,8 @@ int sources_new(struct sources **out, const struct conf *conf,
 void sources_free(struct sources *sources); /* accepts NULL */
 /* The names to look up, valid as long as the sources; *n may be 0. */
 struct discover_name *sources_names(struct sources *sources, unsigned *n);
+/* All of them have addresses, if perhaps old ones. */
+bool sources_are_known(const struct sources *sources);
 /* Takes what was found, releases the names' answers, logs failures once. */
 void sources_take(struct sources *sources);
 /* Makes the list of all nodes the present one. */
