@@ -162,6 +162,28 @@ check_listener(struct conf_loader *loader, const struct conf_source *source,
     sb_release(&doubts);
 }
 
+/* Those of all nodes; a single value for all of them is looked at once. */
+static void
+check_node_files(struct conf_loader *loader)
+{
+    static const enum conf_row_id rows[] = {CONF_ROW_node_cas,
+        CONF_ROW_node_certs, CONF_ROW_node_keys};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct conf_list *column = (const struct conf_list *)
+            (const void *)((const char *)loader->conf +
+            conf_rows[rows[i]].offset);
+
+        for (unsigned n = 0; n < column->n; n++) {
+            bool is_same = n > 0 &&
+                strcmp(column->v[n], column->v[n - 1]) == 0;
+
+            if (column->v[n][0] != '\0' && !is_same)
+                (void)check_files(loader, rows[i], n, column->v[n]);
+        }
+    }
+}
+
 void
 conf_check_system(struct conf_loader *loader,
     const struct conf_source *source)
@@ -186,4 +208,5 @@ conf_check_system(struct conf_loader *loader,
             conf->auth_tokens_file);
     for (unsigned i = 0; i < conf_listeners(conf); i++)
         check_listener(loader, source, i);
+    check_node_files(loader);
 }

@@ -14,6 +14,23 @@
 #define SHOWN_MAX 80
 #define SHOW(text) (int)MIN((text).len, (size_t)SHOWN_MAX), (text).ptr
 
+/* "token" is a part of "bearer_token"; shorter words are in many. */
+#define PART_MIN 4
+
+/* A column of the table that has the word in its name; ptr NULL: none. */
+static struct sv
+column_with(struct sv table, struct sv word)
+{
+    for (size_t i = 0; word.len >= PART_MIN && i < CONF_ROWS; i++) {
+        struct sv child = conf_group_child(table, &conf_rows[i]);
+
+        if (child.len > 0 &&
+            memmem(child.ptr, child.len, word.ptr, word.len) != NULL)
+            return child;
+    }
+    return sv_make(NULL, 0);
+}
+
 /*
  * What an unknown key may have meant: a name in this group, else the same
  * (or nearly the same) directive or flag elsewhere.
@@ -33,8 +50,11 @@ suggest(struct sv group, struct sv key)
         if (child.len > 0)
             conf_near_offer(&near, child);
     }
-    if (conf_row_by_yaml(group) != NULL)
+    if (conf_row_by_yaml(group) != NULL) {
         conf_near_offer(&near, SV(CONF_TABLE_KEY));
+        if (near.best.ptr == NULL)
+            near.best = column_with(group, key);
+    }
     if (near.best.ptr != NULL)
         return near.best;
     row = conf_row_suggest(&near);

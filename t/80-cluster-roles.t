@@ -1,0 +1,156 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A front: its processes, its data directory, what it says of stored data; a
+# list of nodes that reloads; front and store do not change into each other
+# without a restart, and then say what is left in the directory.
+
+use strict;
+use warnings;
+
+use File::Path qw(remove_tree);
+use FindBin qw($Bin);
+use lib "$Bin/lib";
+use Test::More;
+use Test::Spoor;
+use Time::HiRes qw(sleep);
+
+my @nodes = map { '127.0.0.1:' . free_port() } 1 .. 2;
+
+sub names_in {
+    my ($dir) = @_;
+
+    opendir my $handle, $dir or return "$dir: $!";
+    my @names = sort grep { !/^\.\.?$/ } readdir $handle;
+    closedir $handle;
+    return "@names";
+}
+
+my $front = Test::Spoor->new(conf => {
+    workers => 2, storage_nodes => \@nodes,
+    'storage.min_free_disk' => '100TB',
+    'storage.retention_max_percent' => 1,
+});
+$front->start;
+
+# --- processes and files ------------------------------------------------------
+
+my $pids = $front->pids;
+is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
+    'master:1 worker:2', 'a front has workers only';
+is names_in($front->data_dir), 'LOCK queue spoor.pid spoor.pid.sock',
+    'and of files what it needs';
+like $front->log, qr/this server is a front: it stores nothing itself;
+    \ storage\ nodes:\ \Q$nodes[0]\E,\ \Q$nodes[1]\E$/xm, 'the log names its nodes';
+my $second = run_command([spoor_bin(), '-c', $front->conf_file, '-t']);
+is $second->{status}, 0, '-t while it runs';
+
+# --- pages --------------------------------------------------------------------
+
+is $front->get('/health')->{body}, 'OK', '/health';
+is $front->get('/-/healthy')->{status}, 200, '/-/healthy';
+is $front->get('/-/ready')->{status}, 200,
+    '/-/ready: what comes in waits in the queue';
+my $metrics = $front->get('/metrics');
+is $metrics->{status}, 200, '/metrics';
+unlike $metrics->{body}, qr/^vt_storage_is_read_only/m,
+    'no free space is asked for';
+unlike $metrics->{body}, qr/^vt_(?:partitions|storage_rows)\b/m,
+    'and nothing of a store is told';
+for (qw(force_flush force_merge log_new_streams?seconds=1 partition/list
+    partition/attach?name=20260101 partition/detach?name=20260101
+    partition/snapshot/create partition/snapshot/list
+    partition/snapshot/delete?path=x partition/snapshot/delete_stale)) {
+    my $got = $front->post("/internal/$_", '');
+
+    is "$got->{status} $got->{body}", "400 this server is a front: it stores"
+        . ' nothing itself; send the request to each of its storage nodes'
+        . " ($nodes[0], $nodes[1])\n", "/internal/$_";
+}
+
+# --- reloads ------------------------------------------------------------------
+
+sub reload_with {
+    my ($text) = @_;
+
+    $front->{yaml} = "http.listen: '127.0.0.1:" . $front->port
+        . "'\nstorage.path: " . $front->data_dir . "\nworkers: 2\n$text\n";
+    $front->write_conf;
+    return join '|', $front->ask('reload');
+}
+
+sub flag {
+    return $front->get('/flags')->{body} =~ /^-storageNode="(.*)"$/m ? $1 : '';
+}
+
+like reload_with("storage_nodes: ['$nodes[1]', 'localhost:1']"),
+    qr/^0\|reload: done/, 'another list';
+is flag(), "$nodes[1],localhost:1", 'which is in use';
+like reload_with("storage_nodes: ['$nodes[1]', 'loc:0']"), qr/1..65535/,
+    'a mistake';
+is flag(), "$nodes[1],localhost:1", 'the old list stays';
+like reload_with("storage_nodes: [{address: '$nodes[1]', tls: on, tls_ca_file:"
+    . " $Bin/80-cluster-roles.t}]"), qr/^1\|.*\Q$nodes[1]\E.*roles\.t/s,
+    'a file of authorities that is none';
+is flag(), "$nodes[1],localhost:1", 'the old list stays';
+like reload_with(''), qr/storage_nodes:\ without\ any,\ a\ front\ becomes
+    \ a\ server\ that\ stores;\ this\ needs\ a\ restart/x,
+    'a front becomes no store';
+$pids = $front->pids;
+is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
+    'master:1 worker:2', 'nor has it its processes';
+like $front->post('/internal/force_flush', '')->{body}, qr/front/,
+    'it still is a front';
+
+# --- the other way ------------------------------------------------------------
+
+$front->stop;
+is names_in($front->data_dir), 'LOCK queue', 'at the end';
+spew($front->data_dir . '/queue/spans', 'x');
+$front->start;
+like $front->log, qr/\/queue\ has\ spans\ of\ a\ front\ that\ no\ storage
+    \ node\ has\ got\ yet/x, 'a store says that something waits in its queue';
+like reload_with("storage_nodes: [a]"), qr/a\ server\ that\ stores\ becomes
+    \ a\ front\ of\ others\ at\ a\ restart/x, 'it becomes no front';
+is scalar(@{$front->pids->{merge}}), 1, 'and merges';
+$front->stop;
+unlink $front->data_dir . '/queue/spans';
+mkdir $front->data_dir . '/partitions/20260101';
+$front->start;
+like $front->log, qr/has\ spans\ of\ a\ server\ without\ storage_nodes/x,
+    'a front says that spans are stored in its directory';
+$front->stop;
+ok -d $front->data_dir . '/partitions/20260101', 'and leaves them there';
+
+# --- secrets ------------------------------------------------------------------
+
+spew($front->dir . '/token', "Wq7token\n");
+chmod 0600, $front->dir . '/token';
+my $secret = Test::Spoor->new(
+    conf => { storage_nodes => [map { { address => $_,
+        username => 'u', password => "Wq7word" } } @nodes] },
+    args => ['-loggerLevel=DEBUG', '-storageNode=localhost:9',
+        '-storageNode.username=u', '-storageNode.password=Wq7flag'],
+);
+$secret->start;
+my $seen = join '', $secret->log, map { $secret->get($_)->{body} }
+    qw(/flags /metrics);
+my $pid = $secret->pid;
+$seen .= slurp("/proc/$_/cmdline") for $pid,
+    map { @$_ } values %{$secret->pids};
+unlike $seen, qr/Wq7/, 'passwords are shown nowhere';
+like $seen, qr/-storageNode\.password="secret"/, 'that there is one is';
+$secret->stop;
+
+# The file of a token is read again when it changes.
+my $watch = Test::Spoor->new(conf => { storage_nodes => [{
+    address => 'localhost:9',
+    bearer_token_file => $front->dir . '/token' }] });
+$watch->start;
+spew($front->dir . '/token', "Wq7other\n");
+ok $watch->wait_log(qr/token has changed/), 'a token that changes';
+ok $watch->wait_log(qr/reload: done/), 'is read again';
+unlike $watch->log, qr/Wq7/, 'and not logged';
+$watch->stop;
+
+done_testing();
