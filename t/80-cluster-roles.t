@@ -32,6 +32,7 @@ my $front = Test::Spoor->new(conf => {
     'storage.retention_max_percent' => 1,
 });
 $front->start;
+ok $front->wait_log(qr{ready: 2 workers}), "a front";
 
 # --- processes and files ------------------------------------------------------
 
@@ -40,8 +41,8 @@ is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
     'master:1 worker:2', 'a front has workers only';
 is names_in($front->data_dir), 'LOCK queue spoor.pid spoor.pid.sock',
     'and of files what it needs';
-like $front->log, qr/this server is a front: it stores nothing itself;
-    \ storage\ nodes:\ \Q$nodes[0]\E,\ \Q$nodes[1]\E$/xm, 'the log names its nodes';
+like $front->log, qr/ is a front: .*; storage nodes: \Q$nodes[0], $nodes[1]\E$/m,
+    'the log names its nodes';
 my $second = run_command([spoor_bin(), '-c', $front->conf_file, '-t']);
 is $second->{status}, 0, '-t while it runs';
 
@@ -55,8 +56,8 @@ my $metrics = $front->get('/metrics');
 is $metrics->{status}, 200, '/metrics';
 unlike $metrics->{body}, qr/^vt_storage_is_read_only/m,
     'no free space is asked for';
-unlike $metrics->{body}, qr/^vt_(?:partitions|storage_rows)\b/m,
-    'and nothing of a store is told';
+is_deeply [$metrics->{body} =~ /^vt_(?:partitions|storage_rows\S*) (.*)$/mg],
+    [0, 0, 0, 0], 'and nothing is stored';
 for (qw(force_flush force_merge log_new_streams?seconds=1 partition/list
     partition/attach?name=20260101 partition/detach?name=20260101
     partition/snapshot/create partition/snapshot/list
@@ -126,12 +127,12 @@ ok -d $front->data_dir . '/partitions/20260101', 'and leaves them there';
 
 spew($front->dir . '/token', "Wq7token\n");
 chmod 0600, $front->dir . '/token';
-my $secret = Test::Spoor->new(
-    conf => { storage_nodes => [map { { address => $_,
-        username => 'u', password => "Wq7word" } } @nodes] },
-    args => ['-loggerLevel=DEBUG', '-storageNode=localhost:9',
-        '-storageNode.username=u', '-storageNode.password=Wq7flag'],
-);
+my $secret = Test::Spoor->new(args => ['-storageNode=localhost:9,localhost:8',
+    '-storageNode.username=u', '-storageNode.password=Wq7flag,Wq7word',
+    '-loggerLevel=DEBUG']);
+$secret->{yaml} = slurp($secret->conf_file)
+    . "storage_nodes: [{address: 'a', username: u, password: Wq7file}]\n";
+$secret->write_conf;
 $secret->start;
 my $seen = join '', $secret->log, map { $secret->get($_)->{body} }
     qw(/flags /metrics);
@@ -139,13 +140,12 @@ my $pid = $secret->pid;
 $seen .= slurp("/proc/$_/cmdline") for $pid,
     map { @$_ } values %{$secret->pids};
 unlike $seen, qr/Wq7/, 'passwords are shown nowhere';
-like $seen, qr/-storageNode\.password="secret"/, 'that there is one is';
+like $seen, qr/-storageNode\.password="secret,secret"/, 'that there is one is';
 $secret->stop;
 
 # The file of a token is read again when it changes.
-my $watch = Test::Spoor->new(conf => { storage_nodes => [{
-    address => 'localhost:9',
-    bearer_token_file => $front->dir . '/token' }] });
+my $watch = Test::Spoor->new(conf => { workers => 1, storage_nodes => 'a' },
+    args => ['-storageNode.bearerTokenFile=' . $front->dir . '/token']);
 $watch->start;
 spew($front->dir . '/token', "Wq7other\n");
 ok $watch->wait_log(qr/token has changed/), 'a token that changes';

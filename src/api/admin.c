@@ -4,6 +4,8 @@
 #include "api/admin.h"
 
 #include "api/front.h"
+#include "cluster/cluster.h"
+#include "core/conf_storage.h"
 #include "core/metrics.h"
 #include "core/mem.h"
 #include "core/timefmt.h"
@@ -61,11 +63,14 @@ admin_healthy(struct http_req *req)
 void IMPL(route_fn)
 admin_ready(struct http_req *req)
 {
+    const struct conf *conf = req->process->conf;
     const char *why;
 
     if (health_is_leaving(req))
         return;
-    if (store_is_read_only(&why))
+    if (conf_is_front(conf) && !cluster_is_ready(conf, &why))
+        http_reply_error(req, 503, "%s", why);
+    else if (store_is_read_only(&why))
         http_reply_error(req, 503, "read-only: %s", why);
     else
         http_reply(req, 200, TEXT, SV("spoor is ready\n"));

@@ -135,7 +135,8 @@ const struct route api_routes[] = {
     {"/-/healthy", HTTP_GET, OPEN, admin_healthy, NULL,
         "The same, for Prometheus' tools"},
     {"/-/ready", HTTP_GET, OPEN, admin_ready, NULL,
-        "503 while inserts are refused"},
+        "503 while inserts are refused; of a front while no storage node "
+        "and no queue takes them"},
     {"/metrics", HTTP_GET, ROUTE_HEALTH | ROUTE_ADMIN, admin_metrics, NULL,
         "Metrics in Prometheus' text format"},
     {"/flags", HTTP_GET, ROUTE_ADMIN, admin_flags, NULL,

@@ -23,6 +23,7 @@
 #include "api/error_body.h"
 #include "api/process_metrics.h"
 #include "api/routes.h"
+#include "cluster/cluster.h"
 #include "core/conf.h"
 #include "core/conf_budget.h"
 #include "core/conf_report.h"
@@ -60,6 +61,7 @@
 
 static const struct module *const module_table[] = {
     &store_module,
+    &cluster_module,
     &admission_module,
     &process_metrics_module,
     &tls_module,
@@ -189,12 +191,23 @@ check_http(const struct options *options, const struct conf *conf,
 }
 
 static int
+check_nodes(const struct options *options, const struct conf *conf,
+    struct sb *messages)
+{
+    struct err err = ERR_INIT;
+
+    if (cluster_check(conf, &err) == 0)
+        return 0;
+    return report_problem(options, messages, "storage_nodes", &err);
+}
+
+static int
 act_test(const struct options *options, const struct conf *conf,
     struct sb *text)
 {
     sb_reset(text);
-    if (check_http(options, conf, text) + check_listeners(options, conf,
-            text) != 0)
+    if (check_http(options, conf, text) + check_nodes(options, conf, text) +
+        check_listeners(options, conf, text) != 0)
         return show(options->source.is_json ? stdout : stderr, text, 1);
     if (!options->is_quiet && !options->source.is_json)
         sb_addf(text, "%s%sconfiguration is fine\n",
