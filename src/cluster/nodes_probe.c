@@ -91,11 +91,12 @@ probes_begin(struct probes *probes, int64_t *wake_ns)
     const struct nodes *nodes = nodes_hold();
     int64_t now_ns = clock_mono_ns();
     int64_t claim_ns = CLAIM_STEPS * probes->conf->cluster_connect_timeout;
+    int64_t interval_ns = probes->conf->cluster_probe_interval;
 
     for (unsigned i = 0; i < nodes->n && probes->n < PROBES_MAX; i++) {
-        if (node_probe_claim(&nodes->v[i], now_ns, claim_ns))
+        if (node_probe_claim(&nodes->v[i], now_ns, claim_ns, interval_ns))
             probe_begin(probes, &nodes->v[i]);
-        *wake_ns = MIN(*wake_ns, node_probe_time(&nodes->v[i]));
+        *wake_ns = MIN(*wake_ns, node_probe_time(&nodes->v[i], interval_ns));
     }
     nodes_release(nodes);
 }
@@ -119,6 +120,7 @@ probe_end(const struct probes *probes, const struct probe *probe, int rc,
 {
     struct http_call_result result;
     char why[NODE_WHY_MAX] = "";
+    struct sv line;
     enum node_outcome outcome = NODE_OK;
 
     http_call_result(probe->call, &result);
@@ -127,9 +129,9 @@ probe_end(const struct probes *probes, const struct probe *probe, int rc,
         node_why_set(why, err->text);
     } else if (result.status >= 500) {
         outcome = NODE_UNREACHABLE;
+        line = sv_sub(result.text, 0, sv_find_byte(result.text, '\n'));
         snprintf(why, sizeof(why), "it answers %d to GET /health: %.*s",
-            result.status, (int)MIN(result.text.len, (size_t)100),
-            result.text.ptr);
+            result.status, (int)MIN(line.len, (size_t)100), line.ptr);
     }
     node_probe_end(probe->node, outcome, why,
         probes->conf->cluster_probe_interval);

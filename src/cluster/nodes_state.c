@@ -42,8 +42,6 @@
 #define RETRY_AFTER_MAX_SEC 60
 /* A node on the edge of its limits is busy now and then; told so often. */
 #define BUSY_LOG_NS (10 * NS_PER_SEC)
-/* A node nobody talks to is probed, too: its fall is known before a query. */
-#define QUIET_NS (10 * NS_PER_SEC)
 
 /* An item of storage_nodes that is looked up. */
 struct source_state {
@@ -546,7 +544,7 @@ node_why_down(const struct node *node, char *buf, size_t size)
 /* --- probes --- */
 
 int64_t
-node_probe_time(const struct node *node)
+node_probe_time(const struct node *node, int64_t interval_ns)
 {
     const struct node_state *state = node->state;
     int64_t at_ns = atomic_load(&state->probe_ns);
@@ -554,16 +552,18 @@ node_probe_time(const struct node *node)
     if (node->problem != NULL)
         return INT64_MAX;
     if (atomic_load(&state->health) == NODE_UP)
-        return MAX(at_ns, atomic_load(&state->heard_ns) + QUIET_NS);
+        return MAX(at_ns, atomic_load(&state->heard_ns) +
+            NODE_QUIET_INTERVALS * interval_ns);
     return at_ns;
 }
 
 bool
-node_probe_claim(const struct node *node, int64_t now_ns, int64_t claim_ns)
+node_probe_claim(const struct node *node, int64_t now_ns, int64_t claim_ns,
+    int64_t interval_ns)
 {
     int64_t at_ns = atomic_load(&node->state->probe_ns);
 
-    return node_probe_time(node) <= now_ns && at_ns <= now_ns &&
+    return node_probe_time(node, interval_ns) <= now_ns && at_ns <= now_ns &&
         atomic_compare_exchange_strong(&node->state->probe_ns, &at_ns,
             now_ns + claim_ns);
 }

@@ -111,16 +111,22 @@ bool node_source_works(uint64_t source);
 uint64_t node_states_returns(void);
 
 /*
+ * A node nobody talks to is probed, too, so that its fall is known before a
+ * query: after so many intervals of probes.
+ */
+#define NODE_QUIET_INTERVALS 10
+
+/*
  * A probe is due and nobody else makes it: then it is this process' for
  * claim_ns.  Ends with node_probe_end().
  */
 bool node_probe_claim(const struct node *node, int64_t now_ns,
-    int64_t claim_ns);
+    int64_t claim_ns, int64_t interval_ns);
 /* outcome: OK (it answered), or UNREACHABLE, SLOW. */
 void node_probe_end(const struct node *node, enum node_outcome outcome,
     const char *why, int64_t interval_ns);
 /* When a probe may be due; INT64_MAX: nothing is known to come. */
-int64_t node_probe_time(const struct node *node);
+int64_t node_probe_time(const struct node *node, int64_t interval_ns);
 
 /* This process' place in `waiting`; NODE_PROCESSES_MAX: it has none. */
 unsigned node_process(void);

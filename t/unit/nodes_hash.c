@@ -135,11 +135,9 @@ test_stable(void)
         4, 0};
     uint64_t key = trace_key(&id);
 
-    ok(v[0].seed == UINT64_C(0x47bb8ead760611fb), "the seed of a name: %" PRIx64,
-        v[0].seed);
-    ok(key == UINT64_C(0xbfd14c1bf7c444f0), "the key of a trace: %" PRIx64, key);
-    ok(node_score(&v[0], key) == UINT64_C(0x971f88534f1305fa), "a score: %" PRIx64,
-        node_score(&v[0], key));
+    is_int(v[0].seed, 0x47bb8ead760611fb, "the seed of a name");
+    is_int(key, 0xbfd14c1bf7c444f0, "the key of a trace");
+    is_int(node_score(&v[0], key), 0x971f88534f1305fa, "a score");
     for (uint64_t n = 0; n < ARRAY_LEN(want); n++)
         is_int(choose(n), want[n], "the node of trace %" PRIu64, n);
 }

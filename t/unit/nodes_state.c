@@ -29,6 +29,18 @@ node_of(const char *name)
     return node;
 }
 
+static bool
+claim(const struct node *node)
+{
+    return node_probe_claim(node, clock_mono_ns(), NS_PER_SEC, NS_PER_SEC);
+}
+
+static int64_t
+probe_time(const struct node *node)
+{
+    return node_probe_time(node, NS_PER_SEC);
+}
+
 static const char *
 why(const struct node *node)
 {
@@ -46,12 +58,12 @@ test_reach(void)
 
     ok(node_is_up(&node) && node_takes_inserts(&node),
         "a node nobody heard of is taken for up");
-    ok(node_probe_claim(&node, now_ns, NS_PER_SEC), "and is probed at once");
-    ok(!node_probe_claim(&node, now_ns, NS_PER_SEC), "by one");
+    ok(claim(&node), "and is probed at once");
+    ok(!claim(&node), "by one");
     node_probe_end(&node, NODE_OK, NULL, NS_PER_SEC);
     is_int(node.state->health, NODE_UP, "the answer makes it up");
     is_int(node_states_returns(), returns, "it never was away");
-    ok(node_probe_time(&node) > now_ns + 5 * NS_PER_SEC,
+    ok(probe_time(&node) > now_ns + 5 * NS_PER_SEC,
         "one that was heard of is not probed for a while");
 
     went_down = 0;
@@ -59,15 +71,15 @@ test_reach(void)
     ok(!node_is_up(&node) && !node_takes_inserts(&node), "a failure: down");
     is_str(why(&node), "connect: refused", "why");
     is_int(went_down, 1, "its process is told");
-    ok(node_probe_time(&node) <= clock_mono_ns(), "it is probed at once");
+    ok(probe_time(&node) <= clock_mono_ns(), "it is probed at once");
     node_report(&node, true, NODE_SLOW, -1, "no answer");
     is_int(went_down, 1, "the next failure changes nothing");
     is_str(why(&node), "no answer", "but says what happened last");
 
-    ok(node_probe_claim(&node, clock_mono_ns(), NS_PER_SEC), "claim");
+    ok(claim(&node), "claim");
     node_probe_end(&node, NODE_UNREACHABLE, "still", 50 * NS_PER_MS);
-    ok(node_probe_time(&node) > clock_mono_ns(), "the next probe waits");
-    ok(!node_probe_claim(&node, clock_mono_ns(), NS_PER_SEC), "not yet");
+    ok(probe_time(&node) > clock_mono_ns(), "the next probe waits");
+    ok(!claim(&node), "not yet");
     node_probe_end(&node, NODE_OK, NULL, 50 * NS_PER_MS);
     ok(node_is_up(&node), "a probe that is answered: up");
     is_int(node_states_returns(), returns + 1, "counted as a return");
@@ -85,7 +97,7 @@ test_back_off(void)
         int64_t now_ns = clock_mono_ns(), wait_ns;
 
         node_report(&node, false, NODE_UNREACHABLE, -1, NULL);
-        wait_ns = node_probe_time(&node) - now_ns;
+        wait_ns = probe_time(&node) - now_ns;
         ok(i == 0 ? wait_ns < NS_PER_SEC / 4 : wait_ns >= last_ns,
             "opening %d waits %" PRId64 " ms", i, wait_ns / NS_PER_MS);
         ok(wait_ns < 11 * NS_PER_SEC, "not for ever");
@@ -95,7 +107,7 @@ test_back_off(void)
     ok(last_ns > 9 * NS_PER_SEC, "in the end it waits for long");
     node_report(&node, false, NODE_OK, -1, NULL);
     node_report(&node, false, NODE_UNREACHABLE, -1, NULL);
-    ok(node_probe_time(&node) <= clock_mono_ns(),
+    ok(probe_time(&node) <= clock_mono_ns(),
         "a good call in between, and it is probed at once again");
     node_report(&node, false, NODE_OK, -1, NULL);
     ok(node_is_up(&node), "a good call closes it without a probe");
@@ -154,7 +166,7 @@ test_problem(void)
     ok(!node_is_up(&node) && !node_takes_inserts(&node),
         "a node without an address is not up");
     is_str(why(&node), "its name was not found", "why");
-    ok(node_probe_time(&node) == INT64_MAX, "nor probed");
+    ok(probe_time(&node) == INT64_MAX, "nor probed");
 }
 
 /* Another process, even one that dies with the lock. */
