@@ -35,6 +35,7 @@ struct tls {
     bool is_up;    /* the handshake is over */
     bool has_failed;
     enum tls_failure failure;
+    int alert;         /* that ended it; 0: another reason */
     uint32_t strays;
     uint64_t received; /* data */
     SSL *ssl;
@@ -146,6 +147,7 @@ tls_fail_ssl(struct tls *tls)
 
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
         reason = 0;
+    tls->alert = MAX(reason - SSL_AD_REASON_OFFSET, 0);
     if (text == NULL)
         text = "protocol error";
     if (reason != SSL_R_CERTIFICATE_VERIFY_FAILED)
@@ -282,6 +284,21 @@ const char *
 tls_failure_text(const struct tls *tls)
 {
     return tls->text;
+}
+
+bool
+tls_is_refused(const struct tls *tls)
+{
+    static const int alerts[] = {SSL_AD_HANDSHAKE_FAILURE,
+        SSL_AD_BAD_CERTIFICATE, SSL_AD_UNSUPPORTED_CERTIFICATE,
+        SSL_AD_CERTIFICATE_REVOKED, SSL_AD_CERTIFICATE_EXPIRED,
+        SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA, SSL_AD_ACCESS_DENIED,
+        SSL_AD_CERTIFICATE_REQUIRED};
+
+    for (size_t i = 0; i < ARRAY_LEN(alerts); i++)
+        if (tls->has_failed && tls->alert == alerts[i])
+            return true;
+    return false;
 }
 
 enum tls_protocol

@@ -57,6 +57,12 @@ void tls_close_notify(struct tls *tls);
 enum tls_failure tls_failure(const struct tls *tls);
 /* Why in words: OpenSSL's reason, without what the peer chose. */
 const char *tls_failure_text(const struct tls *tls);
+/*
+ * The peer said no to the handshake, above all to our certificate or that
+ * there is none: nothing that was sent to it was read, though with TLS 1.3
+ * our side of the handshake may have been over.
+ */
+bool tls_is_refused(const struct tls *tls);
 
 /* What was negotiated; after the handshake. */
 enum tls_protocol { TLS_PROTOCOL_NONE, TLS_PROTOCOL_HTTP1,

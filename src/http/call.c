@@ -202,6 +202,7 @@ begin_again(struct http_call *call)
 {
     wire_abort(&call->conn.wire);
     call->is_kept = false;
+    call->was_sent_before = call->was_sent;
     call->in_len = call->in_pos = 0;
     call_enter(call, CALL_BEGIN);
 }

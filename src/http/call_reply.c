@@ -50,6 +50,11 @@ fill(struct http_call *call, bool *is_end, struct err *err)
         CALL_IN_MAX - call->in_len, &call->events, err);
     if (n == -1)
         return CALL_WAIT;
+    if (n < 0 && !call->is_kept && wire_is_refused(&call->conn.wire)) {
+        call->was_sent = call->was_sent_before;
+        return err_wrap(err, "TLS with %s: this side or its certificate is "
+            "refused", http_peer_name(call->peer));
+    }
     if (n < 0)
         return err_wrap(err, "cannot read from %s",
             http_peer_name(call->peer));

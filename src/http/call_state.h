@@ -38,6 +38,7 @@ struct http_call {
     bool is_first;    /* attempt, the only one on a kept connection */
     bool is_kept;     /* the connection had another request before */
     bool was_sent;    /* whole, in any attempt */
+    bool was_sent_before; /* in the first of two */
     bool has_moved;   /* the limit of the present phase begins anew */
     bool is_hungry;   /* stopped for fairness only, not to wait */
     bool has_heard;   /* bytes came on this connection */

@@ -102,6 +102,12 @@ wire_use_tls(struct wire *wire, struct ssl_ctx_st *ctx, const char *host,
         : err_set(err, ERR_SYSTEM, "TLS: \"%s\" cannot be asked for", host);
 }
 
+bool
+wire_is_refused(const struct wire *wire)
+{
+    return wire->tls != NULL && tls_is_refused(wire->tls);
+}
+
 static int
 tls_says(struct wire *wire, enum tls_io io, short *events, struct err *err)
 {

@@ -42,6 +42,8 @@ bool wire_is_quiet(struct wire *wire);
 /* On a connected socket; host is the name to ask for. */
 int wire_use_tls(struct wire *wire, struct ssl_ctx_st *ctx, const char *host,
     struct err *err) WARN_UNUSED;
+/* The peer said no to the handshake; it has read nothing (tls.h). */
+bool wire_is_refused(const struct wire *wire);
 
 /*
  * The results of these: > 0 bytes (1: the handshake is over), 0 the end of
