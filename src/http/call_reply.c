@@ -71,8 +71,9 @@ fill(struct http_call *call, bool *is_end, struct err *err)
 static int
 no_answer(const struct http_call *call, struct err *err)
 {
-    return err_set(err, ERR_SYSTEM, call->in_len > 0
-            ? "%s closed the connection in the middle of an answer"
+    return err_set(err, ERR_SYSTEM,
+        call->status > 0 || call->in_len > 0
+            ? "%s closed the connection: the answer ends early"
             : "%s closed the connection without an answer",
         http_peer_name(call->peer));
 }
@@ -110,6 +111,8 @@ take_head(struct http_call *call, struct err *err)
         return bad_reply(call, "it came before the end of the request", err);
     call->status = call->head.status;
     read_fields(call);
+    if (call->on_head != NULL)
+        call->on_head(call->conf.arg, &call->head, call->in + call->in_pos);
     call->in_pos += call->head.bytes;
     h1_chunked_init(&call->chunked);
     call->left = call->head.has_length ? call->head.length : UINT64_MAX;
@@ -179,7 +182,7 @@ take_data(struct http_call *call, size_t len, struct err *err)
 
     call->in_pos += len;
     call->has_moved = true;
-    if (call->status != 200) {
+    if (call->status != 200 && call->on_head == NULL) {
         data.len = MIN(len, CALL_TEXT_MAX - call->text.len);
         sb_add_sv(&call->text, data);
         call->has_enough = call->all_received > CALL_DRAIN_MAX;
@@ -256,9 +259,7 @@ call_body(struct http_call *call, struct err *err)
         if (!is_end)
             continue;
         if (call->head.is_chunked || call->head.has_length)
-            return err_set(err, ERR_SYSTEM,
-                "%s closed the connection in the middle of an answer",
-                http_peer_name(call->peer));
+            return no_answer(call, err);
         call->head.wants_close = true;
         call_enter(call, CALL_DONE);
         return CALL_GO;

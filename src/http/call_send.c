@@ -13,7 +13,6 @@
 #include <errno.h>
 
 #include "event/addr.h"
-#include "http/client_request.h"
 
 int
 call_begin(struct http_call *call, struct err *err)
@@ -31,7 +30,8 @@ call_begin(struct http_call *call, struct err *err)
         .body_len = conf->body.len,
     };
 
-    if (client_request_make(&call->request, &request, err) != 0)
+    if (client_request_make(&call->request, call->request_of != NULL
+            ? call->request_of : &request, err) != 0)
         return -1;
     call->sent = 0;
     if (call->is_first && peer_take(call->peer, &call->conn)) {

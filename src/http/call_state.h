@@ -11,6 +11,7 @@
 #include "core/base.h"
 #include "core/sb.h"
 #include "http/call.h"
+#include "http/client_request.h"
 #include "http/h1_parse.h"
 #include "http/peer_conn.h"
 
@@ -32,6 +33,10 @@ enum call_phase {
 /* What a piece of work came to; and -1: the attempt failed. */
 enum { CALL_WAIT, CALL_GO };
 
+/* The head of the reply, in buf. */
+typedef void (*call_head_fn)(void *arg, const struct h1_head *head,
+    const char *buf);
+
 struct http_call {
     uint32_t magic;
     uint8_t phase;
@@ -47,6 +52,9 @@ struct http_call {
     short events;     /* to wait for */
     struct http_peer *peer;
     struct http_call_conf conf;
+    /* Those of client.c; its reader gets all bodies, not only those of 200. */
+    const struct client_request *request_of;
+    call_head_fn on_head;
     int64_t limit_ns; /* of the present phase; INT64_MAX: none */
     size_t budget;    /* bytes that this step may still move */
 

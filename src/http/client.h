@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Small blocking HTTP/1.1 client for spoorctl, tests and probes: keep-alive,
- * one request at a time, timeouts, bounded replies.  (Peers of a cluster get
- * a client on the loop of their own.)
+ * Small blocking HTTP/1.1 client for spoorctl and tests: keep-alive, one
+ * request at a time, timeouts, bounded replies.  The same calls (call.h) that
+ * the peers of a cluster get, waited for.
  */
 
 #ifndef SPOOR_HTTP_CLIENT_H
@@ -78,11 +78,12 @@ struct http_client_reply {
 };
 
 /*
- * 0: there is a reply, whatever its status.  -1: ERR_TIMEOUT, ERR_CANCELLED, ERR_SYSTEM (no
- * connection, or it broke), ERR_NOT_FOUND (host name), ERR_LIMIT (the reply
- * passes the maximum of reply->body), ERR_INVALID (malformed URL, request or
- * reply).  GET and HEAD are sent once more when a kept connection turns out
- * to be closed; others only when that shows before a byte is sent.
+ * 0: there is a reply, whatever its status.  -1: ERR_TIMEOUT, ERR_CANCELLED,
+ * ERR_SYSTEM (no connection, or it broke), ERR_NOT_FOUND (host name),
+ * ERR_LIMIT (the reply passes the maximum of reply->body), ERR_INVALID
+ * (malformed URL, request or reply).  GET and HEAD are sent once more when a
+ * kept connection turns out to be closed; others only when that shows before
+ * all of the request is sent.
  */
 int http_client_do(struct http_client *client,
     const struct http_client_req *req, struct http_client_reply *reply,

@@ -328,9 +328,9 @@ test_errors(void)
     struct err err = ERR_INIT;
     int64_t start_ns;
 
-    check_error("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", ERR_INVALID,
+    check_error("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", ERR_SYSTEM,
         "body ends early");
-    check_error("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", ERR_INVALID,
+    check_error("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", ERR_SYSTEM,
         "no body");
     check_error("SSH-2.0\r\n\r\n", ERR_INVALID, "another protocol");
     check_error("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
