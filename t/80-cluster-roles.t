@@ -69,6 +69,23 @@ for (qw(force_flush force_merge log_new_streams?seconds=1 partition/list
         . " ($nodes[0], $nodes[1])\n", "/internal/$_";
 }
 
+# --- ends ---------------------------------------------------------------------
+
+my ($victim) = @{$front->pids->{worker}};
+kill 'KILL', $victim;
+ok $front->wait_log(qr/\($victim\) ended on signal 9/), 'a worker is killed';
+wait_for(sub { @{$front->pids->{worker} || []} == 2 }, 10);
+$pids = $front->pids;
+is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
+    'master:1 worker:2', 'another one comes, and nothing is recovered';
+unlike $front->log, qr/recover/, 'nor was anything at the start';
+my ($status, $text) = $front->upgrade;
+is $status, 0, 'an upgrade';
+diag $text if $status;
+$pids = $front->pids;
+is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
+    'master:1 worker:2', 'a front again';
+
 # --- reloads ------------------------------------------------------------------
 
 sub reload_with {
@@ -152,5 +169,33 @@ ok $watch->wait_log(qr/token has changed/), 'a token that changes';
 ok $watch->wait_log(qr/reload: done/), 'is read again';
 unlike $watch->log, qr/Wq7/, 'and not logged';
 $watch->stop;
+
+# --- of use or not ------------------------------------------------------------
+
+sub ready {
+    my ($what, $want, %conf) = @_;
+    my $server = Test::Spoor->new(conf => { workers => 1,
+        storage_nodes => \@nodes, 'cluster.probe_interval' => '100ms',
+        %conf });
+
+    $server->start;
+    ok wait_for(sub {
+        my $got = $server->get('/-/ready');
+
+        return "$got->{status} $got->{body}" eq $want;
+    }, 10), $what;
+    is $server->get('/health')->{status}, 200, 'but it is well';
+    return $server;
+}
+ready('an insert node without nodes and a queue',
+    "503 no storage node takes spans\n",
+    'cluster.queue_max_bytes' => 0)->stop;
+my $select = ready('a select node without nodes',
+    "503 no storage node can be reached\n", 'insert.disable' => 'true');
+my $node = Test::Spoor->new(port => $nodes[0] =~ s/.*://r);
+$node->start;
+ok wait_for(sub { $select->get('/-/ready')->{status} == 200 }, 10),
+    'with one it is of use';
+$_->stop for $select, $node;
 
 done_testing();

@@ -17,6 +17,7 @@
 #include "cluster/nodes.h"
 #include "core/conf_storage.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "event/tls_client.h"
 #include "event/watch.h"
 
@@ -147,6 +148,16 @@ cluster_exit_process(UNUSED struct process *process)
     nodes_stop();
 }
 
+/* What is left is too little for many requests. */
+static bool
+is_queue_full(const struct conf *conf)
+{
+    uint64_t max = conf->cluster_queue_max;
+    int64_t bytes = (int64_t)metric_get(METRIC_CLUSTER_QUEUE_BYTES);
+
+    return (uint64_t)MAX(bytes, 0) >= max - max / 16;
+}
+
 bool
 cluster_is_ready(const struct conf *conf, const char **why)
 {
@@ -161,9 +172,9 @@ cluster_is_ready(const struct conf *conf, const char **why)
     *why = "";
     if (!conf->select_disable && conf->insert_disable && !is_any_up)
         *why = "no storage node can be reached";
-    else if (!conf->insert_disable && !takes_any &&
-        conf->cluster_queue_max == 0)
-        *why = "no storage node takes spans";
+    else if (!conf->insert_disable && !takes_any && is_queue_full(conf))
+        *why = conf->cluster_queue_max == 0 ? "no storage node takes spans"
+            : "no storage node takes spans, and the queue is full";
     return (*why)[0] == '\0';
 }
 
