@@ -61,6 +61,19 @@ enum acc_runs {
     ACC_RUNS_ALWAYS,
 };
 
+/* The groups of one state. */
+struct acc_range {
+    uint32_t first;
+    uint32_t end;
+    /*
+     * Of one group alone, when may_divide is set: where its state begins, 0 at
+     * first.  A function that has not written all of it says where the next
+     * one begins; else it sets 0.
+     */
+    uint64_t at;
+    bool may_divide;
+};
+
 struct acc_ops {
     size_t size; /* of the accumulator's struct, which begins with acc */
     enum acc_runs runs;
@@ -85,13 +98,16 @@ struct acc_ops {
         struct err *err);
     void (*free)(struct acc *acc);
     /*
-     * The states of all groups as bytes, and those bytes back into an
+     * The states of some groups as bytes, and those bytes back into an
      * accumulator that has room for as many groups and no rows (query/state.h).
      * Bytes may be anything: the reader has failed, or state_bad().  NULL:
      * this function cannot.
      */
-    int (*save)(struct acc *acc, struct sb *out, struct err *err);
+    int (*save)(struct acc *acc, struct acc_range *range, struct sb *out,
+        struct err *err);
     int (*load)(struct acc *acc, struct enc_reader *in, struct err *err);
+    /* About the bytes of a group's state; NULL: they are few. */
+    uint64_t (*weigh)(struct acc *acc, uint32_t group);
 };
 
 struct acc {

@@ -345,7 +345,8 @@ emit_facet(struct output *out, const struct facet *facet, struct sv name,
         values[n].hits = ((uint64_t *)facet->hits.items)[i];
         n += values[n].text.len > 0 && values[n].hits > 0;
     }
-    qsort(values, n, sizeof(*values), compare_values);
+    if (n > 1)
+        qsort(values, n, sizeof(*values), compare_values);
     for (uint32_t i = 0; i < n && i < out->spec->limit && result == 0 &&
         !out->emit.is_done; i++) {
         char number[24];

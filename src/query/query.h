@@ -49,6 +49,7 @@ struct query_env {
      */
     int (*state_fn)(void *arg, struct sv state, struct err *err);
     void *state_arg;
+    size_t state_piece; /* bytes of one state, about; 0: STATE_PIECE */
 };
 
 /*

@@ -35,7 +35,7 @@ struct stats_chunk {
 };
 
 extern const struct stage_ops stats_ops;
-extern const struct state_ops stats_state; /* stats_state.c */
+extern const struct state_ops stats_state; /* stats_give.c */
 
 /* Room for the groups of a lane. */
 int stats_reserve(struct acc *acc, uint32_t ngroups, struct err *err)
@@ -50,6 +50,14 @@ void stats_lane_free(struct stage_stats *mine, struct stats_lane *lane);
  */
 int stats_lane_merge(struct stage_stats *mine, struct stats_lane *to,
     struct stats_lane *from, struct err *err) WARN_UNUSED;
+/* All lanes of a fork in one; NULL: it got no rows. */
+int stats_lanes_join(struct stage_stats *fork, struct stats_lane **out,
+    struct err *err) WARN_UNUSED;
+/* Fields of "by" whose texts stand on the stack. */
+#define STATS_BY_MAX 64u
+/* Of a state: how many groups, and their texts. */
+void stats_save_groups(const struct keys *keys,
+    const struct acc_range *range, struct sb *out);
 int stats_load_chunk(struct stage_stats *mine, struct stats_lane *lane,
     struct stats_chunk *chunk, struct err *err) WARN_UNUSED;
 

@@ -71,9 +71,13 @@ struct state_ops {
         struct err *err);
 };
 
+/* Bytes of a state that is long enough. */
+size_t state_piece(const struct query_run *run);
+
 /* A state in the making; what it has is charged to the query. */
 struct state_out {
     struct sb sb;
+    size_t piece; /* bytes of one that is full */
     struct query_budget *budget;
     size_t taken;
     state_fn fn;
@@ -95,7 +99,7 @@ void state_out_begin(struct state_out *out);
 static inline bool
 state_out_is_full(const struct state_out *out)
 {
-    return out->sb.len >= STATE_PIECE;
+    return out->sb.len >= out->piece;
 }
 /* The version in front of a state; false: it is another. */
 bool state_in_begin(struct enc_reader *in, struct sv state);

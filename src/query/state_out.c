@@ -3,10 +3,19 @@
 #include "core/base.h"
 #include "query/state.h"
 
+#include "query/query.h"
+
 int
 state_bad(struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "a partial result is damaged");
+}
+
+size_t
+state_piece(const struct query_run *run)
+{
+    return run->env == NULL || run->env->state_piece == 0 ? STATE_PIECE
+        : run->env->state_piece;
 }
 
 void
@@ -17,7 +26,8 @@ state_out_init(struct state_out *out, const struct stage *stage, state_fn fn,
     size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
     size_t left = budget->max - MIN(used, budget->max);
 
-    *out = (struct state_out){.budget = budget, .fn = fn, .arg = arg};
+    *out = (struct state_out){.budget = budget, .fn = fn, .arg = arg,
+        .piece = state_piece(stage->run)};
     sb_init(&out->sb, MIN(STATE_BYTES_MAX, MAX(left, STATE_PIECE / 16)));
     state_out_begin(out);
 }

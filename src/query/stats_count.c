@@ -120,11 +120,12 @@ count_free(struct acc *acc)
 }
 
 static int
-count_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+count_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
     const uint64_t *counts = ((struct count *)acc)->counts.items;
 
-    for (uint32_t i = 0; i < acc->ngroups; i++)
+    for (uint32_t i = range->first; i < range->end; i++)
         state_put_varint(out, counts[i]);
     return 0;
 }
@@ -452,11 +453,12 @@ sum_free(struct acc *acc)
 }
 
 static int
-sum_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+sum_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
     const struct total *totals = ((struct sum *)acc)->totals.items;
 
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         state_put64(out, (uint64_t)totals[i].whole);
         state_put64(out, (uint64_t)(totals[i].whole >> 64));
         sb_add(out, &totals[i].sum, sizeof(totals[i].sum));

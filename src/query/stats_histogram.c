@@ -221,9 +221,10 @@ histogram_merge(struct acc *acc, struct acc *from, const uint32_t *map,
 
 /* Of each group: below, beyond, how many ranges have hits, which, hits. */
 static int
-histogram_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+histogram_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         const struct ranges *ranges = &ranges_of(acc)[i];
         uint32_t n = 0;
 
@@ -243,6 +244,12 @@ histogram_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
         }
     }
     return 0;
+}
+
+static uint64_t
+histogram_weigh(UNUSED struct acc *acc, UNUSED uint32_t group)
+{
+    return 256;
 }
 
 static int
@@ -347,6 +354,7 @@ const struct acc_ops acc_histogram = {
     .print = histogram_print,
     .free = histogram_free,
     .save = histogram_save,
+    .weigh = histogram_weigh,
     .load = histogram_load,
 };
 
@@ -440,9 +448,10 @@ stddev_free(struct acc *acc)
 }
 
 static int
-stddev_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+stddev_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         const struct spread *spread = &spreads_of(acc)[i];
 
         state_put_varint(out, spread->n);

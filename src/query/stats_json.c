@@ -283,9 +283,10 @@ json_print(struct acc *acc, uint32_t group, struct sb *out, struct err *err)
 
 /* Of each group: how many rows, the keys and the text of each. */
 static int
-json_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+json_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         const struct json_list *list = &lists_of(acc)[i];
 
         state_put_varint(out, list->n);
@@ -300,6 +301,17 @@ json_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
         }
     }
     return 0;
+}
+
+static uint64_t
+json_weigh(struct acc *acc, uint32_t group)
+{
+    const struct json_list *list = &lists_of(acc)[group];
+    uint64_t size = 16;
+
+    for (uint32_t i = 0; i < list->n; i++)
+        size += 16 + ((struct json_row **)list->rows.items)[i]->text.len;
+    return size;
 }
 
 static int
@@ -347,5 +359,6 @@ const struct acc_ops acc_json_values = {
     .print = json_print,
     .free = json_free,
     .save = json_save,
+    .weigh = json_weigh,
     .load = json_load,
 };

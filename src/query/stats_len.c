@@ -103,9 +103,10 @@ len_free(struct acc *acc)
 }
 
 static int
-len_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+len_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
-    for (uint32_t i = 0; i < acc->ngroups; i++)
+    for (uint32_t i = range->first; i < range->end; i++)
         state_put_varint(out, bytes_of(acc)[i]);
     return 0;
 }

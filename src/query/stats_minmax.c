@@ -281,11 +281,12 @@ minmax_free(struct acc *acc)
 
 /* Of each group: 0, or the tag + 1 and the number or text. */
 static int
-minmax_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+minmax_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
     const struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
 
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         const struct atom *atom = &extremes[i].atom;
 
         sb_add_char(out, extremes[i].is_set ? (char)(atom->tag + 1) : 0);
@@ -297,6 +298,14 @@ minmax_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
             state_put64(out, (uint64_t)atom->v);
     }
     return 0;
+}
+
+static uint64_t
+minmax_weigh(struct acc *acc, uint32_t group)
+{
+    const struct extreme *extremes = ((struct minmax *)acc)->extremes.items;
+
+    return 16 + extremes[group].atom.text.len;
 }
 
 static int
@@ -335,5 +344,6 @@ const struct acc_ops acc_minmax = {
     .print = minmax_print,
     .free = minmax_free,
     .save = minmax_save,
+    .weigh = minmax_weigh,
     .load = minmax_load,
 };

@@ -488,5 +488,6 @@ const struct acc_ops acc_quantile = {
     .print = quantile_print,
     .free = quantile_free,
     .save = quantile_save,
+    .weigh = quantile_weigh,
     .load = quantile_load,
 };

@@ -21,8 +21,9 @@ struct quantile {
     struct sampler sampler;
 };
 
-int quantile_save(struct acc *acc, struct sb *out, struct err *err)
-    WARN_UNUSED;
+int quantile_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    struct err *err) WARN_UNUSED;
+uint64_t quantile_weigh(struct acc *acc, uint32_t group);
 int quantile_load(struct acc *acc, struct enc_reader *in, struct err *err)
     WARN_UNUSED;
 

@@ -13,6 +13,7 @@
 
 #include "query/atom.h"
 #include "query/state.h"
+#include "query/state_texts.h"
 
 static void
 save_values(struct sb *out, const struct samples *samples)
@@ -26,34 +27,102 @@ save_values(struct sb *out, const struct samples *samples)
     sb_advance(out, size);
 }
 
-int
-quantile_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+/* Texts of the samples in the state. */
+static int
+number_texts(const struct samples *samples, struct state_texts *texts,
+    struct err *err)
 {
-    struct quantile *q = (struct quantile *)acc;
-    const struct samples *groups = q->groups.items;
-    const uint32_t *left = q->left.items;
-    struct sv text;
+    for (uint32_t i = 0; samples->tags != NULL && i < samples->n; i++) {
+        uint32_t number;
 
-    state_put_varint(out, q->texts.count);
-    for (uint32_t i = 0; i < q->texts.count; i++) {
-        keys_texts(&q->texts, i, &text);
-        state_put_text(out, text);
-    }
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
-        const struct samples *samples = &groups[i];
-
-        state_put_varint(out, samples->n);
-        state_put_varint(out, samples->shift);
-        state_put_varint(out, samples->place);
-        state_put_varint(out, left[i]);
-        sb_add_char(out, samples->tags != NULL);
-        if (samples->n == 0)
-            continue;
-        save_values(out, samples);
-        if (samples->tags != NULL)
-            sb_add(out, samples->tags, samples->n);
+        if (samples->tags[i] == ATOM_TEXT && state_texts_number(texts,
+                (uint32_t)samples->v[i], &number, err) != 0)
+            return -1;
     }
     return 0;
+}
+
+/* Values with tags; those of texts are their numbers here. */
+static int
+save_tagged(struct sb *out, const struct samples *samples,
+    struct state_texts *texts, struct err *err)
+{
+    for (uint32_t i = 0; i < samples->n; i++) {
+        uint64_t v = (uint64_t)samples->v[i];
+        uint32_t number;
+
+        if (samples->tags[i] == ATOM_TEXT) {
+            if (state_texts_number(texts, (uint32_t)v, &number, err) != 0)
+                return -1;
+            v = number;
+        }
+        state_put64(out, v);
+    }
+    sb_add(out, samples->tags, samples->n);
+    return 0;
+}
+
+static int
+save_samples(struct sb *out, const struct samples *samples, uint32_t left,
+    struct state_texts *texts, struct err *err)
+{
+    state_put_varint(out, samples->n);
+    state_put_varint(out, samples->shift);
+    state_put_varint(out, samples->place);
+    state_put_varint(out, left);
+    sb_add_char(out, samples->tags != NULL);
+    if (samples->n == 0)
+        return 0;
+    if (samples->tags != NULL)
+        return save_tagged(out, samples, texts, err);
+    save_values(out, samples);
+    return 0;
+}
+
+static int
+save_groups(struct quantile *q, const struct acc_range *range,
+    struct state_texts *texts, struct sb *out, struct err *err)
+{
+    const struct samples *groups = q->groups.items;
+    const uint32_t *left = q->left.items;
+
+    for (uint32_t i = range->first; i < range->end; i++) {
+        if (number_texts(&groups[i], texts, err) != 0)
+            return -1;
+    }
+    state_put_varint(out, texts->n);
+    for (uint32_t i = 0; i < texts->n; i++) {
+        struct sv text;
+
+        keys_texts(&q->texts, state_texts_id(texts, i), &text);
+        state_put_text(out, text);
+    }
+    for (uint32_t i = range->first; i < range->end; i++) {
+        if (save_samples(out, &groups[i], left[i], texts, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+quantile_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    struct err *err)
+{
+    struct state_texts texts;
+    int rc;
+
+    state_texts_init(&texts, acc->hold);
+    rc = save_groups((struct quantile *)acc, range, &texts, out, err);
+    state_texts_drop(&texts);
+    return rc;
+}
+
+uint64_t
+quantile_weigh(struct acc *acc, uint32_t group)
+{
+    const struct samples *groups = ((struct quantile *)acc)->groups.items;
+
+    return 16 + UINT64_C(9) * groups[group].n;
 }
 
 static int

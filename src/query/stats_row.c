@@ -451,9 +451,10 @@ field_print(struct acc *acc, uint32_t group, struct sb *out,
 
 /* Of each group: whether there is a row, its key, what is printed. */
 static int
-row_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+row_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    UNUSED struct err *err)
 {
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
         const struct chosen *chosen = &chosen_of(acc)[i];
         char buf[ATOM_TEXT_MAX];
 
@@ -464,6 +465,12 @@ row_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
         state_put_text(out, sv_make(chosen->text, chosen->len));
     }
     return 0;
+}
+
+static uint64_t
+row_weigh(struct acc *acc, uint32_t group)
+{
+    return 32 + chosen_of(acc)[group].len;
 }
 
 static int
@@ -502,6 +509,7 @@ row_free(struct acc *acc)
     .print = print_group, \
     .free = row_free, \
     .save = row_save, \
+    .weigh = row_weigh, \
     .load = row_load, \
 }
 

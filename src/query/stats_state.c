@@ -7,13 +7,10 @@
 #include "query/parser.h"
 #include "query/stage_stats.h"
 
-/* Fields of "by" whose texts stand on the stack. */
-#define BY_MAX 64u
-
 bool
 stats_spec_can_save(const struct stats_spec *spec)
 {
-    if (spec->nby > BY_MAX)
+    if (spec->nby > STATS_BY_MAX)
         return false;
     for (uint32_t i = 0; i < spec->nfns; i++) {
         if (spec->fns[i].type->acc->save == NULL)
@@ -39,21 +36,23 @@ stats_fork(struct stage **out, const struct stage *stage, struct err *err)
 
 /* --- saving --- */
 
-static void
-save_groups(const struct keys *keys, struct sb *out)
+void
+stats_save_groups(const struct keys *keys, const struct acc_range *range,
+    struct sb *out)
 {
-    struct sv texts[BY_MAX + 1];
+    struct sv texts[STATS_BY_MAX + 1];
 
-    for (uint32_t i = 0; i < keys->count; i++) {
+    state_put_varint(out, range->end - range->first);
+    for (uint32_t i = range->first; i < range->end; i++) {
         keys_texts(keys, i, texts);
         for (uint32_t k = 0; k < keys->ncolumns; k++)
             state_put_text(out, texts[k]);
     }
 }
 
-/* All lanes of a fork in one; NULL: it got no rows. */
-static int
-lanes_join(struct stage_stats *fork, struct stats_lane **out, struct err *err)
+int
+stats_lanes_join(struct stage_stats *fork, struct stats_lane **out,
+    struct err *err)
 {
     *out = NULL;
     for (unsigned i = 0; i < QUERY_LANES_MAX; i++) {
@@ -76,22 +75,25 @@ stats_save(struct stage *stage, uint32_t groups_max, struct sb *out,
     struct err *err)
 {
     struct stage_stats *fork = (struct stage_stats *)stage;
+    struct acc_range range = {0};
     struct stats_lane *lane;
 
-    if (lanes_join(fork, &lane, err) != 0)
+    if (stats_lanes_join(fork, &lane, err) != 0)
         return -1;
     if (lane != NULL && lane->keys.count > groups_max)
         return 1;
+    range.end = lane == NULL ? 0 : lane->keys.count;
     sb_add_char(out, STATE_VERSION);
-    state_put_varint(out, lane == NULL ? 0 : lane->keys.count);
-    if (lane == NULL || lane->keys.count == 0)
+    if (lane == NULL || lane->keys.count == 0) {
+        state_put_varint(out, 0);
         return 0;
-    save_groups(&lane->keys, out);
+    }
+    stats_save_groups(&lane->keys, &range, out);
     for (uint32_t i = 0; i < fork->spec->nfns; i++) {
         struct acc *acc = lane->accs[i];
 
         if (stats_reserve(acc, lane->keys.count, err) != 0 ||
-            acc->ops->save(acc, out, err) != 0)
+            acc->ops->save(acc, &range, out, err) != 0)
             return -1;
     }
     return 0;
@@ -107,7 +109,7 @@ stats_join(struct stage *stage, unsigned lane_index, struct stage *from,
     struct stage_stats *fork = (struct stage_stats *)from;
     struct stats_lane *lane, *add;
 
-    if (lanes_join(fork, &add, err) != 0)
+    if (stats_lanes_join(fork, &add, err) != 0)
         return -1;
     if (add == NULL)
         return 0;
@@ -121,7 +123,7 @@ static int
 load_groups(struct stats_lane *lane, struct enc_reader *in, uint32_t n,
     struct err *err)
 {
-    struct sv texts[BY_MAX + 1];
+    struct sv texts[STATS_BY_MAX + 1];
     uint32_t id;
 
     for (uint32_t i = 0; i < n; i++) {
@@ -180,24 +182,3 @@ stats_load(struct stage *stage, unsigned lane_index, struct sv state,
     fork->ops->free(fork);
     return rc;
 }
-
-/* --- of all nodes together --- */
-
-static int
-state_save(struct stage *stage, state_fn fn, void *arg, struct err *err)
-{
-    struct state_out out;
-    int rc;
-
-    if (!stats_can_save(stage))
-        return err_set(err, ERR_INVALID, "this pipe has no partial result");
-    state_out_init(&out, stage, fn, arg);
-    sb_reset(&out.sb);
-    rc = stats_save(stage, UINT32_MAX, &out.sb, err);
-    if (rc == 0)
-        rc = state_out_give(&out, err);
-    state_out_release(&out);
-    return rc;
-}
-
-const struct state_ops stats_state = {state_save, stats_load};

@@ -514,6 +514,7 @@ const struct acc_ops acc_count_uniq = {
     .print = count_uniq_print,
     .free = uniq_free,
     .save = uniq_save,
+    .weigh = uniq_weigh,
     .load = uniq_load,
 };
 
@@ -526,5 +527,6 @@ const struct acc_ops acc_uniq_values = {
     .print = uniq_values_print,
     .free = uniq_free,
     .save = uniq_save,
+    .weigh = uniq_weigh,
     .load = uniq_load,
 };

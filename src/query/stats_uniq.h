@@ -33,7 +33,9 @@ sets_of(struct acc *acc)
     return ((struct uniq *)acc)->groups.items;
 }
 
-int uniq_save(struct acc *acc, struct sb *out, struct err *err) WARN_UNUSED;
+int uniq_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    struct err *err) WARN_UNUSED;
+uint64_t uniq_weigh(struct acc *acc, uint32_t group);
 int uniq_load(struct acc *acc, struct enc_reader *in, struct err *err)
     WARN_UNUSED;
 

@@ -13,43 +13,179 @@
 #include "query/stats_uniq.h"
 
 #include "query/state.h"
+#include "query/state_texts.h"
+
+/* Slots of a group's sets: those of ids, then those of others. */
+struct slots {
+    const struct value_sets *sets;
+    size_t at;
+    size_t end;
+    uint64_t nids;    /* that are used */
+    uint64_t nothers;
+};
+
+static const struct key128 *
+slot_at(const struct value_sets *sets, size_t i)
+{
+    size_t nids = id_set_slots(&sets->ids);
+
+    return i < nids ? &sets->ids.slots[i] : &sets->others.slots[i - nids];
+}
+
+static bool
+is_used(const struct key128 *key)
+{
+    return (key->lo | key->hi) != 0;
+}
+
+/* Bytes of the texts of a tuple. */
+static size_t
+tuple_len(const struct keys *texts, uint32_t id, struct sv *tuple)
+{
+    size_t len = 0;
+
+    keys_texts(texts, id, tuple);
+    for (uint32_t i = 0; i < texts->ncolumns; i++)
+        len += tuple[i].len + 1;
+    return len;
+}
+
+/* A state in the making. */
+struct saving {
+    struct uniq *uniq;
+    struct acc_range *range;
+    struct state_texts texts;
+    struct sv *tuple;
+};
+
+/* The number of a tuple in the state; the empty one is always 0. */
+static int
+tuple_number(struct saving *saving, uint64_t id, uint32_t *number,
+    struct err *err)
+{
+    return state_texts_number(&saving->texts, (uint32_t)id, number, err);
+}
+
+/* What of a group is in this state; numbers its tuples. */
+static int
+slots_find(struct saving *saving, uint32_t group, struct slots *out,
+    struct err *err)
+{
+    const struct value_sets *sets = &sets_of(&saving->uniq->acc)[group];
+    size_t nids = id_set_slots(&sets->ids), size = 0;
+    size_t all = nids + id_set_slots(&sets->others);
+    size_t piece = state_piece(saving->uniq->acc.run);
+    uint32_t number;
+
+    *out = (struct slots){sets, saving->range->at, saving->range->at, 0, 0};
+    for (; out->end < all; out->end++) {
+        const struct key128 *key = slot_at(sets, out->end);
+
+        if (saving->range->may_divide && size >= piece)
+            return 0;
+        if (!is_used(key))
+            continue;
+        size += sizeof(*key);
+        out->nids += out->end < nids;
+        out->nothers += out->end >= nids;
+        if (key->hi != VALUE_TEXT || out->end < nids)
+            continue;
+        if (tuple_number(saving, key->lo, &number, err) != 0)
+            return -1;
+        size += tuple_len(&saving->uniq->texts, (uint32_t)key->lo,
+            saving->tuple);
+    }
+    return 0;
+}
+
+static int
+save_slots(struct saving *saving, const struct slots *slots, struct sb *out,
+    struct err *err)
+{
+    size_t nids = id_set_slots(&slots->sets->ids);
+
+    state_put_varint(out, slots->nids);
+    state_put_varint(out, slots->nothers);
+    state_put_varint(out, slots->at == 0 ? slots->sets->unique : 0);
+    for (size_t i = slots->at; i < slots->end; i++) {
+        struct key128 key = *slot_at(slots->sets, i);
+        uint32_t number;
+
+        if (!is_used(&key))
+            continue;
+        if (i >= nids && key.hi == VALUE_TEXT) {
+            if (tuple_number(saving, key.lo, &number, err) != 0)
+                return -1;
+            key.lo = number;
+        }
+        state_put64(out, key.lo);
+        state_put64(out, key.hi);
+    }
+    return 0;
+}
 
 static void
-save_set(struct sb *out, const struct id_set *set)
+save_tuples(const struct saving *saving, struct sb *out)
 {
-    for (size_t i = 0; i < id_set_slots(set); i++) {
-        if ((set->slots[i].lo | set->slots[i].hi) == 0)
-            continue;
-        state_put64(out, set->slots[i].lo);
-        state_put64(out, set->slots[i].hi);
+    const struct keys *texts = &saving->uniq->texts;
+
+    state_put_varint(out, saving->texts.n);
+    for (uint32_t i = 1; i < saving->texts.n; i++) {
+        keys_texts(texts, state_texts_id(&saving->texts, i), saving->tuple);
+        for (uint32_t k = 0; k < texts->ncolumns; k++)
+            state_put_text(out, saving->tuple[k]);
     }
 }
 
-int
-uniq_save(struct acc *acc, struct sb *out, struct err *err)
+static int
+save_groups(struct saving *saving, struct sb *out, struct err *err)
 {
-    const struct keys *texts = &((struct uniq *)acc)->texts;
-    struct sv *tuple = hold_alloc(acc->hold,
-        texts->ncolumns * sizeof(*tuple) + 1, err);
+    struct acc_range *range = saving->range;
+    struct slots slots;
+    uint32_t zero;
 
-    if (tuple == NULL)
+    if (tuple_number(saving, 0, &zero, err) != 0)
         return -1;
-    state_put_varint(out, texts->count);
-    for (uint32_t i = 1; i < texts->count; i++) {
-        keys_texts(texts, i, tuple);
-        for (uint32_t k = 0; k < texts->ncolumns; k++)
-            state_put_text(out, tuple[k]);
+    for (uint32_t i = range->first; i < range->end; i++) {
+        if (slots_find(saving, i, &slots, err) != 0)
+            return -1;
     }
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
-        const struct value_sets *sets = &sets_of(acc)[i];
-
-        state_put_varint(out, sets->ids.n);
-        state_put_varint(out, sets->others.n);
-        state_put_varint(out, sets->unique);
-        save_set(out, &sets->ids);
-        save_set(out, &sets->others);
+    save_tuples(saving, out);
+    for (uint32_t i = range->first; i < range->end; i++) {
+        if ((i % 64 == 0 && run_poll(saving->uniq->acc.run, err) != 0) ||
+            slots_find(saving, i, &slots, err) != 0 ||
+            save_slots(saving, &slots, out, err) != 0)
+            return -1;
     }
+    range->at = range->may_divide && range->first < range->end &&
+        slots.end < id_set_slots(&slots.sets->ids) +
+        id_set_slots(&slots.sets->others) ? slots.end : 0;
     return 0;
+}
+
+int
+uniq_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    struct err *err)
+{
+    struct uniq *uniq = (struct uniq *)acc;
+    struct saving saving = {.uniq = uniq, .range = range};
+    int rc = -1;
+
+    state_texts_init(&saving.texts, acc->hold);
+    saving.tuple = hold_alloc(acc->hold,
+        uniq->texts.ncolumns * sizeof(*saving.tuple) + 1, err);
+    if (saving.tuple != NULL)
+        rc = save_groups(&saving, out, err);
+    state_texts_drop(&saving.texts);
+    return rc;
+}
+
+uint64_t
+uniq_weigh(struct acc *acc, uint32_t group)
+{
+    const struct value_sets *sets = &sets_of(acc)[group];
+
+    return 16 + UINT64_C(16) * sets->ids.n + UINT64_C(48) * sets->others.n;
 }
 
 static int

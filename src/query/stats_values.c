@@ -11,6 +11,7 @@
 #include "query/keys.h"
 #include "query/parser.h"
 #include "query/state.h"
+#include "query/state_texts.h"
 
 struct list {
     struct hold_array ids; /* uint32_t: numbers of texts */
@@ -144,25 +145,55 @@ values_print(struct acc *acc, uint32_t group, struct sb *out,
 
 /* The texts, then of each group how many it has and their numbers. */
 static int
-values_save(struct acc *acc, struct sb *out, UNUSED struct err *err)
+save_lists(struct value_lists *values, const struct acc_range *range,
+    struct state_texts *texts, struct sb *out, struct err *err)
 {
-    const struct keys *texts = &((struct value_lists *)acc)->texts;
+    const struct list *lists = lists_of(&values->acc);
+    uint32_t number;
 
-    state_put_varint(out, texts->count);
-    for (uint32_t i = 0; i < texts->count; i++) {
+    for (uint32_t i = range->first; i < range->end; i++) {
+        for (uint32_t k = 0; k < lists[i].n; k++) {
+            if (state_texts_number(texts,
+                    ((uint32_t *)lists[i].ids.items)[k], &number, err) != 0)
+                return -1;
+        }
+    }
+    state_put_varint(out, texts->n);
+    for (uint32_t i = 0; i < texts->n; i++) {
         struct sv text;
 
-        keys_texts(texts, i, &text);
+        keys_texts(&values->texts, state_texts_id(texts, i), &text);
         state_put_text(out, text);
     }
-    for (uint32_t i = 0; i < acc->ngroups; i++) {
-        const struct list *list = &lists_of(acc)[i];
-
-        state_put_varint(out, list->n);
-        for (uint32_t k = 0; k < list->n; k++)
-            state_put_varint(out, ((uint32_t *)list->ids.items)[k]);
+    for (uint32_t i = range->first; i < range->end; i++) {
+        state_put_varint(out, lists[i].n);
+        for (uint32_t k = 0; k < lists[i].n; k++) {
+            if (state_texts_number(texts,
+                    ((uint32_t *)lists[i].ids.items)[k], &number, err) != 0)
+                return -1;
+            state_put_varint(out, number);
+        }
     }
     return 0;
+}
+
+static int
+values_save(struct acc *acc, struct acc_range *range, struct sb *out,
+    struct err *err)
+{
+    struct state_texts texts;
+    int rc;
+
+    state_texts_init(&texts, acc->hold);
+    rc = save_lists((struct value_lists *)acc, range, &texts, out, err);
+    state_texts_drop(&texts);
+    return rc;
+}
+
+static uint64_t
+values_weigh(struct acc *acc, uint32_t group)
+{
+    return 16 + UINT64_C(32) * lists_of(acc)[group].n;
 }
 
 static int
@@ -215,5 +246,6 @@ const struct acc_ops acc_values = {
     .print = values_print,
     .free = values_free,
     .save = values_save,
+    .weigh = values_weigh,
     .load = values_load,
 };

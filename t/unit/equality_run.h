@@ -36,6 +36,7 @@ struct answer {
     uint32_t n, cap;
     bool is_verbose;
     bool is_partial;
+    uint64_t seen; /* of t/unit/split.c */
     enum err_code code; /* ERR_NONE: it is an answer */
     char why[200];
 };
@@ -209,7 +210,7 @@ answer_run_once(struct answer *answer, struct sv text,
 }
 
 /* A third of all queries is asked twice and finds what the first time kept. */
-static void
+static UNUSED void
 answer_run(struct answer *answer, struct sv text,
     const struct tenant *tenant, bool is_verbose)
 {

@@ -13,6 +13,7 @@
 
 #include "equality_data.h"
 #include "equality_run.h"
+#include "query/parser.h"
 #include "query/pipe_type.h"
 #include "query/split.h"
 #include "query/state.h"
@@ -174,6 +175,8 @@ site_ask(const struct source_plan *plan, const struct site *front,
     if (plan->split->end == SPLIT_STATE) {
         env.state_fn = site_state;
         env.state_arg = out;
+        /* Mostly in very many pieces. */
+        env.state_piece = 1 + site_counts.asked[SPLIT_STATE] % 4 * 700;
     }
     out->front = front;
     site_now = site;
@@ -200,36 +203,156 @@ site_source(const struct source_plan *plan, struct err *err)
     return 0;
 }
 
+/* --- questions --- */
+
+struct question {
+    struct sv text;
+    const struct tenant *tenant;
+    bool is_of_all;   /* without its filter */
+    bool has_front;   /* somebody looks at rows in front of the pipes */
+    struct sv hidden; /* a field; empty: none */
+};
+
+struct site_front {
+    struct stage stage;
+    uint64_t *rows;
+};
+
+static int
+front_write(struct stage *stage, unsigned lane, struct rows *rows,
+    struct err *err)
+{
+    struct site_front *front = (struct site_front *)stage;
+
+    for (uint32_t row = rows_first(rows); row < rows->n;
+        row = rows_next(rows, row)) {
+        const struct column *times;
+        char buf[COLUMN_TEXT_MAX];
+        struct sv text;
+
+        if (rows_column(rows, SV("_time"), &times, err) != 0)
+            return -1;
+        text = column_text(times, row, buf);
+        *front->rows += XXH3_64bits(text.ptr, text.len);
+    }
+    return stage_write(stage->next, lane, rows, err);
+}
+
+static const struct stage_ops front_ops = {
+    front_write, site_flush, site_free
+};
+
+static int
+site_execute(struct query *query, const struct question *question,
+    const struct site *site, struct answer_sink *sink, struct err *err)
+{
+    struct query_env env = site_env(site, question->tenant);
+    struct site_front front = {.stage = {.ops = &front_ops},
+        .rows = &sink->answer->seen};
+    struct field_pattern hidden = {question->hidden, false};
+    struct store_answer about = {.is_partial = false};
+    int rc;
+
+    if (question->is_of_all) {
+        query->filter = filter_new(query->pool, FILTER_ALL, SV_EMPTY, 0);
+        query_set_times(query);
+    }
+    if (question->hidden.len > 0) {
+        query->hidden = &hidden;
+        query->nhidden = 1;
+    }
+    if (question->has_front)
+        env.front = &front.stage;
+    site_now = site;
+    if (site->nkids == 0)
+        world_show(site->world, site->form);
+    rc = query_execute(query, &env, &sink->stage, &about, err);
+    sink->answer->is_partial = about.is_partial;
+    return rc;
+}
+
 /* The answer of a site as those of equality_run.h are. */
 static void
-site_answer(struct answer *answer, struct sv text, const struct site *site,
-    const struct tenant *tenant, bool is_verbose)
+site_answer(struct answer *answer, const struct question *question,
+    const struct site *site)
 {
     struct pool *pool = pool_new(64 * MIB);
-    struct query_env env = site_env(site, tenant);
     struct answer_sink sink = {.stage = {.ops = &answer_ops},
         .answer = answer};
-    struct store_answer about = {.is_partial = false};
     struct err err = ERR_INIT;
     struct query *query;
 
     memset(answer, 0, sizeof(*answer));
     answer->pool = pool_new(GIB);
-    answer->is_verbose = is_verbose;
+    answer->is_verbose = true;
     sb_init(&sink.loose, 16 * MIB);
     sb_init(&sink.text, 16 * MIB);
-    site_now = site;
-    if (site->nkids == 0)
-        world_show(site->world, site->form);
-    if (query_parse(&query, text, EQUALITY_NOW, pool, &err) != 0 ||
-        query_execute(query, &env, &sink.stage, &about, &err) != 0) {
+    if (query_parse(&query, question->text, EQUALITY_NOW, pool, &err) != 0 ||
+        site_execute(query, question, site, &sink, &err) != 0) {
         answer->code = err.code;
         snprintf(answer->why, sizeof(answer->why), "%s", err.text);
     }
-    answer->is_partial = about.is_partial;
     sb_release(&sink.loose);
     sb_release(&sink.text);
     pool_free(pool);
+}
+
+/* --- traces divided among some stores, and fronts of these --- */
+
+#define SHARES_MAX 3u
+#define FRONTS 2u
+
+struct cluster {
+    struct world *worlds[SHARES_MAX];
+    struct site stores[SHARES_MAX];
+    uint32_t n;
+    /* Of all stores; of a front of the first ones and of the last. */
+    struct site fronts[FRONTS];
+    struct site inner;
+};
+
+static void
+fronts_make(struct cluster *cluster)
+{
+    struct site *all = &cluster->fronts[0], *two = &cluster->fronts[1];
+    uint32_t n = cluster->n;
+
+    for (uint32_t i = 0; i < n; i++)
+        all->kids[all->nkids++] = &cluster->stores[i];
+    two->kids[two->nkids++] = &cluster->inner;
+    for (uint32_t i = 0; i + 1 < n || i == 0; i++)
+        cluster->inner.kids[cluster->inner.nkids++] = &cluster->stores[i];
+    if (n > 1)
+        two->kids[two->nkids++] = &cluster->stores[n - 1];
+}
+
+/* Memtables are those of the newest world. */
+static void
+cluster_make(struct cluster *cluster, const struct world_spec *whole,
+    uint32_t n)
+{
+    struct world_spec spec = *whole;
+
+    memset(cluster, 0, sizeof(*cluster));
+    cluster->n = spec.nshares = n;
+    for (uint32_t i = 0; i < n; i++) {
+        enum form_kind form = (enum form_kind)((whole->seed + i) % FORMS);
+
+        spec.share = i;
+        cluster->worlds[i] = world_new(&spec);
+        if (i + 1 < n && (form == FORM_MEMORY || form == FORM_MIXED))
+            form = FORM_LEVEL2;
+        cluster->stores[i] = (struct site){
+            .world = cluster->worlds[i], .form = form};
+    }
+    fronts_make(cluster);
+}
+
+static void
+cluster_free(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->n; i++)
+        world_free(cluster->worlds[i]);
 }
 
 #endif
