@@ -36,7 +36,10 @@ enum frame_type {
 #define FRAME_IS_PARTIAL 1u
 #define FRAME_IS_TRUNCATED 2u
 
-/* Appends a frame; compresses (zstd 1) when it is worth it. */
+/*
+ * Appends a frame; compresses (zstd 1) when it is worth it.  A payload of more
+ * than FRAME_BYTES_MAX, as one that there is no memory for, turns out failed.
+ */
 void frame_put(struct sb *out, enum frame_type type, struct sv payload,
     bool may_compress);
 void frame_put_end(struct sb *out, unsigned flags);
@@ -46,13 +49,15 @@ void frame_put_error(struct sb *out, const struct err *err);
 struct frame_reader {
     struct sb in;      /* a part of a frame */
     struct sb plain;   /* decompressed */
-    bool is_ended;
+    bool is_ended;     /* there was an END */
+    bool is_last;      /* private: or an ERROR */
 };
 void frame_reader_init(struct frame_reader *reader);
 void frame_reader_release(struct frame_reader *reader);
 /*
  * fn: 0 go on; 1 enough; -1.  FRAME_ALIVE is not told.  ERR_CORRUPT for what
- * is no frame, or comes behind an end.
+ * is no frame, or comes behind an end.  Returns what fn returned last; after 1
+ * or -1 the reader is not to be fed any more.
  */
 typedef int (*frame_fn)(void *arg, enum frame_type type, struct sv payload,
     struct err *err);

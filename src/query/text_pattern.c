@@ -286,6 +286,12 @@ text_pattern_matches(const struct text_pattern *pattern, struct sv value)
     return false;
 }
 
+enum pattern_ends
+text_pattern_ends(const struct text_pattern *pattern)
+{
+    return pattern->ends;
+}
+
 /* --- making --- */
 
 /* The placeholder at s; its length, 0: none. */

@@ -36,6 +36,7 @@ struct text_pattern;
 /* In the pool; the text is borrowed.  ERR_INVALID: too many placeholders. */
 int text_pattern_make(struct text_pattern **out, struct sv text,
     enum pattern_ends ends, struct pool *pool, struct err *err) WARN_UNUSED;
+enum pattern_ends text_pattern_ends(const struct text_pattern *pattern);
 bool text_pattern_matches(const struct text_pattern *pattern,
     struct sv value);
 
