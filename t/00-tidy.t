@@ -26,6 +26,8 @@ my %exceptions = (
         'the same question as memtable_read_trace()',
     'src/storage/part_read.c:part_read_rows' =>
         'a range of rows in, three results out',
+    'src/cluster/rows_wire.c:rows_put' =>
+        'what, of it which columns and rows, and how much',
     (map { ("src/http/h2_session.c:$_" => 'a callback type of nghttp2') }
         qw(on_header on_invalid_header on_data_chunk on_send_data)),
     'src/http/h2_reply.c:read_reply' => 'a callback type of nghttp2',
