@@ -4,8 +4,8 @@
  * A front as a module:
  *
  *   master   memory that workers share (nodes_create); reads the files of TLS
- *            at the start and at each reload, so that a mistake in them is
- *            told before anything changes; watches all files of the nodes
+ *            at the start and at each reload, with rights that workers may not
+ *            have, and before anything changes; watches all files of the nodes
  *   worker   nodes, then the sender, then queries go to the nodes.  At its end
  *            in reverse order; what the sender has is stored or in the queue
  *            by then.
@@ -38,38 +38,16 @@ tls_of(const struct conf_storage_node *node)
     };
 }
 
-static bool
-is_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* Reading the authorities of the system again takes its time. */
-static bool
-has_same_files(const struct conf_storage_node *a,
-    const struct conf_storage_node *b)
-{
-    return b->has_tls && is_same(a->ca_file, b->ca_file) &&
-        is_same(a->cert_file, b->cert_file) &&
-        is_same(a->key_file, b->key_file);
-}
-
 int
 cluster_check(const struct conf *conf, struct err *err)
 {
-    struct conf_storage_node before = {.has_tls = false};
-
+    tls_client_forget();
     for (unsigned i = 0; i < conf_storage_nodes(conf); i++) {
         struct conf_storage_node node = conf_storage_node_get(conf, i);
         struct tls_client_conf tls = tls_of(&node);
-        struct ssl_ctx_st *ctx;
 
-        if (!node.has_tls || has_same_files(&node, &before))
-            continue;
-        if (tls_client_ctx_new(&ctx, &tls, err) != 0)
+        if (node.has_tls && tls_client_prepare(&tls, err) != 0)
             return err_wrap(err, "%s", node.address);
-        tls_client_ctx_free(ctx);
-        before = node;
     }
     return 0;
 }
