@@ -36,13 +36,26 @@
 #define LOOK_PARTS 64u
 #define LOOK_NS (10 * NS_PER_MS)
 
+/* The name of the directory is as durable as what will be in it. */
+static int
+sync_parent(const char *dir, struct err *err)
+{
+    const char *slash = strrchr(dir, '/');
+    char parent[PATH_MAX];
+
+    if (slash == NULL)
+        return file_sync_dir(".", err);
+    snprintf(parent, sizeof(parent), "%.*s", MAX((int)(slash - dir), 1), dir);
+    return file_sync_dir(parent, err);
+}
+
 int
 queue_open(struct queue **out, const char *dir, uint64_t bytes_max,
     struct err *err)
 {
     struct queue *queue;
 
-    if (file_mkdirs(dir, 0700, err) != 0)
+    if (file_mkdirs(dir, 0700, err) != 0 || sync_parent(dir, err) != 0)
         return -1;
     queue = xcalloc(1, sizeof(*queue));
     queue->magic = QUEUE_MAGIC;

@@ -98,4 +98,12 @@ struct queue_item *queue_adopt(struct queue *queue);
 uint64_t queue_bytes(const struct queue *queue); /* of this process */
 uint64_t queue_items(const struct queue *queue);
 
+/* --- offline (spoorctl check) --- */
+
+/*
+ * Reads a queue that nobody writes to and prints findings to out.
+ * ERR_CORRUPT: there is damage; ERR_NOT_FOUND: there is no such directory.
+ */
+int queue_check(const char *dir, struct sb *out, struct err *err) WARN_UNUSED;
+
 #endif

@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -525,6 +528,37 @@ test_foreign(void)
     sb_release(&bytes);
 }
 
+/* spoorctl check. */
+static void
+test_check(void)
+{
+    const char *dir = dir_of("check");
+    struct err err = ERR_INIT;
+    char path[PATH_MAX];
+    struct sb out, bytes;
+
+    sb_init(&out, MIB);
+    sb_init(&bytes, LIMIT);
+    is_int(queue_check(dir, &out, &err), -1, "there is no queue");
+    make_file(dir, 6);
+    is_int(queue_check(dir, &out, &err), 0, "a queue is well");
+    ok(strstr(out.ptr, "6 parcels with 15 spans wait\n") != NULL &&
+        strstr(out.ptr, "5 parcels with 13 spans for node:1\n") != NULL &&
+        strstr(out.ptr, "1 parcels with 2 spans for any node\n") != NULL,
+        "what waits is told: %s", out.ptr);
+    read_only(dir, path, &bytes);
+    bytes.ptr[QUEUE_PAGE + 100] ^= 4;
+    put_file(path, sb_sv(&bytes));
+    sb_reset(&out);
+    is_int(queue_check(dir, &out, &err), -1, "damage is told: %s", err.text);
+    is_int(err.code, ERR_CORRUPT, "as such");
+    ok(strstr(out.ptr, "damage: queue/") != NULL && strstr(out.ptr,
+        "5 parcels with") != NULL, "with what is left: %s", out.ptr);
+    is_int(files_in(dir), 1, "nothing is changed");
+    sb_release(&bytes);
+    sb_release(&out);
+}
+
 /* The file changes while a parcel waits. */
 static void
 test_damage_later(void)
@@ -553,6 +587,138 @@ test_damage_later(void)
     is_int(make_count(dir, ".damaged", &ignored), 1, "the file is kept");
 }
 
+/* --- processes that fight for what others left --- */
+
+#define FIGHT_FILES 24u
+#define FIGHT_EACH 5u
+#define FIGHTERS 6u
+
+struct fight {
+    _Atomic unsigned begun[FIGHT_FILES * FIGHT_EACH];
+    _Atomic unsigned done[FIGHT_FILES * FIGHT_EACH];
+    _Atomic unsigned wrong;
+};
+
+/* Dies in the midst of it when it shall. */
+static void
+fight(struct fight *fight, const char *dir, unsigned deaths_after)
+{
+    struct queue *queue = make_open(dir, LIMIT);
+    struct err err = ERR_INIT;
+    unsigned n = 0;
+
+    for (unsigned idle = 0; idle < 20;) {
+        struct queue_item *item = queue_adopt(queue), *next;
+
+        idle = item == NULL ? idle + 1 : 0;
+        if (item == NULL)
+            usleep(2000);
+        for (; item != NULL; item = next) {
+            uint64_t number = make_number(&item->parcel);
+
+            next = item->next;
+            if (queue_load(queue, item, &err) != 0 ||
+                !make_is_right(&item->parcel))
+                atomic_fetch_add(&fight->wrong, 1);
+            if (++n == deaths_after)
+                kill(getpid(), SIGKILL);
+            atomic_fetch_add(&fight->begun[number], 1);
+            queue_done(queue, item);
+            atomic_fetch_add(&fight->done[number], 1);
+        }
+    }
+    queue_close(queue);
+    _exit(0);
+}
+
+static void
+test_fight(void)
+{
+    const char *dir = dir_of("fight");
+    struct fight *shared = mmap(NULL, sizeof(*shared),
+        PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned not_once = 0;
+
+    check(shared != MAP_FAILED);
+    for (unsigned i = 0; i < FIGHT_FILES; i++) {
+        struct queue *queue = make_open(dir, LIMIT);
+        struct queue_item *item;
+
+        for (unsigned k = 0; k < FIGHT_EACH; k++)
+            check(make_add(queue, i * FIGHT_EACH + k, "", &item, NULL) == 0);
+        queue_close(queue);
+    }
+    for (unsigned i = 0; i < FIGHTERS; i++) {
+        if (fork() == 0)
+            fight(shared, dir, i < FIGHTERS / 2 ? 3 + 7 * i : UINT_MAX);
+    }
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    for (unsigned i = 0; i < FIGHT_FILES * FIGHT_EACH; i++)
+        not_once += shared->begun[i] != 1 || shared->done[i] != 1;
+    is_int(shared->wrong, 0, "processes that fight read what was written");
+    is_int(not_once, 0, "each parcel is one process'");
+    is_int(files_in(dir), 0, "and all are done though some died");
+    munmap(shared, sizeof(*shared));
+}
+
+/* --- a full disk --- */
+
+static bool is_full;
+
+static int
+full_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (!is_full)
+        return sys_kernel.fallocate(fd, mode, offset, len);
+    errno = ENOSPC;
+    return -1;
+}
+
+static ssize_t
+full_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    if (!is_full)
+        return sys_kernel.pwritev(fd, iov, count, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void
+test_full_disk(void)
+{
+    const char *dir = dir_of("full");
+    struct queue *queue = make_open(dir, LIMIT);
+    struct queue_item *items[3], *none;
+    struct err err = ERR_INIT;
+
+    sys.fallocate = full_fallocate;
+    sys.pwritev = full_pwritev;
+    check(make_add(queue, 7, "", &items[0], &err) == 0);
+    check(make_add(queue, 8, "", &items[1], &err) == 0);
+    is_full = true;
+    for (unsigned i = 0; i < 20; i++)
+        (void)!make_add(queue, 15, "", &none, &err);
+    is_int(err.code, ERR_NO_SPACE, "a full disk: %s", err.text);
+    is_int(queue_items(queue), 2, "nothing was added");
+    is_int(queue_load(queue, items[1], &err), 0, "what waits can be sent");
+    queue_done(queue, items[1]);
+    is_int(queue_items(queue), 1, "and is done, though that is not noted");
+    (void)!queue_adopt(queue);
+    is_full = false;
+    is_int(make_add(queue, 9, "", &items[1], &err), 0, "it heals");
+    (void)!queue_adopt(queue);
+    queue_close(queue);
+    sys = sys_kernel;
+    queue = make_open(dir, LIMIT);
+    items[0] = queue_adopt(queue);
+    items[1] = queue_adopt(queue);
+    ok(items[0] != NULL && items[0]->next == NULL && (items[1] == NULL ||
+        items[1]->next == NULL), "what was done is noted late");
+    is_int(queue_items(queue), 2, "the others wait");
+    queue_close(queue);
+}
+
 int
 main(void)
 {
@@ -565,6 +731,9 @@ main(void)
     test_rotation();
     test_damage();
     test_damage_later();
+    test_check();
     test_foreign();
+    test_fight();
+    test_full_disk();
     return tap_done();
 }
