@@ -606,22 +606,38 @@ queue_load(struct queue *queue, struct queue_item *item, struct err *err)
 }
 
 int
-queue_set_node(struct queue *queue, struct queue_item *item, struct sv node,
-    int64_t unknown_ns, struct err *err)
+queue_set_nodes(struct queue *queue, struct queue_item *const *items,
+    unsigned n, struct sv node, int64_t unknown_ns, struct err *err)
 {
-    struct queue_waiting *waiting = (struct queue_waiting *)item;
+    struct queue_file *file = NULL;
+    int rc = 0;
 
     OBJ_CHECK(queue, QUEUE_MAGIC);
     check(node.len <= QUEUE_NODE_LEN_MAX);
-    queue_waiting_set_node(queue, waiting, node);
-    item->unknown_ns = unknown_ns;
-    if (write_mark(waiting->file, waiting, QUEUE_NODE, err) != 0 ||
-        queue_file_sync(waiting->file, err) != 0) {
-        metric_add(METRIC_CLUSTER_QUEUE_ERRORS, 1);
-        return -1;
+    for (unsigned i = 0; i < n; i++) {
+        struct queue_waiting *waiting = (struct queue_waiting *)items[i];
+
+        queue_waiting_set_node(queue, waiting, node);
+        items[i]->unknown_ns = unknown_ns;
+        if (file != NULL && file != waiting->file)
+            rc |= queue_file_sync(file, err);
+        file = waiting->file;
+        rc |= write_mark(file, waiting, QUEUE_NODE, err);
     }
-    fault("queue.after_set_node");
-    return 0;
+    if (file != NULL)
+        rc |= queue_file_sync(file, err);
+    if (rc != 0)
+        metric_add(METRIC_CLUSTER_QUEUE_ERRORS, 1);
+    else
+        fault("queue.after_set_node");
+    return rc != 0 ? -1 : 0;
+}
+
+int
+queue_set_node(struct queue *queue, struct queue_item *item, struct sv node,
+    int64_t unknown_ns, struct err *err)
+{
+    return queue_set_nodes(queue, &item, 1, node, unknown_ns, err);
 }
 
 void

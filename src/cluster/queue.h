@@ -78,6 +78,10 @@ void queue_unload(struct queue_item *item);
  */
 int queue_set_node(struct queue *queue, struct queue_item *item,
     struct sv node, int64_t unknown_ns, struct err *err) WARN_UNUSED;
+/* The same for n items, with one sync for each file that they are in. */
+int queue_set_nodes(struct queue *queue, struct queue_item *const *items,
+    unsigned n, struct sv node, int64_t unknown_ns, struct err *err)
+    WARN_UNUSED;
 /*
  * It is stored (or can never be): noted without a sync; a file whose items
  * are all done is unlinked.  item is freed.  It may come back after a loss of

@@ -132,7 +132,7 @@ static int
 bin_end(struct splitter *splitter, struct bin *bin)
 {
     const struct ingest *ingest = splitter->ingest;
-    struct sv plain = sb_sv(&bin->plain);
+    struct sv plain = sb_sv(&bin->plain), in;
     struct share *share;
     struct sb packed;
     int rc = 0;
@@ -169,7 +169,11 @@ bin_end(struct splitter *splitter, struct bin *bin)
     bin->resource = bin->scope = 0;
     if (rc == 0 && sb_failed(&share->frame))
         rc = err_set(splitter->err, ERR_LIMIT, "a share is too large");
-    return rc;
+    if (rc != 0)
+        return rc;
+    in = sb_sv(&share->frame);
+    check(parcel_take(&in, &share->parcel, NULL) == 1);
+    return 0;
 }
 
 /* The present ResourceSpans and ScopeSpans are open in the bin. */
