@@ -15,14 +15,22 @@
 #include "cluster/cluster.h"
 
 #include "cluster/nodes.h"
+#include "cluster/sender.h"
 #include "core/conf_storage.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/timefmt.h"
 #include "event/tls_client.h"
 #include "event/watch.h"
 
 /* Nodes that the log names at the start. */
 #define NAMES_BYTES_MAX KIB
+
+/*
+ * Normally nothing is under way: it was waited for.  Clients of the rest have
+ * no answer, so this is only for what a node may have stored.
+ */
+#define STOP_TIMEOUT_NS (1 * NS_PER_SEC)
 
 /* --- master --- */
 
@@ -106,15 +114,31 @@ cluster_child_ended(enum role role, UNUSED unsigned slot, pid_t pid,
 
 static bool is_started;
 
+static void
+wake(UNUSED void *arg)
+{
+    sender_wake();
+}
+
 static int
 cluster_init_process(struct process *process, struct err *err)
 {
     if (process->role != ROLE_WORKER || !conf_is_front(process->conf))
         return 0;
-    if (nodes_start(process->conf, NULL, NULL, err) != 0)
+    if (nodes_start(process->conf, wake, NULL, err) != 0)
         return -1;
+    if (sender_start(process, err) != 0) {
+        nodes_stop();
+        return -1;
+    }
     is_started = true;
     return 0;
+}
+
+static bool
+cluster_is_drained(UNUSED struct process *process)
+{
+    return !is_started || sender_is_idle();
 }
 
 static void
@@ -123,6 +147,7 @@ cluster_exit_process(UNUSED struct process *process)
     if (!is_started)
         return;
     is_started = false;
+    sender_stop(STOP_TIMEOUT_NS);
     nodes_stop();
 }
 
@@ -161,6 +186,7 @@ const struct module cluster_module = {
     .init_master = cluster_init_master,
     .reload_master = cluster_reload_master,
     .init_process = cluster_init_process,
+    .is_drained = cluster_is_drained,
     .exit_process = cluster_exit_process,
     .child_ended = cluster_child_ended,
 };

@@ -369,7 +369,7 @@ sender_leave(struct sender *sender)
             shipment_enqueue(sender, shipment);
         }
     }
-    queue_flush(sender);
+    backlog_flush(sender);
     answers_send(sender);
 }
 
@@ -392,9 +392,9 @@ sender_main(void *arg)
         lanes_unstall(sender);
         if (sender->now_ns >= sender->second_ns) {
             sender->second_ns = sender->now_ns + LOOK_NS;
-            queue_look(sender);
+            backlog_look(sender);
         }
-        queue_flush(sender);
+        backlog_flush(sender);
         if (!is_stopping || sender->nlive > 0)
             calls_start(sender);
         answers_send(sender);
@@ -404,12 +404,6 @@ sender_main(void *arg)
 }
 
 /* --- life --- */
-
-int
-sender_create(struct err *err)
-{
-    return requests_create(err);
-}
 
 static int
 open_queue(struct sender *sender, struct err *err)

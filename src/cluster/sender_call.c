@@ -476,7 +476,7 @@ call_start(struct sender *sender, struct lane *lane, bool is_backlog)
     sb_init(&call->body, PARCEL_BYTES_MAX + CALL_BYTES_MAX);
     sb_init(&call->reply, REPLY_BYTES_MAX);
     call->n = is_backlog
-        ? queue_take(sender, lane, call->shipments, &call->body)
+        ? backlog_take(sender, lane, call->shipments, &call->body)
         : take_live(sender, lane, call->shipments, &call->body);
     if (call->n == 0 || sb_failed(&call->body)) {
         call_undo(sender, call);

@@ -174,7 +174,7 @@ void calls_step(struct sender *sender, const struct pollfd *pfds);
 /* Gives up all of them; what was in them is where it may be found. */
 void calls_abandon(struct sender *sender);
 
-/* --- sender_queue.c --- */
+/* --- sender_backlog.c --- */
 
 /* Durable with the end of this turn, then in the backlog of its lane. */
 void shipment_enqueue(struct sender *sender, struct shipment *shipment);
@@ -187,13 +187,13 @@ void shipment_unknown(struct sender *sender, struct shipment *shipment,
  */
 bool call_enqueue(struct sender *sender, struct call *call);
 /* All that is to be added. */
-void queue_flush(struct sender *sender);
+void backlog_flush(struct sender *sender);
 /* Each second: files of the dead, and what nobody answers for any more. */
-void queue_look(struct sender *sender);
+void backlog_look(struct sender *sender);
 /* Waits with the others of the lane. */
 void shipment_wait(struct sender *sender, struct shipment *shipment);
 /* Up to max shipments of the lane's backlog, their bytes in body. */
-unsigned queue_take(struct sender *sender, struct lane *lane,
+unsigned backlog_take(struct sender *sender, struct lane *lane,
     struct shipment **out, struct sb *body);
 /* It is stored: forgotten. */
 void shipment_done(struct sender *sender, struct shipment *shipment);

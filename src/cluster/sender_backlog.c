@@ -51,7 +51,7 @@ shipment_unknown(struct sender *sender, struct shipment *shipment,
         shipment_enqueue(sender, shipment);
         return;
     }
-    /* The note stands since before it was sent; see queue_take(). */
+    /* The note stands since before it was sent; see backlog_take(). */
     if (shipment->item->unknown_ns == 0 &&
         queue_set_node(sender->queue, shipment->item,
             sv_from(shipment->lane->name), since_wall_ns, &err) != 0)
@@ -174,7 +174,7 @@ add_failed(struct sender *sender, struct shipment *shipment)
 }
 
 void
-queue_flush(struct sender *sender)
+backlog_flush(struct sender *sender)
 {
     struct shipment *v[CALL_PARCELS_MAX];
 
@@ -299,7 +299,7 @@ lane_expire(struct lane *lane, int64_t before_ns)
 }
 
 void
-queue_look(struct sender *sender)
+backlog_look(struct sender *sender)
 {
     int64_t before_ns = clock_wall_ns() -
         sender->conf->cluster_unknown_timeout;
@@ -379,7 +379,7 @@ note_lane(struct sender *sender, struct lane *lane,
 }
 
 unsigned
-queue_take(struct sender *sender, struct lane *lane, struct shipment **out,
+backlog_take(struct sender *sender, struct lane *lane, struct shipment **out,
     struct sb *body)
 {
     unsigned n = take_from(sender, lane, &lane->unknown, out, body);
