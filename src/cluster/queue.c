@@ -607,18 +607,18 @@ queue_load(struct queue *queue, struct queue_item *item, struct err *err)
 
 int
 queue_set_nodes(struct queue *queue, struct queue_item *const *items,
-    unsigned n, struct sv node, int64_t unknown_ns, struct err *err)
+    unsigned n, const struct queue_note *note, struct err *err)
 {
     struct queue_file *file = NULL;
     int rc = 0;
 
     OBJ_CHECK(queue, QUEUE_MAGIC);
-    check(node.len <= QUEUE_NODE_LEN_MAX);
+    check(note->node.len <= QUEUE_NODE_LEN_MAX);
     for (unsigned i = 0; i < n; i++) {
         struct queue_waiting *waiting = (struct queue_waiting *)items[i];
 
-        queue_waiting_set_node(queue, waiting, node);
-        items[i]->unknown_ns = unknown_ns;
+        queue_waiting_set_node(queue, waiting, note->node);
+        items[i]->unknown_ns = note->unknown_ns;
         if (file != NULL && file != waiting->file)
             rc |= queue_file_sync(file, err);
         file = waiting->file;
@@ -631,13 +631,6 @@ queue_set_nodes(struct queue *queue, struct queue_item *const *items,
     else
         fault("queue.after_set_node");
     return rc != 0 ? -1 : 0;
-}
-
-int
-queue_set_node(struct queue *queue, struct queue_item *item, struct sv node,
-    int64_t unknown_ns, struct err *err)
-{
-    return queue_set_nodes(queue, &item, 1, node, unknown_ns, err);
 }
 
 void

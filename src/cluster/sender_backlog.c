@@ -363,18 +363,18 @@ note_lane(struct sender *sender, struct lane *lane,
     struct shipment *const *v, unsigned n)
 {
     struct queue_item *items[CALL_PARCELS_MAX];
-    struct sv name = sv_from(lane->name);
+    struct queue_note note = {sv_from(lane->name), clock_wall_ns()};
     struct err err = ERR_INIT;
     unsigned nitems = 0;
 
     for (unsigned i = 0; i < n; i++) {
         struct queue_item *item = v[i]->item;
 
-        if (item->unknown_ns == 0 || !sv_eq(item->node, name))
+        if (item->unknown_ns == 0 || !sv_eq(item->node, note.node))
             items[nitems++] = item;
     }
-    if (nitems > 0 && queue_set_nodes(sender->queue, items, nitems, name,
-            clock_wall_ns(), &err) != 0)
+    if (nitems > 0 && queue_set_nodes(sender->queue, items, nitems, &note,
+            &err) != 0)
         log_error("%s", err.text);
 }
 
