@@ -114,6 +114,7 @@ is flag(), "$nodes[1],localhost:1", 'the old list stays';
 like reload_with(''), qr/storage_nodes:\ without\ any,\ a\ front\ becomes
     \ a\ server\ that\ stores;\ this\ needs\ a\ restart/x,
     'a front becomes no store';
+is flag(), "$nodes[1],localhost:1", 'its list stays, on /flags, too';
 $pids = $front->pids;
 is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
     'master:1 worker:2', 'nor has it its processes';
