@@ -15,7 +15,7 @@ struct admission {
     unsigned nslots;
     /* A cache line each: workers count without disturbing each other. */
     struct {
-        _Alignas(64) _Atomic uint32_t running;
+        _Alignas(64) _Atomic uint32_t running[ADMISSION_KINDS];
     } slots[];
 };
 
@@ -40,8 +40,10 @@ admission_child_ended(enum role role, unsigned slot, pid_t pid, bool crashed)
 {
     (void)pid;
     (void)crashed;
-    if (role == ROLE_WORKER && admission != NULL && slot < admission->nslots)
-        atomic_store(&admission->slots[slot].running, 0);
+    if (role != ROLE_WORKER || admission == NULL || slot >= admission->nslots)
+        return false;
+    for (unsigned kind = 0; kind < ADMISSION_KINDS; kind++)
+        atomic_store(&admission->slots[slot].running[kind], 0);
     return false;
 }
 
@@ -63,25 +65,27 @@ admission_max(const struct conf *conf)
 }
 
 bool
-admission_enter(const struct process *process)
+admission_enter(const struct process *process, enum admission_kind kind)
 {
-    uint32_t sum = 0;
+    const struct conf *conf = process->conf;
+    uint64_t sum = 0, max = kind == ADMISSION_INTERNAL
+        ? conf->internal_select_max : admission_max(conf);
 
     if (admission == NULL || process->slot >= admission->nslots)
         return true;
     /* First counted, then looked: two that come together see each other. */
-    atomic_fetch_add(&admission->slots[process->slot].running, 1);
+    atomic_fetch_add(&admission->slots[process->slot].running[kind], 1);
     for (unsigned i = 0; i < admission->nslots; i++)
-        sum += atomic_load(&admission->slots[i].running);
-    if (sum <= admission_max(process->conf))
+        sum += atomic_load(&admission->slots[i].running[kind]);
+    if (sum <= max)
         return true;
-    atomic_fetch_sub(&admission->slots[process->slot].running, 1);
+    atomic_fetch_sub(&admission->slots[process->slot].running[kind], 1);
     return false;
 }
 
 void
-admission_leave(const struct process *process)
+admission_leave(const struct process *process, enum admission_kind kind)
 {
     if (admission != NULL && process->slot < admission->nslots)
-        atomic_fetch_sub(&admission->slots[process->slot].running, 1);
+        atomic_fetch_sub(&admission->slots[process->slot].running[kind], 1);
 }

@@ -17,8 +17,19 @@ extern const struct module admission_module;
 /* search.max_concurrent_requests, or what 0 stands for on this machine. */
 unsigned admission_max(const struct conf *conf);
 
+/*
+ * Queries of clients, and those of fronts: these have their own number,
+ * internal_select.max_concurrent_requests.
+ */
+enum admission_kind {
+    ADMISSION_QUERY,
+    ADMISSION_INTERNAL,
+    ADMISSION_KINDS,
+};
+
 /* False when as many run already.  Loop thread. */
-bool admission_enter(const struct process *process);
-void admission_leave(const struct process *process);
+bool admission_enter(const struct process *process, enum admission_kind kind);
+void admission_leave(const struct process *process,
+    enum admission_kind kind);
 
 #endif

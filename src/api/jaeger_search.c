@@ -12,12 +12,10 @@
 #include "api/jaeger_json.h"
 #include "api/jaeger_traces.h"
 #include "api/job.h"
-#include "api/search_sink.h"
+#include "api/search_find.h"
 #include "core/num.h"
 #include "core/timefmt.h"
-#include "query/backend.h"
-#include "query/query.h"
-#include "api/search.h"
+#include "query/ast.h"
 
 #define LIMIT_DEFAULT 20u
 
@@ -59,55 +57,12 @@ search_write(struct job *job, const struct search *search,
 }
 
 static void
-search_hit(void *arg, const struct trace_id *id, int64_t end_ns)
-{
-    search_offer(arg, id, end_ns);
-}
-
-/* Each node says which are its newest. */
-static int
-search_nodes(struct job *job, const struct backend *backend, struct err *err)
-{
-    struct jaeger_search *jaeger = job->arg;
-    const struct backend_hit_to to = {search_hit, &jaeger->search};
-    struct backend_ask ask;
-
-    job_ask(job, &ask);
-    if (backend->search(&ask, &jaeger->query, jaeger->search.limit, &to,
-            err) != 0)
-        return -1;
-    search_finish(&jaeger->search);
-    return 0;
-}
-
-static int
-search_find(struct job *job, struct err *err)
-{
-    const struct backend *backend = backend_get();
-    struct jaeger_search *jaeger = job->arg;
-    struct query_env env = {.tenant = job->tenant,
-        .tasks = job->process->queries,
-        .seconds = METRIC_QUERY_SECONDS_SEARCH,
-        .lanes_max = job_lanes(job),
-        .memory_max = job->bytes_max, .share = &job->memory,
-        .cancel = &job->cancel,
-        .deadline_ns = job->deadline_ns,
-        .source = backend->source};
-
-    if (search_init(&jaeger->search, err) != 0)
-        return -1;
-    return backend->search != NULL ? search_nodes(job, backend, err)
-        : query_execute(&jaeger->query, &env,
-            search_sink_new(&jaeger->search), &job->answer, err);
-}
-
-static void
 search_run(struct job *job)
 {
     struct jaeger_search *jaeger = job->arg;
     struct err err = ERR_INIT;
 
-    if (search_find(job, &err) != 0 ||
+    if (search_find(job, &jaeger->search, &jaeger->query, &err) != 0 ||
         search_write(job, &jaeger->search, &job->answer, &err) != 0)
         jaeger_job_error(job, &err);
 }

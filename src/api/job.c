@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "api/admission.h"
+#include "api/job_state.h"
 #include "api/trim.h"
 #include "core/assert.h"
 #include "core/conf_budget.h"
@@ -25,6 +25,8 @@ struct job_stream {
     bool is_posted; /* job_pump() is to run */
     bool is_used;   /* something was written */
     int64_t stalled_ns; /* waited for the client, of the task's thread */
+    struct loop_timer *timer; /* says that the job is alive; or NULL */
+    int64_t sent_ns;    /* when something was last sent; loop thread */
     bool has_begun; /* loop thread only, as are the next */
     bool is_marked; /* the head says that the answer is partial */
     bool is_full;   /* the client takes no more for now */
@@ -36,6 +38,7 @@ struct job_stream {
 static void
 stream_free(struct job_stream *stream)
 {
+    loop_timer_free(stream->timer);
     sb_release(&stream->pending);
     pthread_mutex_destroy(&stream->mutex);
     pthread_cond_destroy(&stream->has_room);
@@ -114,6 +117,17 @@ stream_begin(struct job *job)
     http_reply_begin(job->req, job->status, job->content_type);
 }
 
+static void
+stream_send(struct job *job, const void *ptr, size_t len)
+{
+    struct job_stream *stream = job->stream;
+
+    stream->sent_ns = loop_now_ns(job->process->loop);
+    stream->is_full = !http_reply_write(job->req, ptr, len);
+    if (stream->is_full)
+        http_on_drain(job->req, job_drained, job);
+}
+
 /* On the loop: gives the reply what is pending. */
 static void IMPL(loop_post_fn)
 job_pump(void *arg)
@@ -133,13 +147,44 @@ job_pump(void *arg)
     if (ptr != NULL && !atomic_load(&job->cancel)) {
         if (!stream->has_begun)
             stream_begin(job);
-        stream->is_full = !http_reply_write(job->req, ptr, len);
-        if (stream->is_full)
-            http_on_drain(job->req, job_drained, job);
+        stream_send(job, ptr, len);
     }
     xfree(ptr);
     if (stream->is_over && (!stream->is_full || atomic_load(&job->cancel)))
         job_end(job);
+}
+
+/* So often at least something is sent to who wants to know that it runs. */
+#define ALIVE_NS (250 * NS_PER_MS)
+
+/* What is sent elsewhere are whole pieces, so this may be between any two. */
+static void IMPL(loop_timer_fn)
+job_tick(void *arg)
+{
+    struct job *job = arg;
+    struct job_stream *stream = job->stream;
+
+    if (stream->is_over || atomic_load(&job->cancel))
+        return;
+    if (!stream->is_full &&
+        loop_now_ns(job->process->loop) - stream->sent_ns >= ALIVE_NS) {
+        if (!stream->has_begun)
+            stream_begin(job);
+        stream_send(job, job->alive.ptr, job->alive.len);
+    }
+    loop_timer_set(stream->timer, ALIVE_NS);
+}
+
+static void
+ticks_begin(struct job *job)
+{
+    struct loop *loop = job->process->loop;
+
+    if (job->alive.len == 0)
+        return;
+    job->stream->sent_ns = loop_now_ns(loop);
+    job->stream->timer = loop_timer_new(loop, job_tick, job);
+    loop_timer_set(job->stream->timer, ALIVE_NS);
 }
 
 bool
@@ -154,9 +199,6 @@ job_is_streaming(const struct job *job)
  */
 #define STALL_NS (5 * NS_PER_SEC)
 #define STALL_POLL_NS (500 * NS_PER_MS)
-
-/* Queries of this worker that wait for a place, as their threads see it. */
-static _Atomic unsigned nwaiting;
 
 /* Under the mutex.  A while, or until there may be room. */
 static void
@@ -183,7 +225,7 @@ wait_for_room(struct job *job, struct err *err)
         if (clock_mono_ns() >= job->deadline_ns)
             return err_set(err, ERR_TIMEOUT,
                 "the client takes the answer too slowly");
-        if (stream->stalled_ns >= STALL_NS && atomic_load(&nwaiting) > 0)
+        if (stream->stalled_ns >= STALL_NS && atomic_load(&job_nwaiting) > 0)
             return err_set(err, ERR_TIMEOUT, "the client takes the answer "
                 "too slowly while other queries wait");
         wait_some(job);
@@ -217,15 +259,8 @@ job_write(struct job *job, struct sb *part, struct err *err)
 
 /* --- jobs --- */
 
-/* Queries of one worker that wait for a place. */
-#define QUEUE_MAX 1000u
-/* Places that another worker gives back are seen that soon. */
-#define QUEUE_POLL_NS (5 * NS_PER_MS)
-
 /* Of all queries of this process. */
 static struct mem_share memory;
-
-static void queue_wake(void);
 
 struct job *
 job_new(struct http_req *req)
@@ -260,28 +295,12 @@ job_new(struct http_req *req)
     return job;
 }
 
-/* Places that jobs of this worker have; loop thread only. */
-static unsigned nplaces;
-
-/* The place is that of the thread: nobody keeps it by reading slowly. */
-static void
-place_leave(struct job *job)
-{
-    if (!job->has_place)
-        return;
-    job->has_place = false;
-    nplaces--;
-    metric_gauge_add(METRIC_CONCURRENT_SELECT, -1);
-    admission_leave(job->process);
-    queue_wake();
-}
-
 void
 job_free(struct job *job)
 {
     if (job == NULL)
         return;
-    place_leave(job);
+    job_place_leave(job);
     stream_free(job->stream);
     sb_release(&job->reply);
     pool_free(job->pool);
@@ -353,7 +372,7 @@ job_aborted(struct http_req *req, void *arg)
         job_end(job);
 }
 
-static void IMPL(task_fn)
+void IMPL(task_fn)
 job_run(void *arg)
 {
     struct job *job = arg;
@@ -387,7 +406,8 @@ stream_done(struct job *job)
     if (sb_failed(&stream->pending) || sb_failed(&job->reply))
         job->is_broken = true;
     /* Damage that was found too late to say so. */
-    if (stream->has_begun && job->answer.is_partial && !stream->is_marked)
+    if (stream->has_begun && job->answer.is_partial && !stream->is_marked &&
+        !job->is_internal)
         job->is_broken = true;
     stream->is_over = true;
     job_pump(job);
@@ -402,14 +422,14 @@ job_reply(struct job *job)
     http_reply_sb(job->req, job->status, job->content_type, &job->reply);
 }
 
-static void IMPL(task_fn)
+void IMPL(task_fn)
 job_done(void *arg)
 {
     struct job *job = arg;
 
-    place_leave(job);
+    job_place_leave(job);
     job->req->ready_ns = loop_now_ns(job->process->loop);
-    if (job->stream->is_used) {
+    if (job->stream->is_used || job->stream->has_begun) {
         stream_done(job);
         return;
     }
@@ -423,162 +443,26 @@ job_done(void *arg)
     job_free(job);
 }
 
-/* --- a place to run --- */
-
-/* Those that wait for a place, in their order; loop thread only. */
-static struct {
-    struct job *first, **end;
-    unsigned n;
-    struct loop_timer *timer;
-} queue;
-
-static void
-queue_append(struct job *job)
-{
-    if (queue.first == NULL)
-        queue.end = &queue.first;
-    job->next = NULL;
-    *queue.end = job;
-    queue.end = &job->next;
-    queue.n++;
-    metric_gauge_add(METRIC_QUERY_WAITING, 1);
-    atomic_store(&nwaiting, queue.n);
-}
-
-static void
-queue_remove(struct job **link)
-{
-    struct job *job = *link;
-
-    *link = job->next;
-    if (queue.end == &job->next)
-        queue.end = link;
-    queue.n--;
-    metric_gauge_add(METRIC_QUERY_WAITING, -1);
-    atomic_store(&nwaiting, queue.n);
-}
-
-static void
-job_refuse(struct job *job, const char *why)
-{
-    http_reply_header(job->req, "Retry-After", "1");
-    http_reply_error(job->req, 503, "%s", why);
-    job_free(job);
-}
-
-static void
-job_post(struct job *job)
+bool
+job_stream_refuse(struct job *job, const char *why)
 {
     struct err err = ERR_INIT;
 
-    job->has_place = true;
-    nplaces++;
-    metric_gauge_add(METRIC_CONCURRENT_SELECT, 1);
-    if (task_post(job->process->queries, job_run, job_done, job,
-        &err) != 0)
-        job_refuse(job, err.text);
-}
-
-/*
- * What it answers needs memory, too.  And a place is for a thread: who waits
- * for one waits here, where it is seen when its client leaves.
- */
-static bool
-place_enter(const struct job *job)
-{
-    return nplaces < (unsigned)job->process->conf->threads &&
-        http_has_reply_room(job->process) &&
-        admission_enter(job->process);
-}
-
-/* Places may have become free, here or in another worker. */
-static void IMPL(loop_timer_fn)
-queue_run(void *arg)
-{
-    int64_t now_ns = clock_mono_ns();
-    struct job **link = &queue.first;
-
-    (void)arg;
-    while (*link != NULL) {
-        struct job *job = *link;
-
-        if (atomic_load(&job->cancel)) {
-            queue_remove(link);
-            http_abandon(job->req);
-            job_free(job);
-        } else if (now_ns >= job->queue_until_ns) {
-            queue_remove(link);
-            metric_add(METRIC_QUERY_QUEUE_TIMEOUT, 1);
-            job_refuse(job, http_has_reply_room(job->process)
-                    ? "too many queries run already "
-                      "(search.max_concurrent_requests)"
-                    : "too many replies wait to be read");
-        } else if (place_enter(job)) {
-            queue_remove(link);
-            job_post(job);
-        } else {
-            link = &job->next;
-        }
-    }
-    if (queue.n > 0)
-        loop_timer_set(queue.timer, QUEUE_POLL_NS);
-}
-
-static void
-queue_wake(void)
-{
-    if (queue.n > 0)
-        loop_timer_set(queue.timer, 0);
-}
-
-static void
-queue_add(struct job *job)
-{
-    const struct process *process = job->process;
-
-    if (queue.n >= QUEUE_MAX) {
-        job_refuse(job, "too many queries wait already");
-        return;
-    }
-    job->queue_until_ns = MIN(job->deadline_ns,
-        clock_mono_ns() + process->conf->query_queue_time);
-    metric_add(METRIC_QUERY_QUEUED, 1);
-    queue_append(job);
-    if (queue.timer == NULL)
-        queue.timer = loop_timer_new(process->loop, queue_run, NULL);
-    loop_timer_set(queue.timer, QUEUE_POLL_NS);
-}
-
-bool
-job_take_place(struct job *job)
-{
-    if (!place_enter(job))
+    if (!job->stream->has_begun)
         return false;
-    job->has_place = true;
-    nplaces++;
-    metric_gauge_add(METRIC_CONCURRENT_SELECT, 1);
+    job_place_leave(job);
+    (void)err_set(&err, ERR_BUSY, "%s", why);
+    job->put_refusal(&job->reply, &err);
+    job->stream->is_used = true;
+    stream_done(job);
     return true;
 }
 
 void
-job_start_lookup(struct job *job, void (*run)(struct job *job))
+job_begin(struct job *job, void (*run)(struct job *job))
 {
     job->run = run;
     job->queued_ns = loop_now_ns(job->process->loop);
     http_on_abort(job->req, job_aborted, job);
-    if (!http_has_reply_room(job->process) ||
-        task_post(job->process->lookups, job_run, job_done, job, NULL) != 0)
-        queue_add(job);
-}
-
-void
-job_start(struct job *job, void (*run)(struct job *job))
-{
-    job->run = run;
-    job->queued_ns = loop_now_ns(job->process->loop);
-    http_on_abort(job->req, job_aborted, job);
-    if (queue.n == 0 && place_enter(job))
-        job_post(job);
-    else
-        queue_add(job);
+    ticks_begin(job);
 }

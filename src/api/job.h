@@ -57,6 +57,15 @@ struct job {
                               out; without a word search.allow_partial_response
                               decides */
     bool is_broken;        /* what was streamed is not the whole answer */
+    /*
+     * Of a query that comes from a front.  It is counted with its like, and
+     * its answer says in its last bytes what it lacks: status 200, whatever
+     * happens.
+     */
+    bool is_internal;
+    struct sv alive;       /* sent when nothing else was for a while */
+    /* Appends what tells the front that the job was refused (ERR_BUSY). */
+    void (*put_refusal)(struct sb *out, const struct err *err);
 };
 
 /*

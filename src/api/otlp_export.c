@@ -26,6 +26,7 @@
 #include "api/job.h"
 #include "api/logsql.h"
 #include "api/logsql_args.h"
+#include "cluster/answer_wire.h"
 #include "core/assert.h"
 #include "core/mem.h"
 #include "otlp/otlp.h"
@@ -47,6 +48,7 @@ struct sink_export {
     struct stage stage;
     struct job *job;
     enum otlp_format format;
+    const struct wire_piece_to *pieces; /* not NULL: these get them */
     pthread_mutex_t mutex;
     struct sb lanes[QUERY_LANES_MAX];
 };
@@ -62,16 +64,20 @@ export_send(struct sink_export *sink, struct sb *sb, struct err *err)
     return rc;
 }
 
-static void
-put_spans(const struct sink_export *sink, struct batch *batch, struct sb *sb)
+static int
+put_spans(const struct sink_export *sink, struct batch *batch, struct sb *sb,
+    struct err *err)
 {
+    if (sink->pieces != NULL)
+        return wire_spans_put(batch, NULL, sink->pieces, err);
     otlp_group_spans(batch);
     if (sink->format == OTLP_PROTOBUF) {
         otlp_encode_protobuf(batch, sb);
-        return;
+        return 0;
     }
     otlp_encode_json(batch, sb);
     sb_add_char(sb, '\n');
+    return 0;
 }
 
 /* Rows that the next message gets. */
@@ -96,7 +102,8 @@ put_rows(struct sink_export *sink, struct block *block, struct piece *piece,
         batch_init(&batch, piece->pool);
         if (block_read_spans(block, piece->rows + from, n, &batch,
             err) == 0) {
-            put_spans(sink, &batch, sb);
+            if (put_spans(sink, &batch, sb, err) != 0)
+                return -1;
             from += n;
         } else if (err->code == ERR_LIMIT && step > 1) {
             err_reset(err);
@@ -165,7 +172,7 @@ export_free(struct stage *stage)
 static const struct stage_ops export_ops = {export_write, export_flush,
     export_free};
 
-static struct stage *
+static struct sink_export *
 sink_export_new(struct job *job, enum otlp_format format)
 {
     struct sink_export *sink = xcalloc(1, sizeof(*sink));
@@ -176,6 +183,15 @@ sink_export_new(struct job *job, enum otlp_format format)
     check(pthread_mutex_init(&sink->mutex, NULL) == 0);
     for (unsigned lane = 0; lane < QUERY_LANES_MAX; lane++)
         sb_init(&sink->lanes[lane], job->bytes_max);
+    return sink;
+}
+
+struct stage *
+export_pieces_new(struct job *job, const struct wire_piece_to *to)
+{
+    struct sink_export *sink = sink_export_new(job, OTLP_PROTOBUF);
+
+    sink->pieces = to;
     return &sink->stage;
 }
 
@@ -251,7 +267,7 @@ export_run(struct job *job)
         export_nodes(job, backend);
     else
         (void)logsql_execute(job, args->query,
-            sink_export_new(job, args->format));
+            &sink_export_new(job, args->format)->stage);
 }
 
 static int

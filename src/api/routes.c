@@ -6,6 +6,7 @@
 #include "api/admin.h"
 #include "api/cluster_show.h"
 #include "api/internal_insert.h"
+#include "api/internal_select.h"
 #include "api/jaeger.h"
 #include "api/log_streams.h"
 #include "api/logsql.h"
@@ -19,6 +20,7 @@
 
 #define INSERT (ROUTE_BODY | ROUTE_INSERT | ROUTE_CORS)
 #define SELECT (ROUTE_SELECT | ROUTE_CORS)
+#define FRONTS (ROUTE_BODY | ROUTE_INTERNAL_SELECT)
 #define ADMIN (ROUTE_ADMIN | ROUTE_BODY)
 #define OPEN (ROUTE_HEALTH | ROUTE_OPEN)
 
@@ -40,6 +42,23 @@ const struct route api_routes[] = {
         internal_insert, NULL, "Spans from a front, already split by node: "
         "version (" INSERT_PROTOCOL "); the answer has a status for each of "
         "its parcels"},
+
+    /* queries of fronts */
+    {"/internal/select/query", HTTP_POST, FRONTS, internal_select, NULL,
+        "Rows or partial results of a query of a front: version ("
+        SELECT_PROTOCOL "), a plan as body; the answer is made of frames"},
+    {"/internal/select/search", HTTP_POST, FRONTS, internal_select, NULL,
+        "The newest traces with a span that passes a filter"},
+    {"/internal/select/traces", HTTP_POST, FRONTS, internal_select, NULL,
+        "Spans of traces by their ids"},
+    {"/internal/select/names", HTTP_POST, FRONTS, internal_select, NULL,
+        "Services and names of spans"},
+    {"/internal/select/edges", HTTP_POST, FRONTS, internal_select, NULL,
+        "Calls between services"},
+    {"/internal/select/tenants", HTTP_POST, FRONTS, internal_select, NULL,
+        "Tenants that have spans"},
+    {"/internal/select/export", HTTP_POST, FRONTS, internal_select, NULL,
+        "Spans that pass a filter, as OTLP"},
 
     /* LogsQL */
     {"/select/logsql/query", HTTP_GET | HTTP_POST,

@@ -350,7 +350,8 @@ frame_end_flags(struct sv payload, unsigned *flags, struct err *err)
     if (payload.len != sizeof(bits))
         return corrupt(err, "an end of a wrong length");
     bits = enc_get32(payload.ptr);
-    if ((bits & ~(FRAME_IS_PARTIAL | FRAME_IS_TRUNCATED)) != 0)
+    if ((bits & ~(FRAME_IS_PARTIAL | FRAME_IS_TRUNCATED |
+            FRAME_LACKS_NODES)) != 0)
         return err_set(err, ERR_UNSUPPORTED, "the node marks its answer in a "
             "way (%#x) that this version does not know", bits);
     *flags = bits;

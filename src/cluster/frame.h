@@ -31,10 +31,11 @@ enum frame_type {
     FRAME_FIGURES,    /* what the query cost */
     FRAME_ERROR,      /* the answer ends with it: code and text */
     FRAME_ALIVE,      /* nothing: the node still works */
-    FRAME_END,        /* flags: FRAME_IS_PARTIAL, FRAME_IS_TRUNCATED */
+    FRAME_END,        /* flags, see below */
 };
 #define FRAME_IS_PARTIAL 1u
 #define FRAME_IS_TRUNCATED 2u
+#define FRAME_LACKS_NODES 4u /* partial since nodes behind it are missing */
 
 /*
  * Appends a frame; compresses (zstd 1) when it is worth it.  A payload of more

@@ -77,19 +77,19 @@ compare_names(const void *a, const void *b)
 }
 
 /*
- * Those of a block ascend, as a star gives them, whatever order the patterns
- * have; those that a pipe made keep their order.
+ * All in the order of the rows, as a sink here would show them.  Some of a
+ * block ascend, as a star gives them, whatever order the patterns have; those
+ * that a pipe made keep their order.
  */
 static int
 find_names(struct writer *w, const struct needed *needed, struct err *err)
 {
-    const struct field_pattern star = {SV_EMPTY, true};
     struct name_list found;
     struct sv *names;
     uint32_t n = 0;
 
     if (needed->is_all || w->rows->block == NULL) {
-        if (rows_match_names(w->rows, &star, 1, &found, err) != 0)
+        if (rows_names(w->rows, &found.v, &found.n, err) != 0)
             return -1;
     } else if (rows_match_names(w->rows, needed->patterns, needed->n, &found,
             err) != 0) {

@@ -357,7 +357,8 @@ watch_for_end(struct h1_conn *h1)
         h1_kill(h1);
     } else if (n == 0) {
         conn_want_read(h1->conn, false);
-        if (route != NULL && (route->flags & ROUTE_SELECT) != 0)
+        if (route != NULL && (route->flags &
+            (ROUTE_SELECT | ROUTE_INTERNAL_SELECT)) != 0)
             h1_set_deadline(h1, HTTP_EOF_GRACE_NS);
     }
 }

@@ -201,6 +201,8 @@ extern const struct route_key *http_route_keys;
 
 /* Largest body of a route that takes no spans (a form). */
 #define HTTP_FORM_BYTES_MAX (1 * MIB)
+/* What a front asks may have many values in its filter. */
+#define HTTP_PLAN_BYTES_MAX (64 * MIB)
 
 /*
  * Errors that HTTP itself answers for a known route (413 before the handler

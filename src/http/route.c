@@ -248,6 +248,8 @@ route_body_max(const struct http_req *req)
         return budget->body_max;
     if (req->route->flags & ROUTE_INTERNAL_INSERT)
         return budget->parcels_max;
+    if (req->route->flags & ROUTE_INTERNAL_SELECT)
+        return MIN(budget->body_max, HTTP_PLAN_BYTES_MAX);
     return HTTP_FORM_BYTES_MAX;
 }
 
@@ -277,7 +279,7 @@ dispatch_rest(struct stream *stream, const struct route_match *match,
         redirect_to_prefix(stream);
         return DISPATCH_ANSWERED;
     }
-    if ((req->route->flags & ROUTE_SELECT) != 0 &&
+    if ((req->route->flags & (ROUTE_SELECT | ROUTE_INTERNAL_SELECT)) != 0 &&
         !http_has_reply_room(req->process)) {
         metric_add(METRIC_HTTP_REFUSED_NO_MEMORY, 1);
         http_reply_header(req, "Retry-After", "1");

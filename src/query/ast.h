@@ -295,6 +295,7 @@ struct query {
     int64_t min_time;      /* INT64_MIN: none */
     int64_t max_time;      /* INT64_MAX: none */
     double rate_step;      /* seconds; 0: not known */
+    int64_t now_ns;        /* that relative times in it count from */
     const struct filter *added; /* what query_add_filter() added last */
 };
 

@@ -11,8 +11,19 @@
 #include "core/timefmt.h"
 #include "event/team.h"
 
-int
-backend_poll(const struct backend_ask *ask, struct err *err)
+/* --- work by several threads --- */
+
+struct team_work {
+    const struct backend_ask *ask;
+    const struct backend_work *work;
+    _Atomic uint32_t next;
+    _Atomic bool has_failed;
+    pthread_mutex_t mutex;
+    struct err err; /* of the first failure */
+};
+
+static int
+ask_poll(const struct backend_ask *ask, struct err *err)
 {
     if (ask->cancel != NULL &&
         atomic_load_explicit(ask->cancel, memory_order_relaxed))
@@ -22,24 +33,62 @@ backend_poll(const struct backend_ask *ask, struct err *err)
     return 0;
 }
 
+static void
+team_fail(struct team_work *team, const struct err *err)
+{
+    pthread_mutex_lock(&team->mutex);
+    if (!atomic_load(&team->has_failed))
+        team->err = *err;
+    atomic_store(&team->has_failed, true);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+static void IMPL(team_fn)
+team_take(void *arg, unsigned lane)
+{
+    struct team_work *team = arg;
+    const struct backend_work *work = team->work;
+    struct err err = ERR_INIT;
+    uint32_t i;
+
+    (void)lane;
+    while (!atomic_load(&team->has_failed) &&
+        (i = atomic_fetch_add(&team->next, 1)) < work->n) {
+        if (ask_poll(team->ask, &err) != 0 ||
+            work->fn(work->arg, i, &err) != 0)
+            team_fail(team, &err);
+    }
+}
+
+int
+backend_each(const struct backend_ask *ask, const struct backend_work *work,
+    struct err *err)
+{
+    struct team_work team = {.ask = ask, .work = work};
+
+    if (work->n == 1)
+        return work->fn(work->arg, 0, err);
+    check(pthread_mutex_init(&team.mutex, NULL) == 0);
+    team_run(ask->tasks, MIN(ask->lanes_max, work->n), team_take, &team);
+    pthread_mutex_destroy(&team.mutex);
+    if (!team.has_failed)
+        return 0;
+    *err = team.err;
+    return -1;
+}
+
 /* --- traces --- */
 
-/* Ids are taken by several threads, one after the other. */
 struct reading {
     const struct backend_ask *ask;
     const struct trace_id *ids;
-    uint32_t n;
-    backend_trace_fn fn;
-    void *arg;
-    _Atomic uint32_t next;
-    _Atomic bool has_failed;
-    pthread_mutex_t mutex;
-    struct err err; /* of the first failure */
+    const struct backend_trace_to *to;
 };
 
 static int
-read_one(const struct reading *reading, uint32_t i, struct err *err)
+read_one(void *arg, uint32_t i, struct err *err)
 {
+    const struct reading *reading = arg;
     const struct backend_ask *ask = reading->ask;
     struct pool *pool = pool_new(ask->memory_max);
     struct store_answer answer;
@@ -51,53 +100,19 @@ read_one(const struct reading *reading, uint32_t i, struct err *err)
     rc = store_read_trace(&ask->tenant, &reading->ids[i], &batch, &answer,
         err);
     if (rc == 0)
-        rc = reading->fn(reading->arg, i, &batch, &answer, err);
+        rc = reading->to->fn(reading->to->arg, i, &batch, &answer, err);
     pool_free(pool);
     return rc;
-}
-
-static void
-reading_fail(struct reading *reading, const struct err *err)
-{
-    pthread_mutex_lock(&reading->mutex);
-    if (!atomic_load(&reading->has_failed))
-        reading->err = *err;
-    atomic_store(&reading->has_failed, true);
-    pthread_mutex_unlock(&reading->mutex);
-}
-
-static void IMPL(team_fn)
-reading_run(void *arg, unsigned lane)
-{
-    struct reading *reading = arg;
-    struct err err = ERR_INIT;
-    uint32_t i;
-
-    (void)lane;
-    while (!atomic_load(&reading->has_failed) &&
-        (i = atomic_fetch_add(&reading->next, 1)) < reading->n) {
-        if (backend_poll(reading->ask, &err) != 0 ||
-            read_one(reading, i, &err) != 0)
-            reading_fail(reading, &err);
-    }
 }
 
 static int
 local_read_traces(const struct backend_ask *ask, const struct trace_id *ids,
     uint32_t n, const struct backend_trace_to *to, struct err *err)
 {
-    struct reading reading = {.ask = ask, .ids = ids, .n = n, .fn = to->fn,
-        .arg = to->arg};
+    struct reading reading = {ask, ids, to};
+    const struct backend_work work = {read_one, &reading, n};
 
-    if (n == 1)
-        return read_one(&reading, 0, err);
-    check(pthread_mutex_init(&reading.mutex, NULL) == 0);
-    team_run(ask->tasks, MIN(ask->lanes_max, n), reading_run, &reading);
-    pthread_mutex_destroy(&reading.mutex);
-    if (!reading.has_failed)
-        return 0;
-    *err = reading.err;
-    return -1;
+    return backend_each(ask, &work, err);
 }
 
 /* --- the rest --- */

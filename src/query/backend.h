@@ -47,8 +47,17 @@ struct backend_trace_to {
     backend_trace_fn fn;
     void *arg;
 };
-/* ERR_CANCELLED or ERR_TIMEOUT. */
-int backend_poll(const struct backend_ask *ask, struct err *err) WARN_UNUSED;
+/*
+ * fn for 0 .. n - 1, on as many threads as the ask allows; the first error
+ * ends it, as do ERR_CANCELLED and ERR_TIMEOUT.
+ */
+struct backend_work {
+    int (*fn)(void *arg, uint32_t i, struct err *err);
+    void *arg;
+    uint32_t n;
+};
+int backend_each(const struct backend_ask *ask,
+    const struct backend_work *work, struct err *err) WARN_UNUSED;
 
 struct backend_hit_to {
     void (*fn)(void *arg, const struct trace_id *id, int64_t end_ns);

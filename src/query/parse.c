@@ -75,6 +75,7 @@ parse_query(struct parser *p, struct query **out)
     if (query == NULL)
         return parse_no_memory(p);
     query->pool = p->pool;
+    query->now_ns = p->now_ns;
     inherit_options(query, outer);
     p->query = query;
     p->is_field_prefix = false;

@@ -204,3 +204,20 @@ spans_dedupe(struct batch *batch, struct err *err)
     batch->nspans = kept;
     return 0;
 }
+
+static int
+time_cmp(const void *left, const void *right)
+{
+    const struct span *a = left, *b = right;
+
+    if (a->start_ns != b->start_ns)
+        return a->start_ns < b->start_ns ? -1 : 1;
+    return dedupe_id_cmp(a, b);
+}
+
+void
+spans_sort(struct batch *batch)
+{
+    if (batch->nspans > 1)
+        qsort(batch->spans, batch->nspans, sizeof(*batch->spans), time_cmp);
+}

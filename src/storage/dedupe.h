@@ -21,4 +21,7 @@ int dedupe_id_cmp(const struct span *a, const struct span *b);
  */
 int spans_dedupe(struct batch *batch, struct err *err) WARN_UNUSED;
 
+/* As traces are shown: by start, then by id and end. */
+void spans_sort(struct batch *batch);
+
 #endif

@@ -37,6 +37,9 @@ bool store_is_read_only(const char **why);
 
 /* --- queries (any thread of a worker) --- */
 
+/* A few names with reasons; of more the number is told. */
+#define STORE_MISSING_MAX 240u
+
 /* What an answer must say about itself. */
 struct store_answer {
     /*
@@ -45,6 +48,11 @@ struct store_answer {
      */
     _Atomic bool is_partial;
     bool is_truncated;  /* search.max_trace_spans was reached */
+    /*
+     * Of a front: storage nodes that were left out, "a:10428 (why), ...";
+     * then it is partial.  "": none.
+     */
+    char missing[STORE_MISSING_MAX];
 };
 
 /*

@@ -50,16 +50,6 @@ items_read(struct scan *scan, item_fn fn, void *arg, struct err *err)
 
 /* --- a trace --- */
 
-static int
-time_cmp(const void *left, const void *right)
-{
-    const struct span *a = left, *b = right;
-
-    if (a->start_ns != b->start_ns)
-        return a->start_ns < b->start_ns ? -1 : 1;
-    return dedupe_id_cmp(a, b);
-}
-
 struct trace_question {
     const struct tenant *tenant;
     const struct trace_id *id;
@@ -95,8 +85,7 @@ store_read_trace(const struct tenant *tenant, const struct trace_id *id,
         return -1;
     if (items_read(&scan, trace_read, &question, err) == 0 &&
         spans_dedupe(out, err) == 0) {
-        if (out->nspans > 1)
-            qsort(out->spans, out->nspans, sizeof(*out->spans), time_cmp);
+        spans_sort(out);
         rc = 0;
     }
     scan_end(&scan, answer, METRIC_QUERY_SECONDS_TRACE);

@@ -18,8 +18,7 @@ tenant_cmp(const void *left, const void *right)
     return (a->project > b->project) - (a->project < b->project);
 }
 
-/* Each once. */
-static void
+void
 tenants_unite(struct tenant_list *tenants)
 {
     uint32_t kept = 0;
@@ -34,7 +33,7 @@ tenants_unite(struct tenant_list *tenants)
     tenants->n = kept + 1;
 }
 
-static int
+int
 tenants_add(struct tenant_list *tenants, const struct tenant *add, uint32_t n,
     struct err *err)
 {

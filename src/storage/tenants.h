@@ -21,6 +21,12 @@ struct tenant_list {
     struct pool *pool; /* where they are put; set by the caller */
 };
 
+/* Adds some; tenants_unite() at last makes it a list. */
+int tenants_add(struct tenant_list *list, const struct tenant *add,
+    uint32_t n, struct err *err) WARN_UNUSED;
+/* Sorts them, each once. */
+void tenants_unite(struct tenant_list *list);
+
 /*
  * Tenants with rows in a memtable or in a part whose rows' ends meet
  * [min_end, max_end]: some may have no row in just this range.

@@ -73,7 +73,7 @@ static inline void
 ask_streams(struct answers *answers)
 {
     static const struct tenant tenant = {0, 0};
-    struct store_answer answer = {false, false};
+    struct store_answer answer = {.is_partial = false};
     struct err err = ERR_INIT;
     struct streams streams = {.n = 0};
     struct stream_visit visit = {add_stream, &streams, INT64_MIN, INT64_MAX};
@@ -86,7 +86,7 @@ static inline void
 ask_trace(struct answers *answers, const struct trace_id *id)
 {
     static const struct tenant tenant = {0, 0};
-    struct store_answer answer = {false, false};
+    struct store_answer answer = {.is_partial = false};
     struct pool *pool = pool_new(64 * MIB);
     struct err err = ERR_INIT;
     struct batch batch;
@@ -164,7 +164,7 @@ find_ids(struct answers *answers, struct err *err)
         .lanes_max = 1, .memory_max = GIB};
     struct id_sink sink = {{.ops = &id_ops}, answers};
     struct pool *pool = pool_new(64 * MIB);
-    struct store_answer answer = {false, false};
+    struct store_answer answer = {.is_partial = false};
     struct query *query;
     int rc = query_parse(&query, SV("* | uniq by (trace_id)"),
         clock_wall_ns(), pool, err);

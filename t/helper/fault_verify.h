@@ -96,7 +96,7 @@ verify_query(const char *text, uint64_t *rows, uint64_t *sum, bool *partial,
         .memory_max = GIB};
     struct verify_sink sink = {.stage = {.ops = &verify_sink_ops}};
     struct pool *pool = pool_new(256 * MIB);
-    struct store_answer answer = {false, false};
+    struct store_answer answer = {.is_partial = false};
     struct query *query;
     int rc;
 
@@ -128,7 +128,7 @@ verify_request(unsigned i, bool acked, struct verify_result *result)
 
     for (unsigned t = 0; t < WORLD_TRACES; t++) {
         struct pool *pool = pool_new(64 * MIB);
-        struct store_answer answer = {false, false};
+        struct store_answer answer = {.is_partial = false};
         struct err err = ERR_INIT;
         struct batch batch;
         uint32_t nspans;

@@ -328,9 +328,9 @@ test_ends(void)
     struct err err = ERR_INIT;
     unsigned flags = 77;
 
-    is_int(frame_end_flags(SV("\3\0\0\0"), &flags, &err), 0, "an end");
-    is_int(flags, 3, "its flags");
-    ok(frame_end_flags(SV("\7\0\0\0"), &flags, &err) == -1 &&
+    is_int(frame_end_flags(SV("\7\0\0\0"), &flags, &err), 0, "an end");
+    is_int(flags, 7, "its flags");
+    ok(frame_end_flags(SV("\17\0\0\0"), &flags, &err) == -1 &&
         err.code == ERR_UNSUPPORTED, "a flag of later: %s", err.text);
     ok(frame_end_flags(SV("\3\0\0"), &flags, &err) == -1 &&
         err.code == ERR_CORRUPT, "a short one: %s", err.text);

@@ -76,6 +76,7 @@ compare(struct rows *rows, uint32_t first, struct rows *got,
 {
     const struct sv *names;
     struct err err = ERR_INIT;
+    bool ascend = rows->block != NULL && !needed->is_all;
     uint32_t n, wrong = 0, next = 0;
 
     check(rows_names(rows, &names, &n, &err) == 0);
@@ -85,14 +86,14 @@ compare(struct rows *rows, uint32_t first, struct rows *got,
     }
     for (uint32_t i = 0; i < got->ncolumns; i++) {
         struct sv name = got->columns[i].name;
-        uint32_t k = rows->block != NULL ? 0 : next;
+        uint32_t k = ascend ? 0 : next;
 
         wrong += !needed->is_all && !needed_has(needed, name);
         while (k < n && !sv_eq(names[k], name))
             k++;
         wrong += k == n;
         next = k + 1;
-        wrong += rows->block != NULL && i > 0 &&
+        wrong += ascend && i > 0 &&
             sv_cmp(got->columns[i - 1].name, name) >= 0;
     }
     return wrong;
