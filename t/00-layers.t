@@ -20,11 +20,12 @@ my %may = (
     query => [qw(core span event/task.h event/team.h event/module.h storage)],
     cluster => [qw(core event http span otlp storage query)],
     api => [qw(core event http span otlp storage query cluster)],
-    # "spoorctl check" and "export --data" read a data directory offline;
+    # "spoorctl check" and "export --data" read a data directory offline,
+    # and the queue of a front;
     # text.h reads times as queries write them; the shell completes and
     # explains what the tables of the language have.
     cli => [qw(core span otlp http/client.h storage/store.h
-        storage/offline.h query/text.h query/parser.h query/pipe_type.h)],
+        storage/offline.h cluster/queue.h query/text.h query/parser.h query/pipe_type.h)],
 );
 
 # Wires everything together.

@@ -114,6 +114,7 @@ is flag(), "$nodes[1],localhost:1", 'the old list stays';
 like reload_with(''), qr/storage_nodes:\ without\ any,\ a\ front\ becomes
     \ a\ server\ that\ stores;\ this\ needs\ a\ restart/x,
     'a front becomes no store';
+is flag(), "$nodes[1],localhost:1", 'its list stays, on /flags, too';
 $pids = $front->pids;
 is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
     'master:1 worker:2', 'nor has it its processes';
@@ -169,6 +170,43 @@ ok $watch->wait_log(qr/token has changed/), 'a token that changes';
 ok $watch->wait_log(qr/reload: done/), 'is read again';
 unlike $watch->log, qr/Wq7/, 'and not logged';
 $watch->stop;
+
+# --- files of root --------------------------------------------------------------
+
+SKIP: {
+    skip 'only root can give rights away', 4 if $> != 0;
+    my $dir = $front->dir;
+    my $port = $nodes[1] =~ s/.*://r;
+
+    is run_command([($ENV{SPOOR_OBJDIR} || "$Bin/../objs")
+        . '/t/helper/make_certs', $dir], stdin => "name=ca ca=1 cn=ca\n"
+        . "name=node san=IP:127.0.0.1 issuer=ca\n"
+        . "name=front cn=front issuer=ca eku=client\n")->{status}, 0, 'certificates';
+    my $node = Test::Spoor->new(port => $port);
+    $node->{yaml} = "http.listen: [{address: '127.0.0.1:$port',"
+        . " cert: $dir/node.pem, key: $dir/node.key, mtls_ca: $dir/ca.pem}]\n"
+        . 'storage.path: ' . $node->data_dir . "\n";
+    $node->write_conf;
+    $node->start_nowait;
+    my $own = Test::Spoor->new(conf => { user => 'nobody',
+        'cluster.probe_interval' => '100ms' },
+        args => ["-storageNode=127.0.0.1:$port", '-storageNode.tls',
+        "-storageNode.tlsCAFile=$dir/ca.pem",
+        "-storageNode.tlsCertFile=$dir/front.pem",
+        "-storageNode.tlsKeyFile=$dir/front.key"]);
+    chmod 0755, $own->dir;
+    chmod 0600, glob "$dir/*.pem $dir/*.key";
+    chmod 0700, $dir;
+    $own->start;
+    my ($uid) = slurp('/proc/' . $own->pids->{worker}[0] . '/status')
+        =~ /^Uid:\s+(\d+)/m;
+    is $uid, scalar(getpwnam 'nobody'), 'a worker without rights';
+    ok wait_for(sub {
+        return $own->get('/internal/cluster')->{body} =~ /"state":"up"/;
+    }, 10), 'shows a certificate that only root may read';
+    is +(stat $own->data_dir . '/queue')[4], $uid, 'and owns its queue';
+    $_->stop for $own, $node;
+}
 
 # --- of use or not ------------------------------------------------------------
 

@@ -4,8 +4,8 @@
  * A front as a module:
  *
  *   master   memory that workers share (nodes_create); reads the files of TLS
- *            at the start and at each reload, so that a mistake in them is
- *            told before anything changes; watches all files of the nodes
+ *            at the start and at each reload, with rights that workers may not
+ *            have, and before anything changes; watches all files of the nodes
  *   worker   nodes, then the sender, then queries go to the nodes.  At its end
  *            in reverse order; what the sender has is stored or in the queue
  *            by then.
@@ -16,15 +16,23 @@
 
 #include "cluster/backend_nodes.h"
 #include "cluster/nodes.h"
+#include "cluster/sender.h"
 #include "core/conf_storage.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/timefmt.h"
 #include "event/tls_client.h"
 #include "event/watch.h"
 #include "query/backend.h"
 
 /* Nodes that the log names at the start. */
 #define NAMES_BYTES_MAX KIB
+
+/*
+ * Normally nothing is under way: it was waited for.  Clients of the rest have
+ * no answer, so this is only for what a node may have stored.
+ */
+#define STOP_TIMEOUT_NS (1 * NS_PER_SEC)
 
 /* --- master --- */
 
@@ -40,38 +48,16 @@ tls_of(const struct conf_storage_node *node)
     };
 }
 
-static bool
-is_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* Reading the authorities of the system again takes its time. */
-static bool
-has_same_files(const struct conf_storage_node *a,
-    const struct conf_storage_node *b)
-{
-    return b->has_tls && is_same(a->ca_file, b->ca_file) &&
-        is_same(a->cert_file, b->cert_file) &&
-        is_same(a->key_file, b->key_file);
-}
-
 int
 cluster_check(const struct conf *conf, struct err *err)
 {
-    struct conf_storage_node before = {.has_tls = false};
-
+    tls_client_forget();
     for (unsigned i = 0; i < conf_storage_nodes(conf); i++) {
         struct conf_storage_node node = conf_storage_node_get(conf, i);
         struct tls_client_conf tls = tls_of(&node);
-        struct ssl_ctx_st *ctx;
 
-        if (!node.has_tls || has_same_files(&node, &before))
-            continue;
-        if (tls_client_ctx_new(&ctx, &tls, err) != 0)
+        if (node.has_tls && tls_client_prepare(&tls, err) != 0)
             return err_wrap(err, "%s", node.address);
-        tls_client_ctx_free(ctx);
-        before = node;
     }
     return 0;
 }
@@ -130,17 +116,33 @@ cluster_child_ended(enum role role, UNUSED unsigned slot, pid_t pid,
 
 static bool is_started;
 
+static void
+wake(UNUSED void *arg)
+{
+    sender_wake();
+}
+
 static int
 cluster_init_process(struct process *process, struct err *err)
 {
     if (process->role != ROLE_WORKER || !conf_is_front(process->conf))
         return 0;
-    if (nodes_start(process->conf, NULL, NULL, err) != 0)
+    if (nodes_start(process->conf, wake, NULL, err) != 0)
         return -1;
+    if (sender_start(process, err) != 0) {
+        nodes_stop();
+        return -1;
+    }
     backend_nodes_init(process->conf);
     backend_set(&backend_nodes);
     is_started = true;
     return 0;
+}
+
+static bool
+cluster_is_drained(UNUSED struct process *process)
+{
+    return !is_started || sender_is_idle();
 }
 
 static void
@@ -149,6 +151,7 @@ cluster_exit_process(UNUSED struct process *process)
     if (!is_started)
         return;
     is_started = false;
+    sender_stop(STOP_TIMEOUT_NS);
     nodes_stop();
 }
 
@@ -187,6 +190,7 @@ const struct module cluster_module = {
     .init_master = cluster_init_master,
     .reload_master = cluster_reload_master,
     .init_process = cluster_init_process,
+    .is_drained = cluster_is_drained,
     .exit_process = cluster_exit_process,
     .child_ended = cluster_child_ended,
 };

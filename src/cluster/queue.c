@@ -36,13 +36,26 @@
 #define LOOK_PARTS 64u
 #define LOOK_NS (10 * NS_PER_MS)
 
+/* The name of the directory is as durable as what will be in it. */
+static int
+sync_parent(const char *dir, struct err *err)
+{
+    const char *slash = strrchr(dir, '/');
+    char parent[PATH_MAX];
+
+    if (slash == NULL)
+        return file_sync_dir(".", err);
+    snprintf(parent, sizeof(parent), "%.*s", MAX((int)(slash - dir), 1), dir);
+    return file_sync_dir(parent, err);
+}
+
 int
 queue_open(struct queue **out, const char *dir, uint64_t bytes_max,
     struct err *err)
 {
     struct queue *queue;
 
-    if (file_mkdirs(dir, 0700, err) != 0)
+    if (file_mkdirs(dir, 0700, err) != 0 || sync_parent(dir, err) != 0)
         return -1;
     queue = xcalloc(1, sizeof(*queue));
     queue->magic = QUEUE_MAGIC;
@@ -593,22 +606,31 @@ queue_load(struct queue *queue, struct queue_item *item, struct err *err)
 }
 
 int
-queue_set_node(struct queue *queue, struct queue_item *item, struct sv node,
-    int64_t unknown_ns, struct err *err)
+queue_set_nodes(struct queue *queue, struct queue_item *const *items,
+    unsigned n, const struct queue_note *note, struct err *err)
 {
-    struct queue_waiting *waiting = (struct queue_waiting *)item;
+    struct queue_file *file = NULL;
+    int rc = 0;
 
     OBJ_CHECK(queue, QUEUE_MAGIC);
-    check(node.len <= QUEUE_NODE_LEN_MAX);
-    queue_waiting_set_node(queue, waiting, node);
-    item->unknown_ns = unknown_ns;
-    if (write_mark(waiting->file, waiting, QUEUE_NODE, err) != 0 ||
-        queue_file_sync(waiting->file, err) != 0) {
-        metric_add(METRIC_CLUSTER_QUEUE_ERRORS, 1);
-        return -1;
+    check(note->node.len <= QUEUE_NODE_LEN_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        struct queue_waiting *waiting = (struct queue_waiting *)items[i];
+
+        queue_waiting_set_node(queue, waiting, note->node);
+        items[i]->unknown_ns = note->unknown_ns;
+        if (file != NULL && file != waiting->file)
+            rc |= queue_file_sync(file, err);
+        file = waiting->file;
+        rc |= write_mark(file, waiting, QUEUE_NODE, err);
     }
-    fault("queue.after_set_node");
-    return 0;
+    if (file != NULL)
+        rc |= queue_file_sync(file, err);
+    if (rc != 0)
+        metric_add(METRIC_CLUSTER_QUEUE_ERRORS, 1);
+    else
+        fault("queue.after_set_node");
+    return rc != 0 ? -1 : 0;
 }
 
 void

@@ -72,12 +72,23 @@ int queue_load(struct queue *queue, struct queue_item *item,
     struct err *err) WARN_UNUSED;
 void queue_unload(struct queue_item *item);
 /*
- * Its node has become unknown, or another one: noted in the file, synced.
- * After an error the item has the node nevertheless, but who adopts it after
- * a crash may not know.
+ * Their node has become unknown, or another one: noted in the files, with one
+ * sync for each.  After an error the items have the node nevertheless, but who
+ * adopts them after a crash may not know.
  */
-int queue_set_node(struct queue *queue, struct queue_item *item,
-    struct sv node, int64_t unknown_ns, struct err *err) WARN_UNUSED;
+struct queue_note {
+    struct sv node;
+    int64_t unknown_ns;
+};
+int queue_set_nodes(struct queue *queue, struct queue_item *const *items,
+    unsigned n, const struct queue_note *note, struct err *err) WARN_UNUSED;
+static inline int WARN_UNUSED
+queue_set_node(struct queue *queue, struct queue_item *item, struct sv node,
+    int64_t unknown_ns, struct err *err)
+{
+    return queue_set_nodes(queue, &item, 1,
+        &(struct queue_note){node, unknown_ns}, err);
+}
 /*
  * It is stored (or can never be): noted without a sync; a file whose items
  * are all done is unlinked.  item is freed.  It may come back after a loss of
@@ -97,5 +108,13 @@ struct queue_item *queue_adopt(struct queue *queue);
 
 uint64_t queue_bytes(const struct queue *queue); /* of this process */
 uint64_t queue_items(const struct queue *queue);
+
+/* --- offline (spoorctl check) --- */
+
+/*
+ * Reads a queue that nobody writes to and prints findings to out.
+ * ERR_CORRUPT: there is damage; ERR_NOT_FOUND: there is no such directory.
+ */
+int queue_check(const char *dir, struct sb *out, struct err *err) WARN_UNUSED;
 
 #endif

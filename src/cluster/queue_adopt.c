@@ -20,8 +20,6 @@
 
 /* Names of one directory; others are looked at when these are gone. */
 #define OTHERS_MAX 65536u
-/* A file of the queue with one group that is larger than a file. */
-#define FILE_READ_MAX (1 * GIB)
 /* An empty file that gets nothing is not kept for longer. */
 #define IDLE_NS (5 * NS_PER_SEC)
 /* A file that could not be read, or is of a newer version, is tried again. */
@@ -132,116 +130,42 @@ refuse(struct queue *queue, const struct queue_name *name)
 
 /* --- one file --- */
 
-struct collect {
-    struct queue *queue;
-    struct queue_file *file;
-    struct queue_waiting **v; /* by offset; file is NULL when it is done */
-    size_t n, cap;
-    uint64_t odd;             /* records that fit nothing */
-};
-
-static void
-collect_parcel(struct collect *collect, const struct queue_record *record)
-{
-    struct sv payload = record->payload;
-    struct queue_waiting *waiting;
-    struct parcel parcel;
-
-    if (parcel_take(&payload, &parcel, NULL) != 1 || payload.len != 0 ||
-        record->item != record->offset ||
-        memcmp(parcel.id, record->id, sizeof(parcel.id)) != 0) {
-        collect->odd++;
-        return;
-    }
-    if (collect->n == collect->cap) {
-        collect->cap = MAX(64, 2 * collect->cap);
-        collect->v = xrealloc(collect->v, collect->cap * sizeof(*collect->v));
-    }
-    waiting = xcalloc(1, sizeof(*waiting));
-    waiting->item.parcel = parcel;
-    waiting->item.parcel.params = SV_EMPTY;
-    waiting->item.parcel.body = SV_EMPTY;
-    waiting->item.unknown_ns = record->unknown_ns;
-    waiting->item.bytes = record->bytes;
-    waiting->offset = record->offset;
-    waiting->file = collect->file;
-    queue_waiting_set_node(collect->queue, waiting, record->node);
-    collect->v[collect->n++] = waiting;
-}
-
-static int
-offset_cmp(const void *key, const void *element)
-{
-    const uint64_t *offset = key;
-    const struct queue_waiting *const *waiting = element;
-
-    return (*offset > (*waiting)->offset) - (*offset < (*waiting)->offset);
-}
-
-static void IMPL(queue_record_fn)
-collect_record(void *arg, const struct queue_record *record)
-{
-    struct collect *collect = arg;
-    struct queue_waiting **found = NULL;
-
-    if (record->kind == QUEUE_PARCEL) {
-        collect_parcel(collect, record);
-        return;
-    }
-    if (collect->n > 0)
-        found = bsearch(&record->item, collect->v, collect->n,
-            sizeof(*collect->v), offset_cmp);
-    /* Its parcel was damaged, which is counted. */
-    if (found == NULL)
-        return;
-    if (memcmp((*found)->item.parcel.id, record->id, PARCEL_ID_BYTES) != 0) {
-        collect->odd++;
-    } else if (record->kind == QUEUE_DONE) {
-        (*found)->file = NULL;
-    } else {
-        queue_waiting_set_node(collect->queue, *found, record->node);
-        (*found)->item.unknown_ns = record->unknown_ns;
-    }
-}
-
-/* All items that are not done wait now; the first of them, by offset. */
+/* All of them wait now; the first of them, by offset. */
 static struct queue_item *
-collect_end(struct collect *collect)
+link_all(struct queue *queue, struct queue_file *file,
+    struct queue_collected *collected)
 {
     struct queue_item *first = NULL;
 
-    for (size_t i = collect->n; i-- > 0;) {
-        struct queue_waiting *waiting = collect->v[i];
+    for (size_t i = collected->n; i-- > 0;) {
+        struct queue_waiting *waiting = collected->v[i];
 
-        if (waiting->file == NULL) {
-            queue_waiting_free(collect->queue, waiting);
-            continue;
-        }
-        queue_waiting_link(collect->queue, collect->file, waiting);
+        queue_waiting_link(queue, file, waiting);
         waiting->item.next = first;
         first = &waiting->item;
     }
-    xfree(collect->v);
+    collected->n = 0;
     return first;
 }
 
 static void
-tell_damage(const struct queue_file *file, const struct queue_found *found,
-    uint64_t odd)
+tell_damage(struct queue_file *file, const struct queue_found *found)
 {
-    uint64_t damaged = found->damaged + odd;
     char path[PATH_MAX];
 
-    if (damaged == 0 && !found->is_torn)
+    if (found->damaged == 0 && !found->is_torn)
         return;
     queue_path(path, file->dir, &file->name);
-    if (damaged > 0)
+    if (found->damaged > 0) {
         log_error("%s is damaged in %llu places: parcels there are lost, "
-            "%llu records are read", path, (unsigned long long)damaged,
+            "%llu records are read", path,
+            (unsigned long long)found->damaged,
             (unsigned long long)found->records);
-    else
+        file->is_damaged = true;
+    } else {
         log_info("%s ends in a write that was never finished", path);
-    metric_add(METRIC_CLUSTER_QUEUE_DAMAGED, damaged);
+    }
+    metric_add(METRIC_CLUSTER_QUEUE_DAMAGED, found->damaged);
 }
 
 /*
@@ -251,31 +175,27 @@ static int
 read_items(struct queue *queue, struct queue_file *file, bool read_any,
     struct queue_item **items, struct err *err)
 {
-    struct collect collect = {queue, file, NULL, 0, 0, 0};
-    struct queue_scan scan = {SV_EMPTY, &file->name, collect_record,
-        &collect};
-    struct queue_found found;
+    struct queue_collected collected = {NULL, 0, 0, {0}};
     struct sb bytes;
     int rc = -1;
 
-    sb_init(&bytes, FILE_READ_MAX);
+    sb_init(&bytes, QUEUE_FILE_READ_MAX);
     if (queue_file_read(file, &bytes, err) != 0) {
         if (err->code != ERR_CORRUPT || !read_any)
             goto out;
         log_error("durable queue: %s: what can be read counts", err->text);
         file->is_damaged = true;
     }
-    scan.bytes = sb_sv(&bytes);
-    if (queue_scan_run(&scan, &found, err) != 0)
+    if (queue_collect(queue, &file->name, sb_sv(&bytes), &collected, err) !=
+        0)
         goto out;
-    tell_damage(file, &found, collect.odd);
-    if (found.damaged + collect.odd > 0)
-        file->is_damaged = true;
-    file->end = ALIGN_UP(found.end, QUEUE_PAGE);
+    tell_damage(file, &collected.found);
+    file->end = ALIGN_UP(collected.found.end, QUEUE_PAGE);
     file->is_given_up = true;
-    *items = collect_end(&collect);
+    *items = link_all(queue, file, &collected);
     rc = 0;
 out:
+    queue_collected_release(queue, &collected);
     sb_release(&bytes);
     return rc;
 }

@@ -72,6 +72,23 @@ void queue_end_file(struct queue *queue, struct queue_file *file);
 void queue_note_done(struct queue *queue, struct queue_file *file,
     struct queue_waiting *waiting);
 
+/* --- queue_collect.c --- */
+
+/* A file with one group that is larger than a file. */
+#define QUEUE_FILE_READ_MAX (1 * GIB)
+
+struct queue_collected {
+    struct queue_waiting **v; /* not done; linked to no file */
+    size_t n, cap;
+    struct queue_found found;
+};
+/* *out is zeroed.  The queue keeps the names of nodes. */
+int queue_collect(struct queue *queue, const struct queue_name *name,
+    struct sv bytes, struct queue_collected *out, struct err *err)
+    WARN_UNUSED;
+void queue_collected_release(struct queue *queue,
+    struct queue_collected *collected);
+
 /* --- queue_adopt.c --- */
 
 /* Names and bytes of files that this process does not hold. */

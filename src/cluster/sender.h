@@ -20,7 +20,7 @@ void cluster_ingest(struct ingest *ingest);
 /* For otlp_set_limits(): no limits of time, nodes know theirs. */
 void cluster_span_limits(struct span_limits *limits);
 
-/* Worker, after nodes_start(). */
+/* Worker, after nodes_start(); the master has made the request table. */
 int sender_start(struct process *process, struct err *err) WARN_UNUSED;
 /* Wakes the thread; any thread. */
 void sender_wake(void);

@@ -158,30 +158,43 @@ copy_list(struct pool *pool, struct conf_list *to,
     return v != NULL;
 }
 
+/* What was given is kept with what counts, for -T and /flags. */
+static bool
+copy_origin(struct conf *to, const struct conf *from, enum conf_row_id id)
+{
+    const struct conf_origin *origin = &from->origins->v[id];
+    struct pool *pool = to->origins->pool;
+    const char *where = pool_dup(pool, origin->where, strlen(origin->where));
+    struct conf_origin copy = {.layer = origin->layer, .where = where};
+
+    if (where == NULL || !copy_list(pool, &copy.items, &origin->items))
+        return false;
+    to->origins->v[id] = copy;
+    return true;
+}
+
 void
 conf_storage_keep(struct conf *to, const struct conf *from)
 {
+    static const enum conf_row_id rows[] = {CONF_ROW_nodes, CONF_ROW_node_tls,
+        CONF_ROW_node_cas, CONF_ROW_node_certs, CONF_ROW_node_keys,
+        CONF_ROW_node_server_names, CONF_ROW_node_insecure,
+        CONF_ROW_node_usernames, CONF_ROW_node_username_files,
+        CONF_ROW_node_passwords, CONF_ROW_node_password_files,
+        CONF_ROW_node_tokens, CONF_ROW_node_token_files};
     struct pool *pool = to->origins->pool;
     bool is_good = true;
 
-#define KEEP(member) \
-    is_good = is_good && copy_list(pool, &to->member, &from->member)
-    KEEP(nodes);
-    KEEP(node_tls);
-    KEEP(node_cas);
-    KEEP(node_certs);
-    KEEP(node_keys);
-    KEEP(node_server_names);
-    KEEP(node_insecure);
-    KEEP(node_usernames);
-    KEEP(node_username_files);
-    KEEP(node_passwords);
-    KEEP(node_password_files);
-    KEEP(node_tokens);
-    KEEP(node_token_files);
-    KEEP(node_users_read);
-    KEEP(node_passwords_read);
-    KEEP(node_tokens_read);
-#undef KEEP
-    check(is_good);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t offset = conf_rows[rows[i]].offset;
+
+        is_good = is_good && copy_origin(to, from, rows[i]) &&
+            copy_list(pool, (struct conf_list *)(void *)((char *)to + offset),
+            (const struct conf_list *)(const void *)((const char *)from +
+            offset));
+    }
+    check(is_good && copy_list(pool, &to->node_users_read,
+        &from->node_users_read) && copy_list(pool,
+        &to->node_passwords_read, &from->node_passwords_read) &&
+        copy_list(pool, &to->node_tokens_read, &from->node_tokens_read));
 }

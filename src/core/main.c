@@ -24,9 +24,11 @@
 #include "api/process_metrics.h"
 #include "api/routes.h"
 #include "cluster/cluster.h"
+#include "cluster/sender.h"
 #include "core/conf.h"
 #include "core/conf_budget.h"
 #include "core/conf_report.h"
+#include "core/conf_storage.h"
 #include "core/fault.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -242,8 +244,9 @@ start_up(const struct conf *conf, struct err *err)
     log_set_role("master");
 
     store_set_decoder(otlp_decode_request);
-    otlp_set_sink(store_ingest);
-    otlp_set_limits(store_span_limits);
+    otlp_set_sink(conf_is_front(conf) ? cluster_ingest : store_ingest);
+    otlp_set_limits(conf_is_front(conf) ? cluster_span_limits
+        : store_span_limits);
     modules = module_table;
     http_routes = api_routes;
     http_route_keys = api_route_keys;

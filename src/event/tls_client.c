@@ -31,9 +31,8 @@ show_certificate(SSL_CTX *ctx, const struct tls_client_conf *conf,
     return rc;
 }
 
-int
-tls_client_ctx_new(SSL_CTX **out, const struct tls_client_conf *conf,
-    struct err *err)
+static int
+ctx_read(SSL_CTX **out, const struct tls_client_conf *conf, struct err *err)
 {
     static const unsigned char protocols[] = "\x8http/1.1";
     SSL_CTX *ctx = tls_setup_new(false, err);
@@ -54,6 +53,93 @@ tls_client_ctx_new(SSL_CTX **out, const struct tls_client_conf *conf,
         SSL_CTX_free(ctx);
         return -1;
     }
+    *out = ctx;
+    return 0;
+}
+
+/* --- what the master has read --- */
+
+static struct prepared {
+    struct tls_client_conf conf; /* texts are its own; no server_name */
+    SSL_CTX *ctx;
+} prepared[TLS_CLIENT_PREPARED_MAX];
+static unsigned nprepared;
+
+static bool
+is_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static SSL_CTX *
+find_prepared(const struct tls_client_conf *conf)
+{
+    for (unsigned i = 0; i < nprepared; i++) {
+        const struct tls_client_conf *other = &prepared[i].conf;
+
+        if (is_same(conf->ca_file, other->ca_file) &&
+            is_same(conf->cert_file, other->cert_file) &&
+            is_same(conf->key_file, other->key_file) &&
+            conf->is_insecure == other->is_insecure)
+            return prepared[i].ctx;
+    }
+    return NULL;
+}
+
+static const char *
+copy_of(const char *text)
+{
+    return text != NULL ? xstrdup(text) : NULL;
+}
+
+int
+tls_client_prepare(const struct tls_client_conf *conf, struct err *err)
+{
+    struct prepared *next;
+
+    if (find_prepared(conf) != NULL)
+        return 0;
+    if (nprepared == TLS_CLIENT_PREPARED_MAX)
+        return err_set(err, ERR_LIMIT, "more than %u sets of files",
+            TLS_CLIENT_PREPARED_MAX);
+    next = &prepared[nprepared];
+    if (ctx_read(&next->ctx, conf, err) != 0)
+        return -1;
+    next->conf = (struct tls_client_conf){
+        .ca_file = copy_of(conf->ca_file),
+        .cert_file = copy_of(conf->cert_file),
+        .key_file = copy_of(conf->key_file),
+        .is_insecure = conf->is_insecure,
+    };
+    nprepared++;
+    return 0;
+}
+
+void
+tls_client_forget(void)
+{
+    while (nprepared > 0) {
+        struct prepared *last = &prepared[--nprepared];
+
+        SSL_CTX_free(last->ctx);
+        xfree((char *)(uintptr_t)last->conf.ca_file);
+        xfree((char *)(uintptr_t)last->conf.cert_file);
+        xfree((char *)(uintptr_t)last->conf.key_file);
+        memset(last, 0, sizeof(*last));
+    }
+}
+
+/* --- for whoever asks --- */
+
+int
+tls_client_ctx_new(SSL_CTX **out, const struct tls_client_conf *conf,
+    struct err *err)
+{
+    SSL_CTX *ctx = find_prepared(conf);
+
+    if (ctx == NULL)
+        return ctx_read(out, conf, err);
+    (void)SSL_CTX_up_ref(ctx);
     *out = ctx;
     return 0;
 }

@@ -18,6 +18,18 @@ struct tls_client_conf {
     bool is_insecure;        /* the server's certificate is not verified */
 };
 
+/* Sets of files that are prepared: one for each server, at most. */
+#define TLS_CLIENT_PREPARED_MAX 256u
+
+/*
+ * Master, before it forks: reads the files with its rights, which its children
+ * may not have.  tls_client_ctx_new() with the same files takes what was read,
+ * until all is forgotten, which is what a reload begins with.
+ */
+int tls_client_prepare(const struct tls_client_conf *conf, struct err *err)
+    WARN_UNUSED;
+void tls_client_forget(void);
+
 /* For tls_new() with the name of the host; borrows nothing of conf. */
 int tls_client_ctx_new(struct ssl_ctx_st **out,
     const struct tls_client_conf *conf, struct err *err) WARN_UNUSED;

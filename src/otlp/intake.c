@@ -318,6 +318,7 @@ IMPL(task_fn) intake_decode(void *arg)
     if (!make_digest(intake))
         return;
     batch_apply_limits(&intake->batch, &intake->limits);
+    ingest->plain = intake->body;
     settle_memory(intake);
     intake->decoded_ns = clock_mono_ns();
     metric_observe_ns(METRIC_DECODE_SECONDS, intake->decoded_ns - start);

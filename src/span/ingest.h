@@ -31,6 +31,7 @@ struct ingest {
     enum otlp_format format;
     enum encoding encoding;
     struct sv wire;        /* body as received: what the log keeps */
+    struct sv plain;       /* the same, inflated; lives as long as batch */
     struct sv params;      /* canonical (span/params.h); often empty */
     struct batch *batch;   /* the sink may still reject spans */
     uint8_t digest[16];    /* ingest_make_digest() */

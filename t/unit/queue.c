@@ -2,43 +2,20 @@
 
 /*
  * The durable queue against a model: what waits in it is what was added and
- * is not done, whoever adopts it, also from damaged files.
+ * is not done, whoever adopts it.
  */
 
 #include "core/base.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "cluster/queue_file.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "queue_make.h"
 #include "tap.h"
-
-#define LIMIT (64 * MIB)
-
-static const char *root;
-
-static const char *
-dir_of(const char *name)
-{
-    static char dir[PATH_MAX];
-
-    snprintf(dir, sizeof(dir), "%s/%s", root, name);
-    return dir;
-}
-
-static unsigned
-files_in(const char *dir)
-{
-    uint64_t bytes;
-
-    return make_count(dir, ".queue", &bytes);
-}
 
 /* --- the life of a few parcels --- */
 
@@ -349,208 +326,136 @@ test_rotation(void)
     is_int(files_in(dir), 0, "until the end");
 }
 
-/* --- damage --- */
+/* --- processes that fight for what others left --- */
 
-static void
-put_file(const char *path, struct sv bytes)
-{
-    FILE *out = fopen(path, "wb");
+#define FIGHT_FILES 24u
+#define FIGHT_EACH 5u
+#define FIGHTERS 6u
 
-    check(out != NULL && fwrite(bytes.ptr, 1, bytes.len, out) == bytes.len);
-    fclose(out);
-}
-
-/* The only file of a directory, read. */
-static void
-read_only(const char *dir, char path[PATH_MAX], struct sb *bytes)
-{
-    DIR *list = opendir(dir);
-    struct dirent *entry;
-    FILE *in;
-    char buf[4096];
-    size_t n;
-
-    check(list != NULL);
-    while ((entry = readdir(list)) != NULL &&
-        !sv_ends_with(sv_from(entry->d_name), SV(".queue")))
-        ;
-    check(entry != NULL);
-    snprintf(path, PATH_MAX, "%s/%s", dir, entry->d_name);
-    closedir(list);
-    in = fopen(path, "rb");
-    check(in != NULL);
-    while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
-        sb_add(bytes, buf, n);
-    fclose(in);
-}
-
-struct damage {
-    unsigned cases, less[12], wrong;
+struct fight {
+    _Atomic unsigned begun[FIGHT_FILES * FIGHT_EACH];
+    _Atomic unsigned done[FIGHT_FILES * FIGHT_EACH];
+    _Atomic unsigned wrong;
 };
 
-/* Adopts the file as it is now; how many parcels came back right. */
+/* Dies in the midst of it when it shall. */
 static void
-judge_damage(struct damage *damage, const char *dir, unsigned all)
+fight(struct fight *fight, const char *dir, unsigned deaths_after)
 {
     struct queue *queue = make_open(dir, LIMIT);
-    struct queue_item *item = queue_adopt(queue), *next;
     struct err err = ERR_INIT;
-    bool seen[64] = {false};
     unsigned n = 0;
 
-    for (; item != NULL; item = next) {
-        uint64_t number = make_number(&item->parcel);
+    for (unsigned idle = 0; idle < 20;) {
+        struct queue_item *item = queue_adopt(queue), *next;
 
-        next = item->next;
-        damage->wrong += number >= all || seen[number] ||
-            queue_load(queue, item, &err) != 0 ||
-            !make_is_right(&item->parcel) ||
-            (item->node.len > 0 && !sv_eq(item->node, SV("node:1")));
-        seen[number % 64] = true;
-        n++;
-        queue_done(queue, item);
+        idle = item == NULL ? idle + 1 : 0;
+        if (item == NULL)
+            usleep(2000);
+        for (; item != NULL; item = next) {
+            uint64_t number = make_number(&item->parcel);
+
+            next = item->next;
+            if (queue_load(queue, item, &err) != 0 ||
+                !make_is_right(&item->parcel))
+                atomic_fetch_add(&fight->wrong, 1);
+            if (++n == deaths_after)
+                kill(getpid(), SIGKILL);
+            atomic_fetch_add(&fight->begun[number], 1);
+            queue_done(queue, item);
+            atomic_fetch_add(&fight->done[number], 1);
+        }
     }
     queue_close(queue);
-    damage->cases++;
-    damage->less[MIN(all - n, 11u)]++;
+    _exit(0);
 }
 
 static void
-make_file(const char *dir, unsigned n)
+test_fight(void)
 {
+    const char *dir = dir_of("fight");
+    struct fight *shared = mmap(NULL, sizeof(*shared),
+        PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned not_once = 0;
+
+    check(shared != MAP_FAILED);
+    for (unsigned i = 0; i < FIGHT_FILES; i++) {
+        struct queue *queue = make_open(dir, LIMIT);
+        struct queue_item *item;
+
+        for (unsigned k = 0; k < FIGHT_EACH; k++)
+            check(make_add(queue, i * FIGHT_EACH + k, "", &item, NULL) == 0);
+        queue_close(queue);
+    }
+    for (unsigned i = 0; i < FIGHTERS; i++) {
+        if (fork() == 0)
+            fight(shared, dir, i < FIGHTERS / 2 ? 3 + 7 * i : UINT_MAX);
+    }
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    for (unsigned i = 0; i < FIGHT_FILES * FIGHT_EACH; i++)
+        not_once += shared->begun[i] != 1 || shared->done[i] != 1;
+    is_int(shared->wrong, 0, "processes that fight read what was written");
+    is_int(not_once, 0, "each parcel is one process'");
+    is_int(files_in(dir), 0, "and all are done though some died");
+    munmap(shared, sizeof(*shared));
+}
+
+/* --- a full disk --- */
+
+static bool is_full;
+
+static int
+full_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (!is_full)
+        return sys_kernel.fallocate(fd, mode, offset, len);
+    errno = ENOSPC;
+    return -1;
+}
+
+static ssize_t
+full_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    if (!is_full)
+        return sys_kernel.pwritev(fd, iov, count, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void
+test_full_disk(void)
+{
+    const char *dir = dir_of("full");
     struct queue *queue = make_open(dir, LIMIT);
-    struct queue_item *item;
+    struct queue_item *items[3], *none;
     struct err err = ERR_INIT;
 
-    for (unsigned i = 0; i < n; i++) {
-        check(make_add(queue, i, i % 2 == 0 ? "" : "node:1", &item, &err) ==
-            0);
-        if (i % 4 == 0)
-            check(queue_set_node(queue, item, SV("node:1"), 5, &err) == 0);
-    }
+    sys.fallocate = full_fallocate;
+    sys.pwritev = full_pwritev;
+    check(make_add(queue, 7, "", &items[0], &err) == 0);
+    check(make_add(queue, 8, "", &items[1], &err) == 0);
+    is_full = true;
+    for (unsigned i = 0; i < 20; i++)
+        (void)!make_add(queue, 15, "", &none, &err);
+    is_int(err.code, ERR_NO_SPACE, "a full disk: %s", err.text);
+    is_int(queue_items(queue), 2, "nothing was added");
+    is_int(queue_load(queue, items[1], &err), 0, "what waits can be sent");
+    queue_done(queue, items[1]);
+    is_int(queue_items(queue), 1, "and is done, though that is not noted");
+    (void)!queue_adopt(queue);
+    is_full = false;
+    is_int(make_add(queue, 9, "", &items[1], &err), 0, "it heals");
+    (void)!queue_adopt(queue);
     queue_close(queue);
-}
-
-static void
-tell_damage(const struct damage *damage, const char *what, unsigned worst)
-{
-    unsigned beyond = 0;
-
-    diag("%s: %u cases, parcels missing: 0: %u, 1: %u, 2: %u, more: %u", what,
-        damage->cases, damage->less[0], damage->less[1], damage->less[2],
-        damage->cases - damage->less[0] - damage->less[1] - damage->less[2]);
-    for (unsigned i = worst + 1; i < ARRAY_LEN(damage->less); i++)
-        beyond += damage->less[i];
-    is_int(damage->wrong, 0, "%s: no wrong parcel, none twice", what);
-    is_int(beyond, 0, "%s: at most %u are missing", what, worst);
-}
-
-static void
-test_damage(void)
-{
-    char dir[PATH_MAX], path[PATH_MAX];
-    struct damage flips = {0}, cuts = {0}, holes = {0};
-    struct sb bytes;
-    uint64_t ignored;
-
-    snprintf(dir, sizeof(dir), "%s", dir_of("damage"));
-    make_file(dir, 10);
-    sb_init(&bytes, LIMIT);
-    read_only(dir, path, &bytes);
-    /* Behind it the file is only allocated. */
-    while (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\0')
-        bytes.len--;
-    for (size_t i = 0; i < bytes.len; i += 1 + make_random(150)) {
-        char was = bytes.ptr[i];
-
-        bytes.ptr[i] = (char)(was ^ 1 << make_random(8));
-        put_file(path, sb_sv(&bytes));
-        judge_damage(&flips, dir, 10);
-        bytes.ptr[i] = was;
-    }
-    ok(make_count(dir, ".damaged", &ignored) == 1, "what was damaged is kept");
-    for (size_t i = 0; i < bytes.len; i += 1 + make_random(400)) {
-        put_file(path, sv_sub(sb_sv(&bytes), 0, i));
-        judge_damage(&cuts, dir, 10);
-    }
-    for (size_t i = 0; i + 512 < bytes.len; i += 512) {
-        char was[512];
-
-        memcpy(was, bytes.ptr + i, 512);
-        memset(bytes.ptr + i, 0, 512);
-        put_file(path, sb_sv(&bytes));
-        judge_damage(&holes, dir, 10);
-        memcpy(bytes.ptr + i, was, 512);
-    }
-    tell_damage(&flips, "flipped bits", 1);
-    tell_damage(&cuts, "cut files", 11);
-    tell_damage(&holes, "sectors of zeros", 1);
-    sb_release(&bytes);
-}
-
-/* A file of a newer version, and names that are not of the queue. */
-static void
-test_foreign(void)
-{
-    const char *dir = dir_of("foreign");
-    struct queue_file_header header;
-    char path[PATH_MAX], other[PATH_MAX];
-    struct queue *queue;
-    struct sb bytes;
-
-    make_file(dir, 2);
-    sb_init(&bytes, LIMIT);
-    read_only(dir, path, &bytes);
-    memcpy(&header, bytes.ptr, sizeof(header));
-    header.version = QUEUE_VERSION + 1;
-    header.checksum = XXH3_64bits(&header,
-        offsetof(struct queue_file_header, checksum));
-    memcpy(bytes.ptr, &header, sizeof(header));
-    put_file(path, sb_sv(&bytes));
-    snprintf(other, sizeof(other), "%s/README", dir);
-    put_file(other, SV("not ours"));
-    snprintf(other, sizeof(other), "%s/0000000000000001-00000001.queue", dir);
-    check(mkdir(other, 0700) == 0);
-    snprintf(other, sizeof(other), "%s/0000000000000001-00000002.queue", dir);
-    check(symlink("README", other) == 0);
-    snprintf(other, sizeof(other), "%s/0000000000000001-00000003.queue", dir);
-    put_file(other, SV_EMPTY);
-    snprintf(other, sizeof(other), "%s/0000000000000001-00000004.queue", dir);
-    put_file(other, SV("too short"));
+    sys = sys_kernel;
     queue = make_open(dir, LIMIT);
-    ok(queue_adopt(queue) == NULL && queue_adopt(queue) == NULL,
-        "a file of a newer version is left alone");
-    is_int(files_in(dir), 3, "what is no file, too; an empty one goes");
+    items[0] = queue_adopt(queue);
+    items[1] = queue_adopt(queue);
+    ok(items[0] != NULL && items[0]->next == NULL && (items[1] == NULL ||
+        items[1]->next == NULL), "what was done is noted late");
+    is_int(queue_items(queue), 2, "the others wait");
     queue_close(queue);
-    sb_release(&bytes);
-}
-
-/* The file changes while a parcel waits. */
-static void
-test_damage_later(void)
-{
-    const char *dir = dir_of("later");
-    struct queue *queue = make_open(dir, LIMIT);
-    struct queue_item *items[3];
-    struct err err = ERR_INIT;
-    char path[PATH_MAX];
-    uint64_t ignored;
-    struct sb bytes;
-
-    for (uint64_t i = 0; i < 3; i++)
-        check(make_add(queue, i * 5 + 3, "", &items[i], &err) == 0);
-    sb_init(&bytes, LIMIT);
-    read_only(dir, path, &bytes);
-    bytes.ptr[QUEUE_PAGE + 150] ^= 1;
-    put_file(path, sb_sv(&bytes));
-    sb_release(&bytes);
-    is_int(queue_load(queue, items[0], &err), -1, "damage is seen");
-    is_int(err.code, ERR_CORRUPT, "as such: %s", err.text);
-    is_int(queue_load(queue, items[1], &err), 0, "the next is well");
-    for (unsigned i = 0; i < 3; i++)
-        queue_done(queue, items[i]);
-    queue_close(queue);
-    is_int(make_count(dir, ".damaged", &ignored), 1, "the file is kept");
 }
 
 int
@@ -563,8 +468,7 @@ main(void)
         test_model(seed);
     test_limits();
     test_rotation();
-    test_damage();
-    test_damage_later();
-    test_foreign();
+    test_fight();
+    test_full_disk();
     return tap_done();
 }

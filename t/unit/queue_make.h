@@ -157,4 +157,74 @@ make_add(struct queue *queue, uint64_t number, const char *node,
     return queue_add(queue, &add, 1, item, err);
 }
 
+#define LIMIT (64 * MIB)
+
+static const char *root;
+
+static inline const char *
+dir_of(const char *name)
+{
+    static char dir[PATH_MAX];
+
+    snprintf(dir, sizeof(dir), "%s/%s", root, name);
+    return dir;
+}
+
+static inline unsigned
+files_in(const char *dir)
+{
+    uint64_t bytes;
+
+    return make_count(dir, ".queue", &bytes);
+}
+
+static inline void
+put_file(const char *path, struct sv bytes)
+{
+    FILE *out = fopen(path, "wb");
+
+    check(out != NULL && fwrite(bytes.ptr, 1, bytes.len, out) == bytes.len);
+    fclose(out);
+}
+
+/* The only file of a directory, read. */
+static inline void
+read_only(const char *dir, char path[PATH_MAX], struct sb *bytes)
+{
+    DIR *list = opendir(dir);
+    struct dirent *entry;
+    FILE *in;
+    char buf[4096];
+    size_t n;
+
+    check(list != NULL);
+    while ((entry = readdir(list)) != NULL &&
+        !sv_ends_with(sv_from(entry->d_name), SV(".queue")))
+        ;
+    check(entry != NULL);
+    snprintf(path, PATH_MAX, "%s/%s", dir, entry->d_name);
+    closedir(list);
+    in = fopen(path, "rb");
+    check(in != NULL);
+    while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
+        sb_add(bytes, buf, n);
+    fclose(in);
+}
+
+static inline void
+make_file(const char *dir, unsigned n)
+{
+    struct queue *queue = make_open(dir, LIMIT);
+    struct queue_item *item;
+    struct err err = ERR_INIT;
+
+    for (unsigned i = 0; i < n; i++) {
+        check(make_add(queue, i, i % 2 == 0 ? "" : "node:1", &item, &err) ==
+            0);
+        if (i % 4 == 0)
+            check(queue_set_node(queue, item, SV("node:1"), 5, &err) == 0);
+    }
+    queue_close(queue);
+}
+
 #endif
