@@ -279,12 +279,30 @@ answers_send(struct sender *sender)
 
 /* --- the thread --- */
 
+/* The turn that ends has left something for the next one. */
+static bool
+has_work(const struct sender *sender)
+{
+    if (!TAILQ_EMPTY(&sender->adding))
+        return true;
+    for (unsigned i = 0; i < sender->nodes->n && sender->nlive > 0; i++) {
+        const struct lane *lane = sender->lane_of[i];
+
+        if (lane != NULL && !TAILQ_EMPTY(&lane->live) && (!lane->takes ||
+            lane->nlive_calls < sender->conf->insert_concurrency))
+            return true;
+    }
+    return false;
+}
+
 static int64_t
 next_wake_ns(const struct sender *sender, bool is_stopping)
 {
     int64_t wake_ns = sender->second_ns;
     const struct call *call;
 
+    if (has_work(sender))
+        return 0;
     if (sender->twins != NULL)
         wake_ns = MIN(wake_ns, sender->now_ns + TWIN_POLL_NS);
     if (sender->nlive > 0)
