@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The examples of a cluster: each configuration of contrib/cluster/ and each
-# block of docs/cluster.md passes "spoor -t"; the commands of compose.yaml are
+# block of docs/cluster.md passes "spoor -t", and together they are a cluster
+# that takes spans and finds them; the commands of compose.yaml are
 # servers; the unit is spoor.service but for its names; all agree with each
 # other.
 
@@ -10,6 +11,7 @@ use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
+use MIME::Base64 qw(encode_base64);
 use FindBin qw($Bin);
 use lib "$Bin/lib";
 use Test::More;
@@ -73,6 +75,45 @@ for my $name (qw(insert select)) {
     is_deeply [slurp("$dir/$name.yaml") =~ /address: 127\.0\.0\.1:(\d+)/g],
         [@port{qw(storage-1 storage-2)}], "$name.yaml lists the nodes";
 }
+
+# --- the four as a cluster ----------------------------------------------------
+
+# At other ports.
+my %live = map { $_ => free_port() } values %port;
+my %server;
+for my $name (qw(storage-1 storage-2 insert select)) {
+    my $text = slurp("$dir/$name.yaml");
+
+    $text =~ s/\b(104\d\d)\b/$live{$1}/g;
+    $text =~ s/":4317"/"127.0.0.1:0"/;
+    $server{$name} = Test::Spoor->new(port => $live{$port{$name}});
+    $text =~ s{^    path: .*}{'    path: ' . $server{$name}->data_dir}me;
+    $server{$name}{yaml} = $text;
+    $server{$name}->write_conf;
+    $server{$name}->start;
+}
+my $json = '{"resourceSpans":[{"scopeSpans":[{"spans":[' . join(',', map {
+    sprintf '{"traceId":"%032x","spanId":"%016x","name":"n","startTimeUnixNano"'
+        . ':"%d000000000","endTimeUnixNano":"%d000000000"}', $_, $_, time, time
+} 1 .. 50) . ']}]}]}';
+is $server{insert}->post('/v1/traces', $json,
+    { 'Content-Type' => 'application/json' })->{status}, 200, 'spans go in';
+is $server{select}->post('/v1/traces', $json,
+    { 'Content-Type' => 'application/json' })->{status}, 403,
+    'but not at the select node';
+my $count = '/select/logsql/query?query=*%20%7C%20count()%20n';
+like $server{select}->get($count)->{body}, qr/"n":"50"/, 'and come out';
+is $server{insert}->get($count)->{status}, 403, 'but not at the insert node';
+is $server{'storage-1'}->get($count)->{status}, 401,
+    'a storage node asks who it is';
+my $basic = sub { { Authorization => 'Basic ' . encode_base64($_[0], '') } };
+is $server{'storage-1'}->get($count, $basic->('front:secret'))->{status}, 403,
+    'a front may not ask as people do';
+my @n = map { $server{$_}->get($count, $basic->('ops:more'))->{body}
+    =~ /"n":"(\d+)"/ ? $1 : 0 } qw(storage-1 storage-2);
+is $n[0] + $n[1], 50, 'spans are on the nodes';
+ok $n[0] > 0 && $n[1] > 0, 'on both';
+$server{$_}->stop for qw(insert select storage-1 storage-2);
 
 # --- the unit -----------------------------------------------------------------
 
