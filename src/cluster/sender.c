@@ -411,6 +411,7 @@ sender_main(void *arg)
         if (sender->now_ns >= sender->second_ns) {
             sender->second_ns = sender->now_ns + LOOK_NS;
             backlog_look(sender);
+            lanes_tell(sender);
         }
         backlog_flush(sender);
         if (!is_stopping || sender->nlive > 0)

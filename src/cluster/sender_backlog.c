@@ -218,9 +218,7 @@ shipment_wait(struct sender *sender, struct shipment *shipment)
     if (lane == NULL)
         lane = lane_get(sender, "");
     check(lane != NULL);
-    shipment->lane = lane;
-    TAILQ_INSERT_TAIL(shipment->is_unknown ? &lane->unknown
-        : &lane->backlog, shipment, link);
+    lane_keep(lane, shipment);
 }
 
 void
@@ -281,21 +279,19 @@ log_double(const struct shipment *shipment)
 static void
 lane_expire(struct lane *lane, int64_t before_ns)
 {
-    struct shipments keep = TAILQ_HEAD_INITIALIZER(keep);
-    struct shipment *shipment;
+    struct shipment *shipment, *next;
 
-    while ((shipment = TAILQ_FIRST(&lane->unknown)) != NULL) {
-        TAILQ_REMOVE(&lane->unknown, shipment, link);
-        if (shipment->unknown_ns > before_ns) {
-            TAILQ_INSERT_TAIL(&keep, shipment, link);
+    for (shipment = TAILQ_FIRST(&lane->unknown); shipment != NULL;
+        shipment = next) {
+        next = TAILQ_NEXT(shipment, link);
+        if (shipment->unknown_ns > before_ns)
             continue;
-        }
         metric_add(METRIC_CLUSTER_DOUBLES, 1);
         log_double(shipment);
+        lane_drop(lane, &lane->unknown, shipment);
         shipment->is_unknown = false;
-        TAILQ_INSERT_TAIL(&lane->backlog, shipment, link);
+        lane_keep(lane, shipment);
     }
-    TAILQ_CONCAT(&lane->unknown, &keep, link);
 }
 
 void
@@ -348,7 +344,7 @@ take_from(struct sender *sender, struct lane *lane, struct shipments *list,
         if (shipment == NULL || (n > 0 && body->len +
             shipment->item->bytes > lane->bytes_max))
             break;
-        TAILQ_REMOVE(list, shipment, link);
+        lane_drop(lane, list, shipment);
         if (put_bytes(sender, shipment, body))
             out[n++] = shipment;
         else

@@ -234,7 +234,10 @@ apply_answers(struct sender *sender, struct call *call,
         if (answer.status == PARCEL_BUSY ||
             answer.status == PARCEL_UNAVAILABLE)
             *outcome = NODE_BUSY;
-        nstored += answer.status == PARCEL_STORED;
+        if (answer.status == PARCEL_STORED) {
+            nstored++;
+            call->rows += shipment_parcel(call->shipments[i])->nspans;
+        }
         apply_answer(sender, call, call->shipments[i], &answer);
     }
     return nstored;
@@ -285,14 +288,13 @@ count_call(const struct sender *sender, const struct call *call,
     const struct http_call_result *result, bool has_failed)
 {
     struct node_traffic traffic = {
+        .rows = call->rows,
         .bytes_sent = result->sent,
         .bytes_received = result->received,
         .took_ns = sender->now_ns - call->start_ns,
         .has_failed = has_failed,
     };
 
-    for (unsigned i = 0; i < call->n && !has_failed; i++)
-        traffic.rows += shipment_parcel(call->shipments[i])->nspans;
     node_count(call->node, true, &traffic);
 }
 
@@ -334,7 +336,6 @@ call_end(struct sender *sender, struct call *call, int rc, struct err *err)
     http_call_result(call->http, &result);
     fault("sender.after_answer");
     fate = fate_of(call, rc, &result, &outcome, err);
-    count_call(sender, call, &result, fate != FATE_ANSWERS);
     /* The lane must not be chosen again for what it did not take. */
     call->lane->takes &= outcome == NODE_OK;
     settle_sent(call, fate);
@@ -344,6 +345,7 @@ call_end(struct sender *sender, struct call *call, int rc, struct err *err)
         apply_too_large(sender, call);
     else
         apply_fate(sender, call, fate);
+    count_call(sender, call, &result, fate != FATE_ANSWERS);
     node_report(call->node, true, outcome, result.retry_after_sec,
         outcome == NODE_OK ? NULL : fate == FATE_ANSWERS
         ? "it does not take spans now" : err->text);

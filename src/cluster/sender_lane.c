@@ -78,9 +78,26 @@ lanes_free(struct sender *sender)
 
 /* --- who is there --- */
 
+/* What was told of nodes that are in the list no more, is taken back. */
+static void
+untell(struct sender *sender, const struct nodes *nodes)
+{
+    for (unsigned i = 0; sender->nodes != NULL && i < sender->nodes->n; i++) {
+        const struct node *node = &sender->nodes->v[i];
+        struct lane *lane = sender->lane_of[i];
+
+        if (lane == NULL || nodes_find(nodes, sv_from(node->name)) != NULL)
+            continue;
+        node_count_queue(node, -lane->nkept_told, -lane->kept_bytes_told);
+        lane->nkept_told = 0;
+        lane->kept_bytes_told = 0;
+    }
+}
+
 static void
 list_changed(struct sender *sender, const struct nodes *nodes)
 {
+    untell(sender, nodes);
     for (unsigned i = 0; i < LANES_MAX; i++) {
         struct lane *lane = sender->lanes[i];
 
@@ -118,6 +135,44 @@ lanes_refresh(struct sender *sender)
         if (lane != NULL)
             lane->takes = lane->nstalled == 0 &&
                 node_takes_inserts(&sender->nodes->v[i]);
+    }
+}
+
+/* --- what is durable --- */
+
+void
+lane_keep(struct lane *lane, struct shipment *shipment)
+{
+    shipment->lane = lane;
+    TAILQ_INSERT_TAIL(shipment->is_unknown ? &lane->unknown
+        : &lane->backlog, shipment, link);
+    lane->nkept++;
+    lane->kept_bytes += (int64_t)shipment->item->bytes;
+}
+
+void
+lane_drop(struct lane *lane, struct shipments *list,
+    struct shipment *shipment)
+{
+    TAILQ_REMOVE(list, shipment, link);
+    lane->nkept--;
+    lane->kept_bytes -= (int64_t)shipment->item->bytes;
+}
+
+void
+lanes_tell(struct sender *sender)
+{
+    for (unsigned i = 0; i < sender->nodes->n; i++) {
+        struct lane *lane = sender->lane_of[i];
+
+        if (lane == NULL || (lane->nkept == lane->nkept_told &&
+            lane->kept_bytes == lane->kept_bytes_told))
+            continue;
+        node_count_queue(&sender->nodes->v[i],
+            lane->nkept - lane->nkept_told,
+            lane->kept_bytes - lane->kept_bytes_told);
+        lane->nkept_told = lane->nkept;
+        lane->kept_bytes_told = lane->kept_bytes;
     }
 }
 
@@ -211,9 +266,8 @@ lane_move_backlog(struct sender *sender, struct lane *lane)
         to = lane_choose(sender, shipment);
         if (to == NULL)
             break;
-        TAILQ_REMOVE(&lane->backlog, shipment, link);
-        shipment->lane = to;
-        TAILQ_INSERT_TAIL(&to->backlog, shipment, link);
+        lane_drop(lane, &lane->backlog, shipment);
+        lane_keep(to, shipment);
         metric_add(METRIC_CLUSTER_REROUTED, 1);
     }
 }

@@ -85,6 +85,7 @@ struct call {
     const struct node *node;
     struct shipment *shipments[CALL_PARCELS_MAX];
     unsigned n;
+    uint64_t rows;             /* spans that were stored */
     bool is_backlog;
     bool is_stalled;
     int64_t start_ns;          /* monotonic */
@@ -109,6 +110,8 @@ struct lane {
     int64_t backlog_ns;        /* not before */
     int64_t backoff_ns;
     size_t bytes_max;          /* of a request */
+    int64_t nkept, kept_bytes; /* in backlog and unknown */
+    int64_t nkept_told, kept_bytes_told; /* node_count_queue() */
 };
 
 struct sender {
@@ -161,6 +164,12 @@ struct lane *lane_choose(struct sender *sender,
 void shipment_place(struct sender *sender, struct shipment *shipment);
 /* Surely not stored by its lane: the next one. */
 void shipment_reroute(struct sender *sender, struct shipment *shipment);
+/* Into and out of backlog and unknown. */
+void lane_keep(struct lane *lane, struct shipment *shipment);
+void lane_drop(struct lane *lane, struct shipments *list,
+    struct shipment *shipment);
+/* Tells nodes how much is kept for them. */
+void lanes_tell(struct sender *sender);
 /* What must not wait any longer. */
 void lanes_unstall(struct sender *sender);
 void lanes_free(struct sender *sender);
