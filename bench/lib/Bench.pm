@@ -336,8 +336,8 @@ sub percentile {
 }
 
 # The request again and again, at most so many times and seconds (20), but at
-# least 5 times: p50, p99 in ms, cpu (of the server, ms each), body of the
-# first.
+# least 5 times: p50, p99 in ms, cpu (of the server, ms each), rounds, body of
+# the first.
 sub timed {
     my ($spoor, $url, $rounds, $seconds) = @_;
     my $body = request($spoor, $url);
@@ -355,7 +355,7 @@ sub timed {
     $cpu = (cpu_sum($spoor) - $cpu) * 1e3 / @ms;
     @ms = sort { $a <=> $b } @ms;
     return { p50 => percentile(0.5, @ms), p99 => percentile(0.99, @ms),
-        cpu => $cpu, body => $body };
+        cpu => $cpu, body => $body, rounds => scalar @ms };
 }
 
 1;
