@@ -286,17 +286,18 @@ discover_wants(struct discover *discover, struct pollfd *pfds,
 {
     ares_socket_t fds[ARES_GETSOCK_MAXNUM];
     struct timeval tv, *left;
-    int mask;
-    unsigned n = 0;
+    unsigned mask, n = 0;
 
     _Static_assert(ARES_GETSOCK_MAXNUM <= DISCOVER_FDS_MAX, "all fit");
-    mask = ares_getsock(discover->channel, fds, ARES_GETSOCK_MAXNUM);
+    /* Its own macros shift into the sign. */
+    mask = (unsigned)ares_getsock(discover->channel, fds,
+        ARES_GETSOCK_MAXNUM);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
         short events = 0;
 
-        if (ARES_GETSOCK_READABLE(mask, i))
+        if ((mask >> i & 1) != 0)
             events |= POLLIN;
-        if (ARES_GETSOCK_WRITABLE(mask, i))
+        if ((mask >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0)
             events |= POLLOUT;
         if (events != 0)
             pfds[n++] = (struct pollfd){.fd = fds[i], .events = events};
