@@ -50,7 +50,7 @@ for my $file (glob "$root/contrib/grafana/*.json") {
     my @rows = map { $_->{title} }
         grep { $_->{type} eq 'row' } @{$board->{panels}};
     is_deeply \@rows, ['Stats', 'Overview', 'Ingestion', 'Queries', 'Storage',
-        'Resources', 'Troubleshooting', 'Non-default flags'], 'rows';
+        'Storage nodes', 'Resources', 'Troubleshooting', 'Non-default flags'], 'rows';
     is $board->{templating}{list}[0]{type}, 'datasource', 'a data source';
     push @variables, map { ["variable $_->{name}", $_->{definition}] }
         grep { $_->{type} eq 'query' } @{$board->{templating}{list}};
@@ -79,7 +79,12 @@ for my $name (qw(DiskRunsOutOfSpace ConcurrentQueriesHitTheLimit
     RequestErrorsToAPI RowsRejectedOnIngestion ConcurrentInsertsHitTheLimit)) {
     ok scalar(grep { $_ eq $name } @alerts), "alert $name";
 }
-cmp_ok scalar @alerts, '<=', 14, 'not too many alerts';
+my @of_fronts = qw(StorageNodeDown StorageNodeTakesNoSpans
+    FrontQueueDoesNotEmpty);
+for my $name (@of_fronts) {
+    ok scalar(grep { $_ eq $name } @alerts), "alert $name";
+}
+cmp_ok @alerts - @of_fronts, '<=', 14, 'not too many alerts';
 my $tests = slurp_file("$root/contrib/prometheus/alerts_test.yml");
 for my $name (@alerts) {
     like $tests, qr/name: $name fires/, "$name: tested to fire";
@@ -88,12 +93,17 @@ for my $name (@alerts) {
 
 # --- names --------------------------------------------------------------------
 
+# The front is a server with one storage node, the other one.
 my $spoor = Test::Spoor->new(conf => { 'metrics.expose_metadata' => 'true' });
 $spoor->start;
+my $front = Test::Spoor->new(conf => { 'metrics.expose_metadata' => 'true',
+    storage_nodes => ['127.0.0.1:' . $spoor->port] })->start;
 give_load($spoor);
+give_load($front);
 my $text = $spoor->get('/metrics')->{body};
-my ($samples) = read_metrics($text);
-my %is_there = map { $_->{name} => 1 } @$samples;
+my $text_of_front = $front->get('/metrics')->{body};
+my %is_there = map { $_->{name} => 1 }
+    map { @{(read_metrics($_))[0]} } $text, $text_of_front;
 $is_there{up} = 1;
 # Depends on the kernel.
 my $has_pressure = $is_there{process_pressure_cpu_waiting_seconds_total};
@@ -123,15 +133,18 @@ SKIP: {
     promtool_says(['check', 'rules', "$root/contrib/prometheus/alerts.yml"]);
     promtool_says(['test', 'rules',
         "$root/contrib/prometheus/alerts_test.yml"]);
-    my $lint = promtool_says(['check', 'metrics'], stdin => $text);
-    is "$lint->{out}$lint->{err}", '', 'without a word';
+    for my $one ($text, $text_of_front) {
+        my $lint = promtool_says(['check', 'metrics'], stdin => $one);
+        is "$lint->{out}$lint->{err}", '', 'without a word';
+    }
 }
 
 # --- prometheus ---------------------------------------------------------------
 
 # Expressions that have an answer only when something is wrong, or long ago.
 my $may_be_empty = qr/^alert | ^annotation | Warnings[ ]and[ ]errors |
-    spoor_http_refused_total/x;
+    spoor_http_refused_total | spoor_node_errors_total |
+    spoor_node_queue_bytes/x;
 
 sub start_prometheus {
     my ($dir, $port) = @_;
@@ -140,7 +153,8 @@ sub start_prometheus {
     print $out "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\n",
         "rule_files: ['$root/contrib/prometheus/alerts.yml']\n",
         "scrape_configs:\n- job_name: spoor\n  static_configs:\n",
-        "  - targets: ['127.0.0.1:", $spoor->port, "']\n";
+        "  - targets: ['127.0.0.1:", $spoor->port, "', '127.0.0.1:",
+        $front->port, "']\n";
     close $out or die "$!\n";
     my $pid = fork;
     die "fork: $!\n" unless defined $pid;
@@ -181,7 +195,7 @@ SKIP: {
         ask($port, '/api/v1/query?query=up')->{data}{result}[0];
     }, 30), 'prometheus runs';
     for (1 .. 12) {
-        give_load($spoor);
+        give_load($_) for $spoor, $front;
         select undef, undef, undef, 0.5;
     }
     is ask($port, '/api/v1/query?query=up')->{data}{result}[0]{value}[1], 1,
@@ -221,7 +235,8 @@ SKIP: {
     # They are evaluated within their interval of 30 s.
     my $rules;
     wait_for(sub {
-        $rules = ask($port, '/api/v1/rules')->{data}{groups}[0]{rules};
+        $rules = [map { @{$_->{rules}} }
+            @{ask($port, '/api/v1/rules')->{data}{groups} || []}];
         return @$rules && !grep { $_->{health} eq 'unknown' } @$rules;
     }, 40);
     is scalar @{$rules || []}, scalar @alerts, 'all rules are loaded';
