@@ -84,8 +84,9 @@ take_addresses(const struct ares_addrinfo *info,
     return n;
 }
 
-static void
-port_set(struct sockaddr_storage *addresses, unsigned n, uint16_t port)
+void
+addresses_set_port(struct sockaddr_storage *addresses, unsigned n,
+    uint16_t port)
 {
     for (unsigned i = 0; i < n; i++) {
         if (addresses[i].ss_family == AF_INET)
@@ -108,7 +109,7 @@ on_target(const struct lookup *lookup, int status,
         (void)lookup_failed(lookup, status, &target->err);
     if (status == ARES_SUCCESS && target->naddresses == 0)
         err_set(&target->err, ERR_NOT_FOUND, "DNS: there is no such host");
-    port_set(target->addresses, target->naddresses, target->port);
+    addresses_set_port(target->addresses, target->naddresses, target->port);
 }
 
 static void

@@ -59,6 +59,9 @@ bool discover_step(struct discover *discover, const struct pollfd *pfds,
     unsigned n);
 /* What is still open was not found. */
 void discover_free(struct discover *discover); /* accepts NULL */
+/* Of IPv4 and IPv6. */
+void addresses_set_port(struct sockaddr_storage *addresses, unsigned n,
+    uint16_t port);
 /* Frees the answers. */
 void discover_names_release(struct discover_name *names, unsigned n);
 

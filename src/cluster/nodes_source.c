@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "cluster/nodes_state.h"
+#include "cluster/nodes_twice.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
@@ -48,23 +49,19 @@ struct sources {
 /* --- text --- */
 
 static bool
-is_address(const char *host, const char *port, struct sockaddr_storage *out)
+is_address(const char *host, struct sockaddr_storage *out)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    uint64_t number = 0;
 
     memset(out, 0, sizeof(*out));
-    (void)num_parse_u64(sv_from(port), &number);
     if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)number);
         return true;
     }
     if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
         return false;
     v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)number);
     return true;
 }
 
@@ -130,9 +127,14 @@ static void
 member_set_addresses(struct member *member,
     const struct sockaddr_storage *addresses, unsigned n)
 {
+    uint64_t port = 0;
+
     member->naddresses = MIN(n, PEER_ADDRESSES_MAX);
     memcpy(member->addresses, addresses,
         member->naddresses * sizeof(addresses[0]));
+    (void)num_parse_u64(sv_from(member->port), &port);
+    addresses_set_port(member->addresses, member->naddresses,
+        (uint16_t)port);
     member->problem[0] = '\0';
 }
 
@@ -190,7 +192,7 @@ source_start(struct source *source)
     /* The one for all records of SRV has none of its own. */
     if (member->port[0] == '\0')
         snprintf(member->port, sizeof(member->port), STORAGE_PORT_DEFAULT);
-    if (is_address(source->at.host, source->at.port, &address))
+    if (is_address(source->at.host, &address))
         member_set_addresses(member, &address, 1);
     else
         node_why_set(member->problem, "its name was not looked up yet");
@@ -398,6 +400,8 @@ sources_publish(struct sources *sources, bool *has_changed, struct err *err)
         }
     }
     rc = nodes_list_set(entries, n, has_changed, err);
+    if (*has_changed)
+        nodes_warn_twice(entries, n);
     xfree(entries);
     xfree(confs);
     return rc;
