@@ -144,20 +144,20 @@ member_recall(struct source *source, const char *name,
     const struct sockaddr_storage *addresses, unsigned n)
 {
     struct member *member = member_add(source);
-    struct sv rest = sv_from(name);
-    size_t colon = rest.len;
+    size_t colon = strlen(name);
 
     snprintf(member->name, sizeof(member->name), "%s", name);
-    member_set_addresses(member, addresses, n);
-    if (source->at.kind != STORAGE_SRV)
-        return true;
-    while (colon > 0 && name[colon - 1] != ':')
+    while (source->at.kind == STORAGE_SRV && colon > 0 &&
+        name[colon - 1] != ':')
         colon--;
     if (colon == 0)
         return false;
-    snprintf(member->port, sizeof(member->port), "%s", name + colon);
-    snprintf(member->host, sizeof(member->host), "%.*s", (int)(colon - 1),
-        name);
+    if (source->at.kind == STORAGE_SRV) {
+        snprintf(member->port, sizeof(member->port), "%s", name + colon);
+        snprintf(member->host, sizeof(member->host), "%.*s",
+            (int)(colon - 1), name);
+    }
+    member_set_addresses(member, addresses, n);
     return true;
 }
 
