@@ -28,6 +28,7 @@ const uint64_t metric_bounds_numbers[METRIC_BOUNDS] = {
 #define DESC_SUMMARY_SERIES METRIC_TYPE_SUMMARY, true, false, false
 #define DESC_COUNTER_SAMPLE METRIC_TYPE_COUNTER, false, true, false
 #define DESC_GAUGE_SAMPLE METRIC_TYPE_GAUGE, false, true, false
+#define DESC_SUMMARY_SAMPLE METRIC_TYPE_SUMMARY, false, true, false
 
 static const struct metric_desc metric_descs[] = {
 #define METRIC(id, type, name, labels, help) \
@@ -45,6 +46,7 @@ static const struct metric_desc metric_descs[] = {
 #define INDEX_SUMMARY_SERIES(id) -1
 #define INDEX_COUNTER_SAMPLE(id) -1
 #define INDEX_GAUGE_SAMPLE(id) -1
+#define INDEX_SUMMARY_SAMPLE(id) -1
 
 static const int histogram_indices[] = {
 #define METRIC(id, type, name, labels, help) INDEX_##type(id),

@@ -17,7 +17,7 @@
  * storage node.
  */
 #define METRIC_SAMPLES_MAX 12288u
-#define METRIC_SAMPLE_LABELS_MAX (4 * MIB)
+#define METRIC_SAMPLE_LABELS_MAX (2 * MIB)
 
 static struct {
     metric_collect_fn fn;

@@ -25,6 +25,7 @@ extern const uint64_t metric_bounds_numbers[METRIC_BOUNDS];
 #define METRIC_IF_SUMMARY_SERIES(id)
 #define METRIC_IF_COUNTER_SAMPLE(id)
 #define METRIC_IF_GAUGE_SAMPLE(id)
+#define METRIC_IF_SUMMARY_SAMPLE(id)
 enum {
 #define METRIC(id, type, name, labels, help) METRIC_IF_##type(id)
 #include "core/metrics.def"

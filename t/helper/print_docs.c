@@ -106,7 +106,7 @@ print_metrics(struct sb *out)
         "it |\n"
         "| `vtinsert_backend_*`, `vtselect_backend_*` | `spoor_node_*` of a "
         "front says it for each storage node |\n"
-        "| `vt_http_request_errors_total` | `vt_http_errors_total` has them "
+        "| `vt_http_request_errors_*` | `vt_http_errors_total` has them "
         "|\n"
         "| `vt_servicegraph_*` | calls between services are asked of the "
         "parts, no task makes them |\n"

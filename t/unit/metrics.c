@@ -252,7 +252,7 @@ test_stripes(void *shared)
     metrics_take_stripe(0);
 }
 
-static char huge[512 * KIB]; /* a flag that is too long to be shown */
+static char huge[3 * MIB]; /* a flag that is too long to be shown */
 
 static void
 collect(struct metrics_scrape *scrape, void *arg)
@@ -260,7 +260,7 @@ collect(struct metrics_scrape *scrape, void *arg)
     metric_sample(scrape, METRIC_APP_VERSION, arg, 1);
     metric_sample(scrape, METRIC_FLAG, huge, 1);
     metric_sample(scrape, METRIC_PARTS_BAD, NULL, 17);
-    for (unsigned i = 0; i < 3000; i++)
+    for (unsigned i = 0; i < 13000; i++)
         metric_sample(scrape, METRIC_PROCESSES, "role=\"x\"", i);
 }
 
