@@ -398,7 +398,7 @@ make_simple(struct maker *m, struct random_query *q)
     take_pipe(m, q, COMPARE_SET);
 }
 
-static void
+static UNUSED void
 query_make(struct maker *m, struct random_query *q)
 {
     static const char *const whole[] = {"_time:[2026-11-20, 2026-11-24)",
@@ -443,7 +443,7 @@ node_print(struct sb *sb, const struct node *node)
     sb_add_char(sb, ')');
 }
 
-static void
+static UNUSED void
 random_query_print(struct sb *sb, const struct random_query *q)
 {
     if (q->time.len > 0) {

@@ -11,10 +11,11 @@
 
 #include "core/base.h"
 
+#include "cluster/plan.h"
+#include "cluster/rows_wire.h"
 #include "equality_data.h"
 #include "equality_run.h"
 #include "query/parser.h"
-#include "query/pipe_type.h"
 #include "query/split.h"
 #include "query/state.h"
 
@@ -43,47 +44,49 @@ struct site_out {
     struct stage stage;
     const struct source_plan *plan;
     const struct site *front;
+    struct needed needed;
     bool is_enough;
 };
+
+/* The rows as they come at the front. */
+static int
+site_give(struct site_out *out, struct sv payload, struct err *err)
+{
+    const struct site *me = site_now;
+    struct pool *pool = pool_new(GIB);
+    struct rows rows;
+    int rc = rows_take(&rows, payload, pool, err);
+
+    if (rc == 0) {
+        site_counts.rows += rows.nselected;
+        site_now = out->front;
+        rc = split_give_rows(out->plan, 0, &rows, err);
+        site_now = me;
+    }
+    pool_free(pool);
+    return rc;
+}
 
 static int
 site_write(struct stage *stage, UNUSED unsigned lane, struct rows *rows,
     struct err *err)
 {
     struct site_out *out = (struct site_out *)stage;
-    const struct split *split = out->plan->split;
-    const struct site *me = site_now;
-    struct pool *pool = pool_new(GIB);
-    struct rows given;
-    const struct sv *names;
-    uint32_t n;
-    int rc = -1;
+    uint32_t row = 0;
+    struct sb sb;
+    int rc = 0;
 
-    /* Only what is asked for, and no block. */
-    rows_init(&given, rows->n, pool);
-    rows_select(&given, rows->selected);
-    if (rows_names(rows, &names, &n, err) != 0)
-        goto out;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct column *column;
-        struct column copy;
-
-        if (!needed_has(&split->needed, names[i]))
-            continue;
-        if (rows_column(rows, names[i], &column, err) != 0)
-            goto out;
-        copy = *column;
-        copy.name = names[i];
-        if (rows_set_column(&given, &copy, err) != 0)
-            goto out;
+    sb_init(&sb, 256 * MIB);
+    while (rc == 0 && row < rows->n) {
+        sb_reset(&sb);
+        rc = rows_put(&sb, rows, &out->needed, &row, 4096, err);
+        if (rc == 0 && sb_failed(&sb))
+            rc = err_set(err, ERR_LIMIT, "rows are too long");
+        if (rc == 0)
+            rc = site_give(out, sb_sv(&sb), err);
     }
-    site_counts.rows += given.nselected;
-    site_now = out->front;
-    rc = split_give_rows(out->plan, 0, &given, err);
-    site_now = me;
     out->is_enough |= rc > 0;
-out:
-    pool_free(pool);
+    sb_release(&sb);
     return rc;
 }
 
@@ -118,36 +121,29 @@ site_state(void *arg, struct sv state, struct err *err)
 
 /* --- asking --- */
 
-/* Pipes travel as text. */
-static struct query *
-site_travel(const struct query *remote, struct pool *pool, struct err *err)
+/* What a site is asked, as it comes there. */
+static int
+site_travel(const struct source_plan *plan, struct pool *pool,
+    struct plan *out, struct err *err)
 {
-    struct query *parsed, *query = pool_alloc(pool, sizeof(*query));
+    struct plan asked = {.kind = PLAN_QUERY, .tenant = plan->tenant,
+        .now_ns = EQUALITY_NOW, .query = plan->split->remote,
+        .end = plan->split->end, .needed = plan->split->needed,
+        .min_time = plan->min_time, .max_time = plan->max_time};
     struct sb sb;
+    int rc;
 
-    sb_init(&sb, 16 * MIB);
-    sb_add_char(&sb, '*');
-    for (const struct pipe *pipe = remote->pipes; pipe != NULL;
-        pipe = pipe->next) {
-        sb_add_str(&sb, " | ");
-        pipe->type->ops->print(&sb, pipe);
-    }
-    if (query_parse(&parsed, sv_make(pool_dup(pool, sb.ptr, sb.len), sb.len),
-            EQUALITY_NOW, pool, err) != 0) {
-        diag("pipes of a node: %s", sb.ptr);
-        query = NULL;
-    } else {
-        *query = *remote;
-        query->pool = pool;
-        query->pipes = parsed->pipes;
-        query->npipes = parsed->npipes;
-        /* Filters that came first are in the filter now. */
-        if (parsed->filter->kind != FILTER_ALL &&
-            query_add_filter(query, parsed->filter, false, err) != 0)
-            query = NULL;
+    sb_init(&sb, PLAN_BYTES_MAX);
+    rc = plan_put(&sb, &asked, err);
+    if (rc == 0) {
+        char *bytes = pool_dup(pool, sb.ptr, sb.len);
+
+        rc = plan_take(out, sv_make(bytes, sb.len), pool, err);
+        if (rc != 0)
+            diag("a plan is not taken: %s", err->text);
     }
     sb_release(&sb);
-    return query;
+    return rc;
 }
 
 static int site_source(const struct source_plan *plan, struct err *err);
@@ -168,11 +164,11 @@ site_ask(const struct source_plan *plan, const struct site *front,
 {
     struct query_env env = site_env(site, &plan->tenant);
     struct pool *pool = pool_new(GIB);
-    struct query *query = site_travel(plan->split->remote, pool, err);
     struct store_answer about;
-    int rc = -1;
+    struct plan asked;
+    int rc = site_travel(plan, pool, &asked, err);
 
-    if (plan->split->end == SPLIT_STATE) {
+    if (rc == 0 && asked.end == SPLIT_STATE) {
         env.state_fn = site_state;
         env.state_arg = out;
         /* Mostly in very many pieces. */
@@ -182,8 +178,10 @@ site_ask(const struct source_plan *plan, const struct site *front,
     site_now = site;
     if (site->nkids == 0)
         world_show(site->world, site->form);
-    if (query != NULL)
-        rc = query_execute(query, &env, &out->stage, &about, err);
+    if (rc == 0) {
+        out->needed = asked.needed;
+        rc = query_execute(asked.query, &env, &out->stage, &about, err);
+    }
     site_now = front;
     pool_free(pool);
     return rc;
