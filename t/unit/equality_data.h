@@ -76,14 +76,17 @@ struct world_spec {
     uint32_t keep_to;
     uint32_t nshares;     /* not 0: traces are divided among so many worlds */
     uint32_t share;
+    bool divides_traces;  /* spans of one are in several shares */
 };
 
-/* Is the trace in another share? */
+/* Is the span in another share? */
 static bool
-spec_leaves_out(const struct world_spec *spec, const struct trace_id *id)
+spec_leaves_out(const struct world_spec *spec, const struct span *span)
 {
-    return spec->nshares > 0 &&
-        (id->b[0] ^ id->b[15]) % spec->nshares != spec->share;
+    unsigned n = spec->divides_traces ? span->span_id.b[0] ^ span->span_id.b[7]
+        : span->trace_id.b[0] ^ span->trace_id.b[15];
+
+    return spec->nshares > 0 && n % spec->nshares != spec->share;
 }
 
 /* Fields of one row: [from, to) of the samples. */
@@ -147,7 +150,7 @@ world_add_batch(struct world *world, struct memtable *mt,
     }
     for (uint32_t i = 0; i < batch.nspans; i++, world->made++) {
         if (world->made < spec->keep_from || world->made >= spec->keep_to ||
-            spec_leaves_out(spec, &batch.spans[i].trace_id))
+            spec_leaves_out(spec, &batch.spans[i]))
             batch_reject(&batch, i, REJECT_TOO_OLD);
     }
     check(memtable_append(world_writer, &world_tenants[tenant], &batch,

@@ -2,8 +2,8 @@
 
 /*
  * A front gives the answers of one store: the same spans are in one store and
- * divided by their trace ids among some, in parts of any level and memtables,
- * which a front asks, or a front of fronts.  Queries are those of
+ * divided by their trace ids (or span ids) among some, in parts of any level
+ * and memtables, which a front asks, or a front of fronts.  Queries are those of
  * t/unit/equality.c.
  *
  * SPLIT_QUERIES says how many queries, SPLIT_SEED where to begin.
@@ -164,6 +164,7 @@ spec_make(struct world_spec *spec, uint64_t seed)
     spec->nspans = spec->is_wild ? 5 + gen_below(&random, 60)
         : 20 + gen_below(&random, 200);
     spec->keep_to = UINT32_MAX;
+    spec->divides_traces = seed % 3 == 0;
 }
 
 static void

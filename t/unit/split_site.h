@@ -153,7 +153,9 @@ site_env(const struct site *site, const struct tenant *tenant)
 {
     return (struct query_env){.tenant = *tenant,
         .seconds = METRIC_QUERY_SECONDS_LOGSQL, .lanes_max = 1,
-        .memory_max = GIB, .results_max = 16 * MIB, .results_rows_min = 1,
+        .memory_max = GIB, .results_rows_min = 1,
+        .results_max = site_counts.asked[SPLIT_STATE] % 3 == 0 ? 16 * MIB
+            : 0,
         .source = site->nkids > 0 ? site_source : NULL,
         .is_remote = site->nkids > 0};
 }
