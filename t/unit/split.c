@@ -164,7 +164,7 @@ spec_make(struct world_spec *spec, uint64_t seed)
     spec->nspans = spec->is_wild ? 5 + gen_below(&random, 60)
         : 20 + gen_below(&random, 200);
     spec->keep_to = UINT32_MAX;
-    spec->divides_traces = seed % 3 == 0;
+    spec->divides_traces = seed % 3 != 0;
 }
 
 static void
