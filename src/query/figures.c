@@ -362,6 +362,33 @@ put_stages(struct json_out *out, const struct query_figures *figures)
     sb_release(&sb);
 }
 
+/* The pipes that nodes run alone, and what they give. */
+static void
+put_nodes(struct json_out *out, const struct query_figures *figures,
+    const struct query *query)
+{
+    struct sb sb;
+
+    if (figures->nodes_give == NULL)
+        return;
+    sb_init(&sb, FIGURES_TEXT_MAX);
+    json_key(out, "nodes");
+    json_object(out);
+    json_key(out, "pipes");
+    json_array(out);
+    for (const struct pipe *pipe = query->pipes; pipe != figures->local;
+        pipe = pipe->next) {
+        sb_reset(&sb);
+        print_stage(&sb, figures, pipe);
+        json_string(out, sb_sv(&sb));
+    }
+    json_array_end(out);
+    json_key(out, "give");
+    json_string(out, sv_from(figures->nodes_give));
+    json_object_end(out);
+    sb_release(&sb);
+}
+
 void
 figures_print(struct sb *reply, const struct query_figures *figures,
     const struct query *query)
@@ -386,6 +413,7 @@ figures_print(struct sb *reply, const struct query_figures *figures,
     put_u64(&out, "bytes_read", atomic_load(&figures->bytes));
     put_ms(&out, "ms", figures->wall_ns);
     put_ms(&out, "cpu_ms", atomic_load(&figures->cpu_ns));
+    put_nodes(&out, figures, query);
     put_stages(&out, figures);
     json_object_end(&out);
 }

@@ -42,6 +42,9 @@ struct query_figures {
     struct sv query_text;       /* ptr NULL: it is shown as it is */
     struct figures_text *texts; /* of its pipes */
     uint32_t ntexts;
+    /* Of a front: what nodes give, and the first pipe that runs here. */
+    const char *nodes_give;     /* NULL: there are no nodes */
+    const struct pipe *local;
     _Atomic uint64_t parts;     /* whose time range the query meets */
     _Atomic uint64_t memtables;
     _Atomic uint64_t blocks;    /* of these */

@@ -129,6 +129,10 @@ plan_split(struct source_plan *plan, struct split *split, struct query *query,
         return -1;
     *pipes = split->local;
     plan->split = split;
+    if (run->depth == 0) {
+        figures_of(run)->nodes_give = split_gives(split);
+        figures_of(run)->local = split->local;
+    }
     return 0;
 }
 

@@ -69,16 +69,32 @@ has_state(const struct pipe *pipe)
 }
 
 const char *
+split_gives(const struct split *split)
+{
+    switch (split->end) {
+    case SPLIT_STATE:
+        return "partial results of the first stage";
+    case SPLIT_PARTIAL:
+        return "rows that may be in the answer of the first stage";
+    default:
+        return "rows";
+    }
+}
+
+const char *
 split_where(const struct pipe_type *type)
 {
     if ((type->traits & PIPE_STATE) != 0)
-        return "nodes count, the front adds up";
+        return "nodes give partial results";
     if ((type->traits & PIPE_BEST) != 0)
-        return "nodes give the rows that may be in the answer";
+        return type->kind == PIPE_SORT ? "with `limit` nodes give their best "
+            "rows, else all" : "nodes give their best rows";
+    if (type->ops == &pipe_generate_sequence)
+        return "front; nodes give nothing";
     if ((type->traits & PIPE_SUM) != 0 ||
         (type->traits & (PIPE_ROW | PIPE_PICKS)) == PIPE_ROW)
         return "nodes";
-    return "front";
+    return "front, of all rows";
 }
 
 /* --- the query of the nodes --- */

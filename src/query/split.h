@@ -52,6 +52,8 @@ struct split {
 int query_split(struct split *out, struct query *query, bool whole,
     struct err *err) WARN_UNUSED;
 
+/* What nodes give, in words: for figures. */
+const char *split_gives(const struct split *split);
 /* Where a pipe runs, in words: for the documentation. */
 const char *split_where(const struct pipe_type *type);
 

@@ -13,6 +13,7 @@
 #include "core/sb.h"
 #include "query/parser.h"
 #include "query/pipe_type.h"
+#include "query/split.h"
 
 #define PAGE_BYTES_MAX MIB
 
@@ -187,6 +188,7 @@ struct language_row {
     const char *syntax; /* whole */
     const char *example;
     const char *doc;
+    const char *where;  /* it runs in a cluster; NULL: that is no question */
 };
 
 typedef void (*language_fn)(struct sb *out, const struct language_row *row);
@@ -198,7 +200,7 @@ each_filter(struct sb *out, language_fn print)
         const struct filter_name *name = &filter_names[i];
 
         print(out, &(struct language_row){name->name, "", name->syntax,
-            name->example, name->doc});
+            name->example, name->doc, NULL});
     }
 }
 
@@ -215,7 +217,7 @@ each_pipe(struct sb *out, language_fn print)
             type->syntax[0] == '(' || type->syntax[0] == '\0' ? "" : " ",
             type->syntax);
         print(out, &(struct language_row){type->name, type->aliases, syntax,
-            type->example, type->doc});
+            type->example, type->doc, split_where(type)});
     }
 }
 
@@ -229,7 +231,7 @@ each_function(struct sb *out, language_fn print)
         snprintf(syntax, sizeof(syntax), "%s(%s)%s", name->name, name->syntax,
             name->traits & FUNCTION_LIMIT ? " [limit N]" : "");
         print(out, &(struct language_row){name->name, "", syntax,
-            name->example, name->doc});
+            name->example, name->doc, NULL});
     }
 }
 
@@ -255,7 +257,10 @@ print_language_md(struct sb *out, const struct language_row *row)
         sb_addf(out, "; also `%s`", row->aliases);
     sb_add_str(out, " | `");
     add_cell(out, row->example);
-    sb_add_str(out, "` |\n");
+    sb_add_str(out, "` |");
+    if (row->where != NULL)
+        sb_addf(out, " %s |", row->where);
+    sb_add_char(out, '\n');
 }
 
 static void
@@ -272,8 +277,10 @@ print_logsql(struct sb *out)
         "## Filters\n\n| filter | a row passes that ... | example |\n");
     sb_add_str(out, head);
     each_filter(out, print_language_md);
-    sb_add_str(out, "\n## Pipes\n\n| pipe | what | example |\n");
-    sb_add_str(out, head);
+    sb_add_str(out, "\n## Pipes\n\n"
+        "The last column tells what of a pipe the storage nodes of a cluster "
+        "do by\nthemselves; [clusters](cluster.md) says more.\n\n"
+        "| pipe | what | example | in a cluster |\n|---|---|---|---|\n");
     each_pipe(out, print_language_md);
     sb_add_str(out, "\n## Functions of stats\n\n"
         "Each takes `if (FILTER)` behind it and `as name`.\n\n"
