@@ -32,16 +32,38 @@ struct sink_frames {
     struct stage stage;
     const struct internal *internal;
     pthread_mutex_t mutex; /* of sending */
+    bool has_begun;
     struct lane lanes[QUERY_LANES_MAX];
 };
 
 static int
-lane_send(struct sink_frames *sink, struct lane *lane, struct err *err)
+send_figures(const struct internal *internal, struct query_figures *figures,
+    struct err *err)
 {
+    const struct wire_figures wire = {.figures = figures,
+        .is_partial = internal->job->answer.is_partial};
+    struct sb sb;
     int rc;
 
+    sb_init(&sb, 4 * KIB);
+    wire_figures_put(&sb, &wire);
+    rc = internal_send(internal, FRAME_FIGURES, sb_sv(&sb), err);
+    sb_release(&sb);
+    return rc;
+}
+
+static int
+lane_send(struct sink_frames *sink, struct lane *lane, struct err *err)
+{
+    const struct internal *internal = sink->internal;
+    int rc = 0;
+
     pthread_mutex_lock(&sink->mutex);
-    rc = job_write(sink->internal->job, &lane->frames, err);
+    if (!sink->has_begun && internal->job->answer.is_partial)
+        rc = send_figures(internal, NULL, err);
+    sink->has_begun = true;
+    if (rc == 0)
+        rc = job_write(internal->job, &lane->frames, err);
     pthread_mutex_unlock(&sink->mutex);
     return rc;
 }
@@ -134,20 +156,6 @@ send_state(void *arg, struct sv state, struct err *err)
 
 /* What a kept result may take, as for clients (api/logsql.c). */
 #define RESULTS_SHARE 8u
-
-static int
-send_figures(const struct internal *internal,
-    const struct query_figures *figures, struct err *err)
-{
-    struct sb sb;
-    int rc;
-
-    sb_init(&sb, 4 * KIB);
-    wire_figures_put(&sb, figures);
-    rc = internal_send(internal, FRAME_FIGURES, sb_sv(&sb), err);
-    sb_release(&sb);
-    return rc;
-}
 
 int
 internal_run_query(const struct internal *internal, struct err *err)

@@ -19,12 +19,12 @@
 
 /* --- errors --- */
 
-/* The end of an answer that may lack what damaged data held. */
 void
 jaeger_end_answer(struct json_out *out, uint64_t total,
     const struct store_answer *answer)
 {
-    struct jaeger_error error = {206, sv_from(jaeger_partial_text),
+    char text[JAEGER_LACK_MAX];
+    struct jaeger_error error = {206, sv_from(jaeger_lack(answer, text)),
         SV_EMPTY};
 
     jaeger_end(out, total, &error, answer->is_partial ? 1 : 0);
@@ -40,6 +40,9 @@ jaeger_job_error(struct job *job, const struct err *err)
         break;
     case ERR_LIMIT:
         job->status = 422;
+        break;
+    case ERR_UNREACHABLE:
+        job->status = 502;
         break;
     default:
         job->status = 500;
@@ -253,11 +256,35 @@ parse_trace_id(struct sv text, struct trace_id *id)
     return enc_unhex(sv_make(padded, sizeof(padded)), id->b, sizeof(id->b));
 }
 
-static const char *
-missing_text(enum found_what found)
+/* Where nodes are missing nobody knows, and they may come back. */
+static int
+missing_status(const struct job *job, enum found_what found)
 {
+    if (job->answer.missing[0] != '\0')
+        return 502;
+    return found == FOUND_NONE ? 404 : 500;
+}
+
+static const char *
+missing_text(const struct job *job, enum found_what found)
+{
+    if (job->answer.missing[0] != '\0')
+        return "trace not found, but storage nodes cannot be reached";
     return found == FOUND_NONE ? "trace not found"
         : "trace not found, but some stored data is damaged";
+}
+
+/* The end of answers that say of each trace what is damaged. */
+static void
+traces_end(struct json_out *out, struct job *job, uint64_t total,
+    struct jaeger_error *errors, unsigned nerrors)
+{
+    char text[JAEGER_LACK_MAX];
+
+    if (job->answer.missing[0] != '\0')
+        errors[nerrors++] = (struct jaeger_error){206,
+            sv_from(jaeger_lack(&job->answer, text)), SV_EMPTY};
+    jaeger_end(out, total, errors, nerrors);
 }
 
 static void
@@ -267,6 +294,7 @@ trace_run(struct job *job)
     struct json_out out;
     struct err err = ERR_INIT;
     struct found found; /* the trace itself says if it is partial */
+    struct jaeger_error error;
 
     json_out_init(&out, &job->reply);
     jaeger_begin(&out);
@@ -278,14 +306,14 @@ trace_run(struct job *job)
     if (jaeger_must_fail(job, found.is_partial))
         return;
     if (found.what != FOUND_TRACE) {
-        job->status = found.what == FOUND_NONE ? 404 : 500;
+        job->status = missing_status(job, found.what);
         sb_reset(&job->reply);
         error_body_jaeger(&job->reply, job->status,
-            missing_text(found.what));
+            missing_text(job, found.what));
         return;
     }
     json_array_end(&out);
-    jaeger_end(&out, 1, NULL, 0);
+    traces_end(&out, job, 1, &error, 0);
 }
 
 void IMPL(route_fn)
@@ -319,7 +347,7 @@ multi_run(struct job *job)
     struct found found[IDS_MAX];
     struct jaeger_traces traces = {.ids = multi->ids, .n = multi->n,
         .found = found}; /* each says whether it is partial */
-    struct jaeger_error errors[IDS_MAX];
+    struct jaeger_error errors[IDS_MAX + 1];
     char hex[IDS_MAX][32];
     struct err err = ERR_INIT;
     struct json_out out;
@@ -337,14 +365,14 @@ multi_run(struct job *job)
         is_partial |= found[i].is_partial;
         if (found[i].what != FOUND_TRACE)
             errors[nerrors++] = (struct jaeger_error){
-                found[i].what == FOUND_NONE ? 404 : 500,
-                sv_from(missing_text(found[i].what)),
+                missing_status(job, found[i].what),
+                sv_from(missing_text(job, found[i].what)),
                 jaeger_trace_id(&multi->ids[i], hex[i])};
     }
     if (jaeger_must_fail(job, is_partial))
         return;
     json_array_end(&out);
-    jaeger_end(&out, multi->n - nerrors, errors, nerrors);
+    traces_end(&out, job, multi->n - nerrors, errors, nerrors);
 }
 
 static void

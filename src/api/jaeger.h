@@ -31,7 +31,7 @@ bool jaeger_must_fail(struct job *job, bool is_partial);
 
 void jaeger_search_start(struct job *job);
 
-/* The end of an answer that may lack what damaged data held. */
+/* The end of an answer that may lack damaged data, or nodes. */
 void jaeger_end_answer(struct json_out *out, uint64_t total,
     const struct store_answer *answer);
 /* The error as the whole reply. */

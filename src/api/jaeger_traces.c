@@ -9,8 +9,16 @@
 #include "core/assert.h"
 #include "query/backend.h"
 
-const char jaeger_partial_text[] =
-    "some stored data is damaged and was left out";
+const char *
+jaeger_lack(const struct store_answer *answer, char text[JAEGER_LACK_MAX])
+{
+    if (answer->missing[0] == '\0')
+        return "some stored data is damaged and was left out";
+    snprintf(text, JAEGER_LACK_MAX, "storage nodes that cannot be reached "
+        "were left out: %s", answer->missing);
+    return text;
+}
+
 static const char truncated_text[] =
     "the trace has more spans than search.max_trace_spans allows to show";
 
@@ -19,6 +27,8 @@ static void
 write_trace(struct json_out *out, const struct batch *batch,
     const struct store_answer *answer, struct found *found)
 {
+    char text[JAEGER_LACK_MAX];
+
     *found = (struct found){FOUND_NONE, answer->is_partial};
     if (batch->nspans != 0)
         found->what = FOUND_TRACE;
@@ -26,7 +36,7 @@ write_trace(struct json_out *out, const struct batch *batch,
         found->what = FOUND_DAMAGE;
     if (found->what == FOUND_TRACE)
         jaeger_trace(out, batch, answer->is_truncated ? truncated_text
-            : answer->is_partial ? jaeger_partial_text : NULL);
+            : answer->is_partial ? jaeger_lack(answer, text) : NULL);
 }
 
 /* --- one --- */

@@ -18,8 +18,13 @@ struct found {
     bool is_partial; /* damaged data was left out */
 };
 
-/* "some stored data is damaged and was left out" */
-extern const char jaeger_partial_text[];
+/*
+ * What a partial answer lacks: "some stored data is damaged and was left out",
+ * or which storage nodes; in text, if it has to be made.
+ */
+#define JAEGER_LACK_MAX (STORE_MISSING_MAX + 80)
+const char *jaeger_lack(const struct store_answer *answer,
+    char text[JAEGER_LACK_MAX]);
 
 /* Writes one trace, if there is one. */
 int jaeger_trace_write(struct job *job, struct json_out *out,

@@ -36,6 +36,7 @@ status_of(enum err_code code)
     case ERR_TIMEOUT:
         return 503;
     case ERR_CORRUPT:
+    case ERR_UNREACHABLE:
         return 502;
     default:
         return 500;
@@ -45,6 +46,8 @@ status_of(enum err_code code)
 static int
 stats_status(enum err_code code)
 {
+    if (code == ERR_UNREACHABLE)
+        return 502;
     return code == ERR_BUSY || code == ERR_TIMEOUT ? 503 : 422;
 }
 

@@ -7,8 +7,8 @@
  *   NAMES    of each: service (text)  name (text)  kind
  *   EDGES    of each: parent (text)  child (text)  calls  errors  duration
  *   TENANTS  of each: account  project
- *   FIGURES  count  so many numbers: see figures_of_wire(); those behind the
- *            ones that are known are skipped
+ *   FIGURES  flags (1: partial)  count  so many numbers: see
+ *            figures_of_wire(); those behind the ones that are known are skipped
  *   SPANS    of traces: index  flags (1: partial, 2: truncated)  stream fields
  *            (text)  extra fields (text)  request to the end
  *            of an export: a request
@@ -154,35 +154,38 @@ figures_of_wire(struct query_figures *figures,
 }
 
 void
-wire_figures_put(struct sb *out, const struct query_figures *figures)
+wire_figures_put(struct sb *out, const struct wire_figures *wire)
 {
     _Atomic uint64_t *all[FIGURES];
 
-    figures_of_wire((struct query_figures *)(uintptr_t)figures, all);
-    put_number(out, FIGURES + 1);
+    put_number(out, wire->is_partial);
+    put_number(out, wire->figures == NULL ? 0 : FIGURES + 1);
+    if (wire->figures == NULL)
+        return;
+    figures_of_wire(wire->figures, all);
     for (size_t i = 0; i < FIGURES; i++)
         put_number(out, atomic_load(all[i]));
-    put_number(out, (uint64_t)MAX(atomic_load(&figures->cpu_ns), 0));
+    put_number(out, (uint64_t)MAX(atomic_load(&wire->figures->cpu_ns), 0));
 }
 
 int
-wire_figures_add(struct sv in, struct query_figures *figures,
-    struct err *err)
+wire_figures_add(struct sv in, struct wire_figures *wire, struct err *err)
 {
     struct enc_reader r = reader_of(in);
     _Atomic uint64_t *all[FIGURES];
-    uint64_t n = enc_read_varint(&r);
+    uint64_t flags = enc_read_varint(&r), n = enc_read_varint(&r);
 
-    figures_of_wire(figures, all);
-    if (n > FIGURES_MAX)
+    figures_of_wire(wire->figures, all);
+    if (n > FIGURES_MAX || flags > 1)
         r.failed = true;
+    wire->is_partial = flags == 1;
     for (uint64_t i = 0; i < n && !r.failed; i++) {
         uint64_t v = enc_read_varint(&r);
 
         if (i < FIGURES)
             figures_add(all[i], v);
         else if (i == FIGURES && v <= INT64_MAX)
-            atomic_fetch_add(&figures->cpu_ns, (int64_t)v);
+            atomic_fetch_add(&wire->figures->cpu_ns, (int64_t)v);
     }
     return r.failed ? err_set(err, ERR_CORRUPT,
         "the answer of the node is malformed: figures end early") : 0;

@@ -36,9 +36,17 @@ void wire_tenant_put(struct sb *out, const struct tenant *tenant);
 int wire_tenant_take(struct sv *in, struct tenant *out, struct err *err)
     WARN_UNUSED;
 
-void wire_figures_put(struct sb *out, const struct query_figures *figures);
+/*
+ * What a query cost, more than once perhaps, and what is known of its answer
+ * by then: sooner than at the end.
+ */
+struct wire_figures {
+    struct query_figures *figures; /* putting: NULL: none yet */
+    bool is_partial;
+};
+void wire_figures_put(struct sb *out, const struct wire_figures *figures);
 /* Adds what a node counted. */
-int wire_figures_add(struct sv in, struct query_figures *figures,
+int wire_figures_add(struct sv in, struct wire_figures *figures,
     struct err *err) WARN_UNUSED;
 
 /*

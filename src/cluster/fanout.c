@@ -4,6 +4,10 @@
  * Each node that is asked is a leg.  All legs run on the caller's thread; a
  * step of one reads at most some MiB and gives its frames away before any
  * other is looked at, so that nodes wait for who takes their rows.
+ *
+ * No frame is given before each node was heard of, or is known to be missing:
+ * what an answer lacks is to be said before it begins.  Meanwhile the first
+ * piece of each is held, and no more of it is read.
  */
 
 #include "core/base.h"
@@ -48,6 +52,10 @@ struct leg {
     bool is_down;         /* as far as was known */
     bool has_failed;      /* leg->err is what a frame, or its taker, said */
     bool was_told;        /* the node said so */
+    bool is_own;          /* it has nothing to do with the node */
+    bool has_heard;       /* some of an answer */
+    struct sb held;       /* that part of it, until all were heard of */
+    int over;             /* what the call ended with meanwhile; 0: not yet */
     unsigned flags;       /* of its END */
     int64_t start_ns;
     struct node_traffic traffic;
@@ -63,6 +71,7 @@ struct asking {
     unsigned n;           /* legs */
     unsigned nmissing;
     bool may_skip;        /* nodes that are down need not be tried */
+    bool is_open;         /* frames are given away as they come */
     struct sb body;
     char target[128];
 };
@@ -81,7 +90,7 @@ charge(struct leg *leg, struct err *err)
         sb_release(&reader->plain);
     if (reader->in.len == 0 && reader->in.cap > KEPT_BYTES_MAX)
         sb_release(&reader->in);
-    held = reader->in.cap + reader->plain.cap;
+    held = reader->in.cap + reader->plain.cap + leg->held.cap;
     if (held > leg->charged && !mem_share_take(share, held - leg->charged))
         return err_set(err, ERR_LIMIT,
             "answers of storage nodes need too much memory");
@@ -144,23 +153,36 @@ leg_frame(void *arg, enum frame_type type, struct sv payload,
     return got;
 }
 
+static int
+leg_feed(struct leg *leg, struct sv data, struct err *err)
+{
+    int got = frame_reader_feed(&leg->reader, data, leg_frame, leg, err);
+
+    if (got == 0 && charge(leg, err) != 0) {
+        leg->has_failed = leg->is_own = true;
+        return -1;
+    }
+    if (got >= 0 || leg->was_told)
+        return got;
+    /* Not a frame at all, or not what was asked for. */
+    leg->is_own = leg->has_failed && err->code != ERR_CORRUPT;
+    leg->has_failed = true;
+    if (!leg->is_own)
+        err->code = ERR_UNREACHABLE;
+    return got;
+}
+
 static int IMPL(http_call_data_fn)
 leg_data(void *arg, struct sv data, struct err *err)
 {
     struct leg *leg = arg;
-    int got;
 
-    got = frame_reader_feed(&leg->reader, data, leg_frame, leg, err);
-    if (got == 0 && charge(leg, err) != 0) {
-        leg->has_failed = true;
-        return -1;
-    }
-    /* Not a frame at all, or no END that can be read. */
-    if (got < 0 && !leg->has_failed) {
-        leg->has_failed = true;
-        err->code = ERR_UNREACHABLE;
-    }
-    return got;
+    leg->has_heard = true;
+    if (leg->asking->is_open)
+        return leg_feed(leg, data, err);
+    sb_add_sv(&leg->held, data);
+    leg->has_failed = leg->is_own = charge(leg, err) != 0;
+    return leg->has_failed ? -1 : 0;
 }
 
 /* --- calls --- */
@@ -197,6 +219,7 @@ leg_begin(struct leg *leg)
 
     leg->start_ns = clock_mono_ns();
     frame_reader_init(&leg->reader);
+    sb_init(&leg->held, FRAME_BYTES_MAX);
     if (leg->node->problem != NULL ||
         (leg->is_down && leg->asking->may_skip)) {
         leg->state = LEG_MISSING;
@@ -304,15 +327,12 @@ leg_failed(struct leg *leg, const struct http_call_result *result)
     }
 }
 
-/* As far as it can go now. */
+/* got: 1: there is a whole reply; -1: leg->err. */
 static void
-leg_step(struct leg *leg)
+leg_over(struct leg *leg, int got)
 {
     struct http_call_result result;
-    int got = http_call_step(leg->call, &leg->err);
 
-    if (got == 0)
-        return;
     http_call_result(leg->call, &result);
     leg->traffic.bytes_sent += result.sent;
     leg->traffic.bytes_received += result.received;
@@ -331,6 +351,35 @@ leg_step(struct leg *leg)
     }
 }
 
+/* As far as it can go now. */
+static void
+leg_step(struct leg *leg)
+{
+    int got = http_call_step(leg->call, &leg->err);
+
+    if (got != 0 && leg->held.len > 0 && !leg->has_failed)
+        leg->over = got;
+    else if (got != 0)
+        leg_over(leg, got);
+}
+
+/* All were heard of: what was held of this one is given away. */
+static void
+leg_open(struct leg *leg)
+{
+    struct err err = ERR_INIT;
+    int got = leg_feed(leg, sb_sv(&leg->held), &err);
+
+    sb_release(&leg->held);
+    sb_init(&leg->held, FRAME_BYTES_MAX);
+    if (got < 0)
+        leg->err = err;
+    if (got == 0)
+        got = leg->over;
+    if (got != 0)
+        leg_over(leg, got);
+}
+
 static void
 leg_release(struct leg *leg)
 {
@@ -339,6 +388,7 @@ leg_release(struct leg *leg)
     http_call_free(leg->call);
     mem_share_give(fanout->share, leg->charged);
     frame_reader_release(&leg->reader);
+    sb_release(&leg->held);
     if (leg->tries == 0)
         return;
     leg->traffic.took_ns = clock_mono_ns() - leg->start_ns;
@@ -355,7 +405,8 @@ static int
 leg_says(const struct leg *leg, struct err *err)
 {
     *err = leg->err;
-    return err_wrap(err, "storage node %s", leg->node->name);
+    return leg->is_own ? -1
+        : err_wrap(err, "storage node %s", leg->node->name);
 }
 
 /* 0: go on; 1: there is enough; -1. */
@@ -397,6 +448,14 @@ asking_poll(const struct asking *asking, struct err *err)
     return err_set(err, ERR_TIMEOUT, "the query took too long");
 }
 
+/* Nothing is to be read of it now. */
+static bool
+is_resting(const struct leg *leg)
+{
+    return leg->state != LEG_RUNS ||
+        (leg->has_heard && !leg->asking->is_open);
+}
+
 /* Waits until one can go on; the number of those that run. */
 static unsigned
 wait_for_legs(struct asking *asking)
@@ -409,9 +468,9 @@ wait_for_legs(struct asking *asking)
 
         asking->polls[i] = (struct pollfd){.fd = -1};
         asking->wakes_ns[i] = INT64_MAX;
-        if (leg->state != LEG_RUNS)
+        nrunning += leg->state == LEG_RUNS;
+        if (is_resting(leg))
             continue;
-        nrunning++;
         http_call_wants(leg->call, &asking->polls[i], &asking->wakes_ns[i]);
         wake_ns = MIN(wake_ns, asking->wakes_ns[i]);
     }
@@ -428,7 +487,7 @@ legs_step(struct asking *asking, struct err *err)
         struct leg *leg = &asking->legs[i];
         int got;
 
-        if (leg->state != LEG_RUNS || (asking->polls[i].revents == 0 &&
+        if (is_resting(leg) || (asking->polls[i].revents == 0 &&
             clock_mono_ns() < asking->wakes_ns[i]))
             continue;
         leg_step(leg);
@@ -439,6 +498,30 @@ legs_step(struct asking *asking, struct err *err)
             return -1;
     }
     return 0;
+}
+
+/* As soon as none is left that was not heard of. */
+static int
+legs_open(struct asking *asking, struct err *err)
+{
+    int got = 0;
+
+    if (asking->is_open)
+        return 0;
+    for (unsigned i = 0; i < asking->n; i++) {
+        if (!is_resting(&asking->legs[i]))
+            return 0;
+    }
+    asking->is_open = true;
+    for (unsigned i = 0; i < asking->n && got == 0; i++) {
+        struct leg *leg = &asking->legs[i];
+
+        if (leg->state != LEG_RUNS)
+            continue;
+        leg_open(leg);
+        got = leg_look(asking, leg, err);
+    }
+    return got;
 }
 
 static int
@@ -456,6 +539,8 @@ ask_all(struct asking *asking, struct err *err)
         if (wait_for_legs(asking) == 0)
             return 0;
         got = legs_step(asking, err);
+        if (got == 0)
+            got = legs_open(asking, err);
     }
     return got < 0 ? -1 : 0;
 }

@@ -99,6 +99,19 @@ take_state(struct reading *reading, unsigned node, struct sv payload,
     return got;
 }
 
+/* Damage is told before the first row, where it is known by then. */
+static int
+take_figures(struct reading *reading, struct sv payload, struct err *err)
+{
+    struct wire_figures wire = {.figures = figures_of(reading->plan->run)};
+
+    if (wire_figures_add(payload, &wire, err) != 0)
+        return -1;
+    if (wire.is_partial)
+        reading->plan->answer->is_partial = true;
+    return 0;
+}
+
 static int
 take_frame(void *arg, unsigned node, enum frame_type type,
     struct sv payload, struct err *err)
@@ -120,7 +133,7 @@ take_frame(void *arg, unsigned node, enum frame_type type,
         return has_states ? take_state(reading, node, payload, err)
             : unexpected(err);
     case FRAME_FIGURES:
-        return wire_figures_add(payload, figures_of(plan->run), err);
+        return take_figures(reading, payload, err);
     default:
         return unexpected(err);
     }
