@@ -5,6 +5,7 @@
  * bytes:
  *
  *   u8      1, the format
+ *   u8      1: they were rows of a block, so that stars sort names; else 0
  *   u32     rows, 1 to 65536
  *   u32     columns
  *   columns, in order: text name, u8 kind, then
@@ -48,16 +49,15 @@
 struct writer {
     struct sb *out;
     struct rows *rows;
-    const struct sv *names;
-    uint32_t nnames;
+    const struct column **columns;
+    uint32_t ncolumns;
     uint32_t *index;      /* the rows that are left */
     uint32_t nleft;
     struct picks picks;   /* the first of them: those that are put */
-    bool is_empty;        /* the column that was put last */
-    uint32_t hint;        /* where rows->columns may have the next one */
     uint64_t *numbers;    /* nleft */
     uint32_t *used;       /* nleft: what is put of codes, in order */
-    uint32_t *map;        /* from codes to their place in used, from 1 */
+    uint32_t *map;        /* from codes to their place in used, from 1; 0s
+                             between columns */
     uint32_t map_cap;
     uint8_t chunk[COL_CHUNK_BYTES_MAX + 8];
 };
@@ -70,42 +70,70 @@ no_memory(struct err *err)
 
 /* --- which columns --- */
 
-static int
-compare_names(const void *a, const void *b)
+static bool
+is_any_filled(const struct column *column, const struct rows *rows)
 {
-    return sv_cmp(*(const struct sv *)a, *(const struct sv *)b);
+    uint32_t row = rows_first(rows);
+
+    if (column->kind == COLUMN_EMPTY)
+        return false;
+    while (row < rows->n && !column_is_filled(column, row))
+        row = rows_next(rows, row);
+    return row < rows->n;
 }
 
 /*
- * All in the order of the rows, as a sink here would show them.  Some of a
- * block ascend, as a star gives them, whatever order the patterns have; those
- * that a pipe made keep their order.
+ * Loads what is needed of a block and lets go of it.  All columns are in the
+ * order in which a sink here would show them.  A block may list fields that
+ * none of the rows has, which are left out.
  */
 static int
-find_names(struct writer *w, const struct needed *needed, struct err *err)
+detach(struct rows *rows, const struct needed *needed, struct err *err)
 {
-    struct name_list found;
-    struct sv *names;
+    struct column *columns;
+    struct name_list names;
     uint32_t n = 0;
 
-    if (needed->is_all || w->rows->block == NULL) {
-        if (rows_names(w->rows, &found.v, &found.n, err) != 0)
-            return -1;
-    } else if (rows_match_names(w->rows, needed->patterns, needed->n, &found,
-            err) != 0) {
+    if ((needed->is_all ? rows_names(rows, &names.v, &names.n, err) :
+        rows_match_names(rows, needed->patterns, needed->n, &names,
+            err)) != 0)
         return -1;
-    }
-    names = pool_alloc(w->rows->pool, found.n * sizeof(*names) + 1);
-    if (names == NULL)
+    columns = pool_alloc(rows->pool, names.n * sizeof(*columns) + 1);
+    if (columns == NULL)
         return no_memory(err);
-    for (uint32_t i = 0; i < found.n; i++) {
-        if (needed->is_all || needed_has(needed, found.v[i]))
-            names[n++] = found.v[i];
+    for (uint32_t i = 0; i < names.n; i++) {
+        const struct column *column;
+
+        if ((rows->run != NULL && run_poll(rows->run, err) != 0) ||
+            rows_column(rows, names.v[i], &column, err) != 0)
+            return -1;
+        if (!is_any_filled(column, rows))
+            continue;
+        columns[n] = *column;
+        columns[n++].name = names.v[i];
     }
-    if (w->rows->block != NULL && !needed->is_all)
-        qsort(names, n, sizeof(*names), compare_names);
-    w->names = names;
-    w->nnames = n;
+    rows->columns = columns;
+    rows->ncolumns = rows->columns_cap = n;
+    rows->block = NULL;
+    rows->nmade = 0;
+    rows->had_block = true;
+    return 0;
+}
+
+static int
+find_columns(struct writer *w, const struct needed *needed, struct err *err)
+{
+    struct rows *rows = w->rows;
+
+    if (rows->block != NULL && detach(rows, needed, err) != 0)
+        return -1;
+    w->columns = mem_try_alloc(rows->ncolumns * sizeof(*w->columns) + 1);
+    if (w->columns == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < rows->ncolumns; i++) {
+        if (needed->is_all || needed_has(needed, rows->columns[i].name))
+            w->columns[w->ncolumns++] = &rows->columns[i];
+    }
     return 0;
 }
 
@@ -162,42 +190,18 @@ row_at(const struct writer *w, uint32_t i)
 
 /* --- columns --- */
 
-/*
- * As rows_column(), which goes through all names that were loaded.  They were
- * in this order, mostly.
- */
-static int
-find_column(struct writer *w, struct sv name, const struct column **out,
-    struct err *err)
-{
-    struct rows *rows = w->rows;
-
-    if (w->hint < rows->ncolumns &&
-        sv_eq(rows->columns[w->hint].name, name)) {
-        *out = &rows->columns[w->hint++];
-        return 0;
-    }
-    if (rows_column(rows, name, out, err) != 0)
-        return -1;
-    if (rows->ncolumns > 0 && *out >= rows->columns &&
-        *out < rows->columns + rows->ncolumns)
-        w->hint = (uint32_t)(*out - rows->columns) + 1;
-    return 0;
-}
-
 static void
-put_name(struct writer *w, struct sv name, enum wire_kind kind)
+put_head(struct writer *w, const struct column *column, enum wire_kind kind)
 {
-    put_text(w, name);
+    put_text(w, column->name);
     put_u8(w, kind);
 }
 
 static void
-put_const(struct writer *w, struct sv name, struct sv text)
+put_const(struct writer *w, const struct column *column, struct sv text)
 {
-    w->is_empty = text.len == 0;
-    put_name(w, name, w->is_empty ? WIRE_EMPTY : WIRE_CONST);
-    if (!w->is_empty)
+    put_head(w, column, text.len == 0 ? WIRE_EMPTY : WIRE_CONST);
+    if (text.len > 0)
         put_text(w, text);
 }
 
@@ -210,7 +214,7 @@ text_at(const struct column *column, uint32_t row)
 
 /* Of TEXTS or CODES. */
 static void
-put_texts(struct writer *w, struct sv name, const struct column *column)
+put_texts(struct writer *w, const struct column *column)
 {
     uint64_t any = 0;
 
@@ -219,10 +223,10 @@ put_texts(struct writer *w, struct sv name, const struct column *column)
         any |= w->numbers[i];
     }
     if (any == 0) {
-        put_const(w, name, SV_EMPTY);
+        put_const(w, column, SV_EMPTY);
         return;
     }
-    put_name(w, name, WIRE_TEXTS);
+    put_head(w, column, WIRE_TEXTS);
     put_numbers(w, w->picks.n, COL_TRY_LDICT);
     for (uint32_t i = 0; i < w->picks.n; i++)
         sb_add_sv(w->out, text_at(column, row_at(w, i)));
@@ -237,7 +241,6 @@ count_codes(struct writer *w, const struct column *column)
 {
     uint32_t used = 0;
 
-    memset(w->map, 0, column->nvalues * sizeof(*w->map));
     for (uint32_t i = 0; i < w->picks.n; i++) {
         uint32_t code = column->codes[row_at(w, i)];
 
@@ -247,6 +250,9 @@ count_codes(struct writer *w, const struct column *column)
         }
         w->numbers[i] = w->map[code] - 1;
     }
+    /* A block's dictionary may be far larger than what some rows use. */
+    for (uint32_t i = 0; i < used; i++)
+        w->map[w->used[i]] = 0;
     return used;
 }
 
@@ -259,7 +265,10 @@ map_reserve(struct writer *w, uint32_t n, struct err *err)
     xfree(w->map);
     w->map = mem_try_alloc(n * sizeof(*w->map));
     w->map_cap = w->map == NULL ? 0 : n;
-    return w->map == NULL ? no_memory(err) : 0;
+    if (w->map == NULL)
+        return no_memory(err);
+    memset(w->map, 0, n * sizeof(*w->map));
+    return 0;
 }
 
 /* Texts that rows hardly share are shorter without codes. */
@@ -276,27 +285,27 @@ has_many_codes(const struct writer *w, const struct column *column)
 }
 
 static int
-put_codes(struct writer *w, struct sv name, const struct column *column,
+put_codes(struct writer *w, const struct column *column,
     struct err *err)
 {
     uint32_t n = w->picks.n, used;
 
     if (has_many_codes(w, column)) {
-        put_texts(w, name, column);
+        put_texts(w, column);
         return 0;
     }
     if (map_reserve(w, column->nvalues, err) != 0)
         return -1;
     used = count_codes(w, column);
     if (used == 1) {
-        put_const(w, name, column->values[column->codes[row_at(w, 0)]]);
+        put_const(w, column, column->values[column->codes[row_at(w, 0)]]);
         return 0;
     }
     if (!is_worth_codes(used, n)) {
-        put_texts(w, name, column);
+        put_texts(w, column);
         return 0;
     }
-    put_name(w, name, WIRE_CODES);
+    put_head(w, column, WIRE_CODES);
     put_varint(w, used);
     put_numbers(w, n, COL_TRY_DELTA);
     for (uint32_t i = 0; i < used; i++)
@@ -325,7 +334,7 @@ put_present(struct writer *w, const uint64_t *present, bool have_all)
 }
 
 static void
-put_ints(struct writer *w, struct sv name, const struct column *column)
+put_ints(struct writer *w, const struct column *column)
 {
     bool is_time = column->kind == COLUMN_TIMES;
     const uint64_t *present = is_time ? NULL : column->present;
@@ -341,10 +350,10 @@ put_ints(struct writer *w, struct sv name, const struct column *column)
         least = MIN(least, column->ints[row]);
     }
     if (n == 0) {
-        put_const(w, name, SV_EMPTY);
+        put_const(w, column, SV_EMPTY);
         return;
     }
-    put_name(w, name, is_time ? WIRE_TIMES : column->kind == COLUMN_INTS ?
+    put_head(w, column, is_time ? WIRE_TIMES : column->kind == COLUMN_INTS ?
         WIRE_INTS : WIRE_UINTS);
     if (!is_time)
         put_present(w, present, n == w->picks.n);
@@ -380,7 +389,7 @@ count_runs(struct writer *w, const struct column *column)
 }
 
 static int
-put_ids(struct writer *w, struct sv name, const struct column *column,
+put_ids(struct writer *w, const struct column *column,
     struct err *err)
 {
     bool has_codes = column->codes != NULL && !has_many_codes(w, column);
@@ -390,13 +399,13 @@ put_ids(struct writer *w, struct sv name, const struct column *column,
         return -1;
     used = has_codes ? count_codes(w, column) : count_runs(w, column);
     if (!is_worth_codes(used, n)) {
-        put_name(w, name, WIRE_IDS);
+        put_head(w, column, WIRE_IDS);
         put_u8(w, width);
         for (uint32_t i = 0; i < n; i++)
             sb_add(w->out, column_id(column, row_at(w, i)), width);
         return 0;
     }
-    put_name(w, name, WIRE_SHARED_IDS);
+    put_head(w, column, WIRE_SHARED_IDS);
     put_u8(w, width);
     put_varint(w, used);
     put_numbers(w, n, COL_TRY_DELTA);
@@ -407,30 +416,26 @@ put_ids(struct writer *w, struct sv name, const struct column *column,
 }
 
 static int
-put_column(struct writer *w, struct sv name, struct err *err)
+put_column(struct writer *w, const struct column *column, struct err *err)
 {
-    const struct column *column;
-
-    if (find_column(w, name, &column, err) != 0)
-        return -1;
     switch (column->kind) {
     case COLUMN_EMPTY:
-        put_const(w, name, SV_EMPTY);
+        put_const(w, column, SV_EMPTY);
         return 0;
     case COLUMN_CONST:
-        put_const(w, name, column->values[0]);
+        put_const(w, column, column->values[0]);
         return 0;
     case COLUMN_CODES:
-        return put_codes(w, name, column, err);
+        return put_codes(w, column, err);
     case COLUMN_INTS:
     case COLUMN_UINTS:
     case COLUMN_TIMES:
-        put_ints(w, name, column);
+        put_ints(w, column);
         return 0;
     case COLUMN_IDS:
-        return put_ids(w, name, column, err);
+        return put_ids(w, column, err);
     case COLUMN_TEXTS:
-        put_texts(w, name, column);
+        put_texts(w, column);
         return 0;
     }
     panic("column kind %d", column->kind);
@@ -438,36 +443,21 @@ put_column(struct writer *w, struct sv name, struct err *err)
 
 /* --- rows --- */
 
-/* A block may list fields that none of its rows has: these are left out. */
 static int
 put_rows(struct writer *w, struct err *err)
 {
     static const char zeros[ROWS_WIRE_PAD];
-    size_t start = w->out->len;
-    uint32_t ncolumns = 0;
 
-    w->hint = 0;
     put_u8(w, ROWS_WIRE_FORMAT);
+    put_u8(w, w->rows->had_block);
     put_u32(w, w->picks.n);
-    put_u32(w, 0);
-    for (uint32_t i = 0; i < w->nnames; i++) {
-        size_t before = w->out->len;
-
-        if (w->rows->run != NULL && run_poll(w->rows->run, err) != 0)
+    put_u32(w, w->ncolumns);
+    for (uint32_t i = 0; i < w->ncolumns && !sb_failed(w->out); i++) {
+        if ((w->rows->run != NULL && run_poll(w->rows->run, err) != 0) ||
+            put_column(w, w->columns[i], err) != 0)
             return -1;
-        w->is_empty = false;
-        if (put_column(w, w->names[i], err) != 0)
-            return -1;
-        if (sb_failed(w->out))
-            break;
-        if (w->is_empty && w->rows->block != NULL)
-            w->out->len = before;
-        else
-            ncolumns++;
     }
     sb_add(w->out, zeros, sizeof(zeros));
-    if (!sb_failed(w->out))
-        enc_put32(w->out->ptr + start + 5, ncolumns);
     return 0;
 }
 
@@ -480,10 +470,10 @@ writer_begin(struct writer *w, uint32_t first, struct err *err)
     w->index = mem_try_alloc((w->rows->n - first) * sizeof(*w->index) + 1);
     if (w->index == NULL)
         return no_memory(err);
-    for (uint32_t row = first; row < w->rows->n; row++) {
-        if (bitmap_has(w->rows->selected, row))
-            w->index[n++] = row;
-    }
+    for (uint32_t row = bitmap_has(w->rows->selected, first) ? first :
+        rows_next(w->rows, first); row < w->rows->n;
+        row = rows_next(w->rows, row))
+        w->index[n++] = row;
     w->nleft = n;
     w->numbers = mem_try_alloc(n * sizeof(*w->numbers) + 1);
     w->used = mem_try_alloc(n * sizeof(*w->used) + 1);
@@ -493,6 +483,7 @@ writer_begin(struct writer *w, uint32_t first, struct err *err)
 static void
 writer_end(struct writer *w)
 {
+    xfree(w->columns);
     xfree(w->index);
     xfree(w->numbers);
     xfree(w->used);
@@ -525,23 +516,18 @@ guess(const struct column *column, uint32_t row)
 }
 
 /* What some of the rows take on an average. */
-static int
-sample(struct writer *w, size_t *bytes, struct err *err)
+static size_t
+sample(const struct writer *w)
 {
     uint32_t step = MAX(w->nleft / SAMPLE_ROWS, 1u);
     uint32_t n = (w->nleft + step - 1) / step;
     size_t sum = 0;
 
-    for (uint32_t k = 0; k < w->nnames; k++) {
-        const struct column *column;
-
-        if (find_column(w, w->names[k], &column, err) != 0)
-            return -1;
+    for (uint32_t k = 0; k < w->ncolumns; k++) {
         for (uint32_t i = 0; i < w->nleft; i += step)
-            sum += guess(column, w->index[i]);
+            sum += guess(w->columns[k], w->index[i]);
     }
-    *bytes = MAX(sum / n, (size_t)1);
-    return 0;
+    return MAX(sum / n, (size_t)1);
 }
 
 /*
@@ -551,13 +537,9 @@ sample(struct writer *w, size_t *bytes, struct err *err)
 static int
 put_some(struct writer *w, size_t bytes_max, struct err *err)
 {
-    size_t start = w->out->len, bytes;
-    uint32_t n = w->nleft;
+    size_t start = w->out->len, most = bytes_max / sample(w);
+    uint32_t n = (uint32_t)MIN(MAX(most, (size_t)1), (size_t)w->nleft);
 
-    if (sample(w, &bytes, err) != 0)
-        return -1;
-    if (bytes_max / bytes < n)
-        n = MAX((uint32_t)(bytes_max / bytes), 1u);
     for (;; n /= 2) {
         w->picks = (struct picks){n, w->index, 0};
         if (n == w->rows->n)
@@ -585,9 +567,9 @@ rows_put(struct sb *out, struct rows *rows, const struct needed *needed,
 
     w->out = out;
     w->rows = rows;
-    rc = writer_begin(w, MIN(*row, rows->n), err);
+    rc = *row < rows->n ? writer_begin(w, *row, err) : 0;
     if (rc == 0 && w->nleft > 0)
-        rc = find_names(w, needed, err);
+        rc = find_columns(w, needed, err);
     if (rc == 0 && w->nleft > 0)
         rc = put_some(w, MIN(bytes_max, FRAME_BYTES_MAX), err);
     if (rc == 0)

@@ -20,7 +20,8 @@
  * Appends the selected rows with the columns that needed matches, as one
  * payload of at most bytes_max where rows can be divided; *row is the first
  * row to take and becomes the first that is left (rows->n: none).  Call it
- * until then.
+ * until then.  Rows of a block are without one afterwards, and have no column
+ * but those.
  */
 int rows_put(struct sb *out, struct rows *rows, const struct needed *needed,
     uint32_t *row, size_t bytes_max, struct err *err) WARN_UNUSED;

@@ -411,22 +411,26 @@ rows_take(struct rows *rows, struct sv payload, struct pool *pool,
     struct err *err)
 {
     struct reader r = {.pool = pool, .err = err};
+    unsigned format, had_block;
     uint32_t ncolumns;
-    unsigned format;
 
     if (payload.len < ROWS_WIRE_PAD)
         return corrupt(&r, "too short");
     r.in = enc_reader_make(payload.ptr, payload.len - ROWS_WIRE_PAD);
     format = enc_read8(&r.in);
+    had_block = enc_read8(&r.in);
     r.n = enc_read32(&r.in);
     ncolumns = enc_read32(&r.in);
-    if (r.in.failed || r.n == 0 || r.n > ROWS_MAX)
-        return corrupt(&r, "the number of rows");
-    if (format != ROWS_WIRE_FORMAT)
+    if (r.in.failed)
+        return corrupt(&r, "too short");
+    if (format != ROWS_WIRE_FORMAT || had_block > 1)
         return err_set(err, ERR_UNSUPPORTED, "rows from another server have "
             "the format %u, which this version does not know", format);
+    if (r.n == 0 || r.n > ROWS_MAX)
+        return corrupt(&r, "the number of rows");
     rows_init(rows, r.n, pool);
     if (rows->selected == NULL)
         return no_memory(&r);
+    rows->had_block = had_block == 1;
     return take_columns(&r, rows, ncolumns);
 }

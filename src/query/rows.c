@@ -246,7 +246,7 @@ rows_match_names(struct rows *rows, const struct field_pattern *patterns,
                 matched[used++] = names[i];
         }
         /* A memtable and a part do not list them in the same order. */
-        if (rows->block != NULL)
+        if (rows->block != NULL || rows->had_block)
             qsort(matched + first, used - first, sizeof(*matched),
                 compare_names);
     }
@@ -262,6 +262,7 @@ rows_detach(struct rows *rows, struct err *err)
     struct column *columns;
     uint32_t n;
 
+    rows->had_block = false;
     if (rows->block == NULL)
         return 0;
     if (rows_names(rows, &names, &n, err) != 0)

@@ -43,6 +43,11 @@ struct rows {
     /* With a block: fields that a pipe made, whatever the block has. */
     struct sv *made;
     uint32_t nmade;
+    /*
+     * Without a block: they are those of another server's, and the names of a
+     * star ascend as if they had one.
+     */
+    bool had_block;
 };
 
 /* Rows without a block, all selected; columns are added in output order. */

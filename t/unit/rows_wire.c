@@ -69,6 +69,26 @@ compare_column(struct rows *rows, uint32_t first, struct rows *got,
     return wrong;
 }
 
+/* A star gives the same names, but for those that no row has. */
+static uint32_t
+compare_stars(struct rows *rows, struct rows *got)
+{
+    static const struct field_pattern star = {{"", 0}, true};
+    struct name_list a, b;
+    struct err err = ERR_INIT;
+    uint32_t k = 0;
+
+    check(rows_match_names(rows, &star, 1, &a, &err) == 0);
+    check(rows_match_names(got, &star, 1, &b, &err) == 0);
+    for (uint32_t i = 0; i < b.n; i++, k++) {
+        while (k < a.n && !sv_eq(a.v[k], b.v[i]))
+            k++;
+        if (k == a.n)
+            return 1;
+    }
+    return 0;
+}
+
 /* What was put from row `first` on against what was taken. */
 static uint32_t
 compare(struct rows *rows, uint32_t first, struct rows *got,
@@ -76,7 +96,6 @@ compare(struct rows *rows, uint32_t first, struct rows *got,
 {
     const struct sv *names;
     struct err err = ERR_INIT;
-    bool ascend = rows->block != NULL && !needed->is_all;
     uint32_t n, wrong = 0, next = 0;
 
     check(rows_names(rows, &names, &n, &err) == 0);
@@ -86,17 +105,16 @@ compare(struct rows *rows, uint32_t first, struct rows *got,
     }
     for (uint32_t i = 0; i < got->ncolumns; i++) {
         struct sv name = got->columns[i].name;
-        uint32_t k = ascend ? 0 : next;
+        uint32_t k = needed->is_all || rows->block == NULL ? next : 0;
 
         wrong += !needed->is_all && !needed_has(needed, name);
         while (k < n && !sv_eq(names[k], name))
             k++;
         wrong += k == n;
         next = k + 1;
-        wrong += ascend && i > 0 &&
-            sv_cmp(got->columns[i - 1].name, name) >= 0;
     }
-    return wrong;
+    return wrong + compare_stars(rows, got) +
+        (got->had_block != (rows->block != NULL));
 }
 
 struct put {
@@ -106,9 +124,10 @@ struct put {
     uint32_t wrong;
 };
 
-/* Puts and takes all rows. */
+/* Puts and takes all rows; same: what they are compared with. */
 static struct put
-put_all(struct rows *rows, const struct needed *needed, size_t bytes_max)
+put_all(struct rows *rows, struct rows *same, const struct needed *needed,
+    size_t bytes_max)
 {
     struct err err = ERR_INIT;
     struct put put = {0};
@@ -134,7 +153,7 @@ put_all(struct rows *rows, const struct needed *needed, size_t bytes_max)
                 diag("take: %s", err.text);
                 put.wrong++;
             } else {
-                put.wrong += compare(rows, first, &got, needed);
+                put.wrong += compare(same, first, &got, needed);
                 put.nrows += got.n;
                 put.wrong += out.len > bytes_max && got.n > 1;
             }
@@ -220,7 +239,7 @@ test_tables(void)
         for (uint32_t i = 0; i < table.nrows * 10; i++)
             table.cells[i] = random_cell(i % 10, &random, pool);
         chunk_make(&rows, &table, 0, table.nrows, &random);
-        put = put_all(&rows, round % 3 == 0 ? &needed : &all_columns,
+        put = put_all(&rows, &rows, round % 3 == 0 ? &needed : &all_columns,
             most[round % ARRAY_LEN(most)]);
         wrong += put.wrong;
         payloads += put.npayloads;
@@ -277,23 +296,28 @@ test_block(bool is_part, uint32_t every, const struct needed *needed,
 {
     struct pool *pool = pool_new(4 * POOL_MAX);
     struct block *block = block_get(is_part, pool);
+    struct block *again = block_get(is_part, pool);
     uint32_t n = block_get_info(block)->rows;
     uint64_t *bits = pool_zalloc(pool, BITMAP_WORDS(n) * 8), random = every;
-    struct rows rows;
+    struct rows rows, same;
     struct put put;
 
     rows_init_block(&rows, block, n, pool);
+    rows_init_block(&same, again, n, pool);
     for (uint32_t row = 0; row < n; row++) {
         if (stage_random(&random) % every == 0)
             bitmap_set(bits, row);
     }
     rows_select(&rows, bits);
-    put = put_all(&rows, needed, bytes_max);
+    rows_select(&same, bits);
+    put = put_all(&rows, &same, needed, bytes_max);
     is_int(put.wrong, 0, "%s: %u of %u rows, %s columns: %u payloads, %.1f "
         "bytes a row", is_part ? "part" : "memtable", rows.nselected, n,
         needed->is_all ? "all" : "some", put.npayloads,
         (double)put.bytes / rows.nselected);
+    ok(rows.block == NULL, "the block is no longer needed");
     block_close(block);
+    block_close(again);
     pool_free(pool);
 }
 
@@ -326,15 +350,20 @@ test_made(void)
     struct column made = {.name = SV("a new field"), .kind = COLUMN_CONST,
         .values = &value};
     struct column hidden = {.name = SV("name"), .kind = COLUMN_EMPTY};
+    struct block *again = block_get(true, pool);
     struct err err = ERR_INIT;
-    struct rows rows;
+    struct rows both[2];
 
-    rows_init_block(&rows, block, block_get_info(block)->rows, pool);
-    check(rows_make_column(&rows, &made, &err) == 0);
-    check(rows_make_column(&rows, &hidden, &err) == 0);
-    is_int(put_all(&rows, &all_columns, MIB).wrong, 0,
+    rows_init_block(&both[0], block, block_get_info(block)->rows, pool);
+    rows_init_block(&both[1], again, block_get_info(block)->rows, pool);
+    for (unsigned i = 0; i < 2; i++) {
+        check(rows_make_column(&both[i], &made, &err) == 0);
+        check(rows_make_column(&both[i], &hidden, &err) == 0);
+    }
+    is_int(put_all(&both[0], &both[1], &all_columns, MIB).wrong, 0,
         "columns that a pipe made");
     block_close(block);
+    block_close(again);
     pool_free(pool);
 }
 
@@ -387,7 +416,7 @@ test_large(void)
     texts[2] = texts[0];
     rows_init(&rows, 3, pool);
     check(rows_set_column(&rows, &column, &err) == 0);
-    put = put_all(&rows, &all_columns, SIZE_MAX);
+    put = put_all(&rows, &rows, &all_columns, SIZE_MAX);
     ok(put.wrong == 0 && put.npayloads > 1, "rows of %zu MiB, %u payloads",
         len / MIB, put.npayloads);
     texts[1] = large;
