@@ -429,14 +429,32 @@ inserts_close(struct node_state *state, int64_t now_ns)
     state->inserts_why[0] = '\0';
 }
 
+/* Under the lock.  Those who ask are told each time, the log is once. */
+static void
+queries_told(struct node_state *state, enum node_outcome outcome,
+    const char *why)
+{
+    bool is_refused = outcome == NODE_REFUSED;
+
+    if ((outcome != NODE_OK && !is_refused) ||
+        atomic_load(&state->refuses_queries) == is_refused)
+        return;
+    atomic_store(&state->refuses_queries, is_refused);
+    if (is_refused)
+        log_warn("storage node %s refuses queries: %s", state->name, why);
+    else
+        log_info("storage node %s answers queries again", state->name);
+}
+
 /* A good call to a node that is well: nothing changes. */
 static bool
 is_as_ever(const struct node_state *state, bool is_insert)
 {
     return atomic_load(&state->health) == NODE_UP &&
         atomic_load(&state->trips) == 0 &&
-        (!is_insert || (atomic_load(&state->inserts_ns) == 0 &&
-            atomic_load(&state->insert_trips) == 0));
+        (is_insert ? atomic_load(&state->inserts_ns) == 0 &&
+                atomic_load(&state->insert_trips) == 0
+            : !atomic_load(&state->refuses_queries));
 }
 
 const char *
@@ -490,9 +508,11 @@ node_report(const struct node *node, bool is_insert,
         node_open(state, now_ns, why);
     if (outcome == NODE_OK)
         atomic_store(&state->trips, 0);
-    if (is_insert && outcome == NODE_OK) {
+    if (!is_insert) {
+        queries_told(state, outcome, why);
+    } else if (outcome == NODE_OK) {
         inserts_close(state, now_ns);
-    } else if (is_insert && has_answered) {
+    } else if (has_answered) {
         node_why_set(state->inserts_why, why);
         inserts_open(state, now_ns, outcome, retry_after_sec);
     }

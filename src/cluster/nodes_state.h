@@ -69,6 +69,7 @@ struct node_state {
     int64_t inserts_logged_ns;     /* monotonic */
     uint32_t inserts_outcome;      /* enum node_outcome */
     bool inserts_told;             /* in the log: there are none */
+    _Atomic bool refuses_queries;  /* the log says so; written under it */
     char why[NODE_WHY_MAX];
     char inserts_why[NODE_WHY_MAX];
     /*
