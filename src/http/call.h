@@ -69,7 +69,8 @@ struct http_call *http_call_new(struct http_peer *peer,
     const struct http_call_conf *conf);
 /*
  * Goes as far as it can without waiting.  0: poll for what http_call_wants()
- * says; 1: there is a whole reply, whatever its status; -1: ERR_SYSTEM (no
+ * says; 1: there is a whole reply, whatever its status (from 300 on, where
+ * the text may be cut off: the status is enough); -1: ERR_SYSTEM (no
  * connection, or it broke), ERR_TIMEOUT, ERR_INVALID (malformed reply), or
  * what on_data failed with.  err->text names the peer.  A request on a kept
  * connection that turns out to be closed before any byte of a reply is sent
@@ -80,6 +81,13 @@ int http_call_step(struct http_call *call, struct err *err) WARN_UNUSED;
 /* fd may be -1: then only the time counts (*wake_ns, monotonic). */
 void http_call_wants(const struct http_call *call, struct pollfd *pfd,
     int64_t *wake_ns);
+/*
+ * The text of an error in one line for people, at most CALL_LINE_MAX bytes:
+ * of a page in HTML, as proxies have them, its title.  "": there is none.
+ */
+#define CALL_LINE_MAX 200u
+void http_call_line(const struct http_call_result *result,
+    char dst[CALL_LINE_MAX + 1]);
 /* After 1 or -1. */
 void http_call_result(const struct http_call *call,
     struct http_call_result *out);

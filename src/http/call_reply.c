@@ -272,3 +272,28 @@ call_is_clean(const struct http_call *call)
     return !call->has_enough && !call->head.wants_close &&
         call->in_pos == call->in_len;
 }
+
+void
+http_call_line(const struct http_call_result *result,
+    char dst[CALL_LINE_MAX + 1])
+{
+    struct sv text = result->text;
+    const char *title = memmem(text.ptr, text.len, "<title>", 7);
+    const char *end = title == NULL ? NULL
+        : memmem(title, (size_t)(text.ptr + text.len - title), "</title>", 8);
+    size_t len = 0;
+
+    if (end != NULL)
+        text = sv_make(title + 7, (size_t)(end - title) - 7);
+    for (size_t i = 0; i < text.len && len < CALL_LINE_MAX; i++) {
+        bool is_blank = (uint8_t)text.ptr[i] <= ' ';
+
+        if (!is_blank)
+            dst[len++] = text.ptr[i];
+        else if (len > 0 && dst[len - 1] != ' ')
+            dst[len++] = ' ';
+    }
+    while (len > 0 && dst[len - 1] == ' ')
+        len--;
+    dst[len] = '\0';
+}

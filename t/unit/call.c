@@ -626,6 +626,32 @@ test_give_up(void)
     end();
 }
 
+static void
+test_lines(void)
+{
+    static const struct { struct sv text; const char *line; } lines[] = {
+        {{"", 0}, ""},
+        {{" too\r\nlarge \n", 13}, "too large"},
+        {SV("<html>\r\n<head><title>401 Authorization\nRequired</title>"
+            "</head>"), "401 Authorization Required"},
+        {SV("<html><title>x"), "<html><title>x"},
+        {SV("</title><title></title>"), ""},
+    };
+    char line[CALL_LINE_MAX + 1], many[1000];
+
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct http_call_result got = {.text = lines[i].text};
+
+        http_call_line(&got, line);
+        is_str(line, lines[i].line, "a line of '%.*s'",
+            SV_ARG(lines[i].text));
+    }
+    memset(many, 'x', sizeof(many));
+    http_call_line(&(struct http_call_result){
+        .text = sv_make(many, sizeof(many))}, line);
+    is_int(strlen(line), CALL_LINE_MAX, "a long one is cut");
+}
+
 int
 main(void)
 {
@@ -645,6 +671,7 @@ main(void)
     test_connect_time();
     test_own_texts();
     test_give_up();
+    test_lines();
     sb_release(&body);
     return tap_done();
 }
