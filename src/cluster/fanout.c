@@ -252,19 +252,17 @@ static void
 leg_status(struct leg *leg, const struct http_call_result *result)
 {
     int status = result->status;
-    int len = (int)MIN(result->text.len, (size_t)200);
-    const char *text = result->text.len == 0 ? "" : result->text.ptr;
+    char text[CALL_LINE_MAX + 1];
 
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
+    http_call_line(result, text);
     leg->state = LEG_FAILED;
     switch (status) {
     case 401:
     case 403:
         (void)err_set(&leg->err, ERR_UNREACHABLE, "it does not let this "
-            "server in (%d: %.*s): see username, password, token and "
+            "server in (%d: %s): see username, password, token and "
             "certificate of storage_nodes, and the node's users and groups",
-            status, len, text);
+            status, text);
         break;
     case 404:
     case 405:
@@ -274,8 +272,8 @@ leg_status(struct leg *leg, const struct http_call_result *result)
         break;
     case 429:
     case 503:
-        (void)err_set(&leg->err, ERR_BUSY, "it is busy (%d: %.*s)", status,
-            len, text);
+        (void)err_set(&leg->err, ERR_BUSY, "it is busy (%d: %s)", status,
+            text);
         break;
     case 502:
     case 504:
@@ -284,8 +282,8 @@ leg_status(struct leg *leg, const struct http_call_result *result)
             "answers %d", status);
         break;
     default:
-        (void)err_set(&leg->err, ERR_UNREACHABLE, "it answers %d: %.*s",
-            status, len, text);
+        (void)err_set(&leg->err, ERR_UNREACHABLE, "it answers %d: %s",
+            status, text);
     }
     leg_report(leg, leg->state == LEG_MISSING ? NODE_UNREACHABLE
         : status == 429 || status == 503 ? NODE_BUSY : NODE_REFUSED);

@@ -28,8 +28,6 @@
 #define TARGET "/internal/insert?version=" INSERT_PROTOCOL
 #define REPLY_BYTES_MAX (sizeof(INSERT_REPLY) + \
     CALL_PARCELS_MAX * PARCEL_ANSWER_BYTES)
-/* Of what a node says in an error. */
-#define WHY_BYTES_MAX 200
 
 enum fate {
     FATE_ANSWERS,   /* reply has one for each */
@@ -105,11 +103,12 @@ static void
 explain(const struct call *call, const struct http_call_result *result,
     struct err *err)
 {
-    struct sv why = sv_trim(sv_sub(result->text, 0, WHY_BYTES_MAX));
+    char why[CALL_LINE_MAX + 1];
 
-    err_set(err, ERR_INVALID, "%s: %d to " TARGET "%s%.*s%s",
-        call->lane->name, result->status, why.len > 0 ? ": " : "",
-        SV_ARG(why), result->status == 404 ? " (is it spoor, of this "
+    http_call_line(result, why);
+    err_set(err, ERR_INVALID, "%s: %d to " TARGET "%s%s%s",
+        call->lane->name, result->status, why[0] != '\0' ? ": " : "", why,
+        result->status == 404 ? " (is it spoor, of this "
         "version, with internal_insert.disable not set?)" : "");
 }
 

@@ -7,55 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include "core/sb.h"
-
-#include "call_server.h"
-
-#define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
-
-static struct server server;
-static struct http_peer *peer;
-static struct sb body;
-static int enough_at, fail_at; /* calls of on_data; 0: never */
-static int ndata;
-
-static int
-IMPL(http_call_data_fn) on_data(void *arg, struct sv data, struct err *err)
-{
-    sb_add_sv(arg, data);
-    ndata++;
-    if (ndata == fail_at)
-        return err_set(err, ERR_CORRUPT, "the reader says no");
-    return ndata == enough_at;
-}
-
-static struct http_call_conf
-conf_of(const char *method, struct sv data)
-{
-    return (struct http_call_conf){.method = method, .target = "/x?y=1",
-        .body = data, .on_data = on_data, .arg = &body,
-        .connect_ns = 5 * NS_PER_SEC, .send_ns = 5 * NS_PER_SEC,
-        .answer_ns = 5 * NS_PER_SEC, .idle_ns = 5 * NS_PER_SEC};
-}
-
-static struct http_call_result result;
-static char text[CALL_TEXT_MAX + 1];
-
-/* One call of the peer; the result's text is copied. */
-static int
-call_with(const struct http_call_conf *conf, struct err *err)
-{
-    struct http_call *call = http_call_new(peer, conf);
-    int rc;
-
-    sb_reset(&body);
-    ndata = 0;
-    rc = drive(call, err);
-    http_call_result(call, &result);
-    snprintf(text, sizeof(text), "%.*s", SV_ARG(result.text));
-    http_call_free(call);
-    return rc;
-}
+#include "call_ask.h"
 
 static int
 call(const char *method, struct sv data, struct err *err)
@@ -63,20 +15,6 @@ call(const char *method, struct sv data, struct err *err)
     struct http_call_conf conf = conf_of(method, data);
 
     return call_with(&conf, err);
-}
-
-static void
-begin(const struct play *play)
-{
-    server_begin(&server, play, NULL);
-    peer = peer_at(server.port, NULL);
-}
-
-static void
-end(void)
-{
-    http_peer_release(peer);
-    server_end(&server);
 }
 
 /* --- replies --- */
@@ -490,97 +428,6 @@ test_addresses(void)
     end();
 }
 
-/* --- times --- */
-
-static void
-check_late(struct http_call_conf *conf, enum http_call_fate fate,
-    const char *what)
-{
-    int64_t start_ns = clock_mono_ns();
-    struct err err = ERR_INIT;
-
-    is_int(call_with(conf, &err), -1, "%s", what);
-    is_int(err.code, ERR_TIMEOUT, "%s", err.text);
-    ok(clock_mono_ns() - start_ns >= 80 * MS &&
-        clock_mono_ns() - start_ns < 4000 * MS, "in time");
-    is_int(result.fate, fate, "fate");
-}
-
-static void
-test_times(void)
-{
-    static const struct play silent[] = {{ACCEPT, 0, 0}, {REQUEST, 0, 0},
-        {UNTIL, 0, 0}, {END, 0, 0}};
-    static const struct play deaf[] = {{ACCEPT, 0, 0}, {HEAD, 0, 0},
-        {REST_MS, 0, 400}, {END, 0, 0}};
-    static const struct play stops[] = {{ACCEPT, 0, 0}, {REQUEST, 0, 0},
-        {SAY, OK_HEAD "9\r\n\r\nab", 0}, {UNTIL, 0, 0}, {END, 0, 0}};
-    static const struct play slow[] = {{ACCEPT, 0, 0}, {REQUEST, 0, 0},
-        {SLICES, OK_HEAD "1000000\r\n\r\n" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-            1}, {UNTIL, 0, 0}, {END, 0, 0}};
-    struct http_call_conf conf = conf_of("POST", SV("x"));
-
-    conf.answer_ns = 100 * MS;
-    begin(silent);
-    check_late(&conf, CALL_MAYBE_DONE, "no answer");
-    end();
-    conf = conf_of("POST", sv_make(large, sizeof(large)));
-    conf.send_ns = 100 * MS;
-    begin(deaf);
-    check_late(&conf, CALL_NOT_SENT, "the request is not taken");
-    end();
-    conf = conf_of("POST", SV("x"));
-    conf.idle_ns = 100 * MS;
-    begin(stops);
-    check_late(&conf, CALL_MAYBE_DONE, "half a body");
-    end();
-    begin(slow);
-    conf.idle_ns = 0;
-    conf.deadline_ns = clock_mono_ns() + 100 * MS;
-    check_late(&conf, CALL_MAYBE_DONE, "a body that trickles");
-    end();
-}
-
-/* A listener whose queue is full: connecting goes on for ever. */
-static void
-test_connect_time(void)
-{
-    int port, fds[8], fd = listen_local(&port);
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port)};
-    struct http_call_conf conf = conf_of("POST", SV("x"));
-    struct sockaddr_storage addresses[2] = {{.ss_family = AF_INET}};
-    static const struct play play[] = {
-        {ACCEPT, 0, 0}, {REQUEST, 0, 0}, {SAY, OK_HEAD "1\r\n\r\na", 0},
-        {UNTIL, 0, 0}, {END, 0, 0},
-    };
-    struct err err = ERR_INIT;
-
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listen(fd, 0);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(fds[i], (struct sockaddr *)&addr, sizeof(addr));
-    }
-    conf.connect_ns = 100 * MS;
-    begin(play);
-    memcpy(&addresses[0], &addr, sizeof(addr));
-    addr.sin_port = htons((uint16_t)server.port);
-    memcpy(&addresses[1], &addr, sizeof(addr));
-    http_peer_set_addresses(peer, addresses, 1);
-    check_late(&conf, CALL_NOT_SENT, "no connection");
-    http_peer_set_addresses(peer, addresses, 2);
-    is_int(call_with(&conf, &err), 1, "then the next address: %s", err.text);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        close(fds[i]);
-    close(fd);
-    end();
-}
-
 /* --- other --- */
 
 static void
@@ -667,8 +514,6 @@ main(void)
     test_breaks();
     test_stale();
     test_addresses();
-    test_times();
-    test_connect_time();
     test_own_texts();
     test_give_up();
     test_lines();
