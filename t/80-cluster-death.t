@@ -246,6 +246,81 @@ for my $fault ('sender.before_send', 'sender.after_answer',
     $_->stop for $front, @stores;
 }
 
+# --- what a node refuses ------------------------------------------------------
+
+# Larger than it takes in one piece.
+{
+    my $store = Test::Spoor->new(conf => { workers => 1,
+        'internal_insert.max_request_size' => '1MiB' })->start;
+    $front = Test::Spoor->new(conf => { %fast, workers => 1,
+        storage_nodes => ['127.0.0.1:' . $store->port] })->start;
+    my @small = send_all($front, 'small ones', 3);
+    my @large = map { { %$_, name => join '', map { chr 33 + rand 90 }
+        1 .. 1_400_000 } } traces(1, 1);
+    my $reply = $front->post('/v1/traces', otlp_pb(@large), $type{pb});
+    is $reply->{status}, 413, 'a span that is too large: 413';
+    my @many = map { { %$_, name => join '', map { chr 33 + rand 90 }
+        1 .. 60_000 } } traces(100, 1);
+    $reply = $front->post('/v1/traces', otlp_pb(@many), $type{pb});
+    is $reply->{status}, 200, '6 MB in pieces that the node takes';
+    is_exact('large ones', [@small, @many], [$store]);
+    like $front->log, qr/refuses 1 spans in \d+ bytes as too large/,
+        'and the log says so';
+    $_->stop for $front, $store;
+}
+
+# Too many new days at once are the fault of one sender.
+{
+    my @wide = map { Test::Spoor->new(conf => { workers => 1,
+        'storage.retention' => '100y' })->start } 1 .. 2;
+    $front = Test::Spoor->new(conf => { %fast, workers => 1,
+        storage_nodes => [map { '127.0.0.1:' . $_->port } @wide] })->start;
+    my @before = send_all($front, 'today', 5);
+    my @spans = map { my $end = int(time()) - 86400 * $_; otlp_span(
+        startTimeUnixNano => $end . '000000000',
+        endTimeUnixNano => $end . '000000000') } 1 .. 300;
+    my $reply = $front->post('/v1/traces', otlp_pb(@spans), $type{pb});
+    is $reply->{status}, 429, '300 new days at once: later';
+    cmp_ok $reply->{headers}{'retry-after'}, '>', 5, 'as the node says';
+    my @others = send_all($front, 'others', 5);
+    is_exact('others', [@before, @others], \@wide, of_these => 1);
+    is $front->metric('spoor_cluster_queue_parcels'), 0, 'nothing waits';
+    $_->stop for $front, @wide;
+}
+
+# --- fronts behind a front ----------------------------------------------------
+
+{
+    @stores = map { Test::Spoor->new(conf => { workers => 1 })->start } 1 .. 2;
+    my @middle = map { Test::Spoor->new(conf => { %fast, workers => 1,
+        storage_nodes => [map { '127.0.0.1:' . $_->port } @stores] })->start }
+        1 .. 2;
+    $front = Test::Spoor->new(conf => { %fast, workers => 1,
+        storage_nodes => [map { '127.0.0.1:' . $_->port } @middle] })->start;
+    my @all = send_all($front, 'two levels');
+    is_exact('two levels', \@all, \@stores);
+    my $old = '1000000000000000000';
+    my @bad = map { { %$_, startTimeUnixNano => $old,
+        endTimeUnixNano => $old } } traces(9, 1);
+    my $reply = $front->post('/v1/traces', otlp_json(@bad),
+        { otlp_type('json') });
+    like $reply->{body}, qr/"rejectedSpans":"9"/,
+        'two levels: rejected spans are counted';
+
+    $middle[0]->kill_all;
+    push @all, send_all($front, 'one in the middle is killed');
+    $middle[0]->start;
+    kill 'STOP', @{$stores[0]->pids->{worker}};
+    push @all, send_all($front, 'a node hangs', 10);
+    kill 'CONT', @{$stores[0]->pids->{worker}};
+    $stores[1]->kill_all;
+    push @all, send_all($front, 'a node is killed', 10);
+    $stores[1]->start;
+    ok wait_exact(\@all, \@stores), 'two levels: all delivered';
+    is_exact('two levels, after all', \@all, \@stores, spread => 1);
+    $_->stop for $front, @middle, @stores;
+}
+
 # --- what is no storage node --------------------------------------------------
 
 # Answers every request with this text.
@@ -271,22 +346,27 @@ sub imitation {
     POSIX::_exit(0);
 }
 
-# It takes all and says nothing.
-{
-    my ($pid, $port) = imitation('');
+# It takes all and says nothing, half of it, or what a proxy says of a node
+# that did so.
+for my $case (['silence', ''],
+    ['half an answer', "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nspoor1\n"],
+    ['too few answers', "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nspoor1\n"],
+    ['a proxy', "HTTP/1.1 502 Bad\r\nContent-Length: 3\r\n\r\nbad"]) {
+    my ($name, $text) = @$case;
+    my ($pid, $port) = imitation($text);
     my $store = Test::Spoor->new(conf => { workers => 1 })->start;
     $front = Test::Spoor->new(conf => { %fast, workers => 1,
         'cluster.unknown_timeout' => '2s',
         storage_nodes => ["127.0.0.1:$port", '127.0.0.1:' . $store->port] })
         ->start;
-    my @all = send_all($front, 'silence', 4);
+    my @all = send_all($front, $name, 4);
 
     ok $front->metric('spoor_cluster_unknown_parcels_total') > 0,
-        'silence: fates that are not known';
-    ok wait_exact(\@all, [$store], 30), 'silence: another node gets them';
-    is_exact('silence', \@all, [$store]);
+        "$name: fates that are not known";
+    ok wait_exact(\@all, [$store], 30), "$name: another node gets them";
+    is_exact($name, \@all, [$store]);
     ok $front->metric('spoor_cluster_possible_doubles_total') > 0,
-        'silence: counted';
+        "$name: counted";
     kill 'KILL', $pid;
     waitpid $pid, 0;
     $_->stop for $front, $store;
@@ -298,7 +378,8 @@ for my $case (['HTTP/1.1 400 No', 'speaks spoor9 not spoor1',
         qr/is it spoor, of this version/],
     ['HTTP/1.1 200 OK', '<html>welcome</html>',
         qr/is no storage node of this version/],
-    ['HTTP/1.1 302 Go', 'elsewhere', qr/302 to/]) {
+    ['HTTP/1.1 302 Go', 'elsewhere', qr/302 to/],
+    ['HTTP/1.1 429 Busy', 'later', qr/takes no spans: .*429 to/]) {
     my ($status, $text, $want) = @$case;
     my ($pid, $port) = imitation("$status\r\nLocation: /x\r\nContent-Length: "
         . length($text) . "\r\nConnection: close\r\n\r\n$text");

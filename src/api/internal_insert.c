@@ -55,7 +55,7 @@ status_of(const struct intake *intake)
         return PARCEL_UNSURE;
     switch (intake->status) {
     case 429:
-        return PARCEL_BUSY;
+        return intake->ingest.is_put_off ? PARCEL_PUT_OFF : PARCEL_BUSY;
     case 413:
         return PARCEL_TOO_LARGE;
     case 400:
@@ -116,6 +116,7 @@ entry_done(struct intake *intake)
         break;
     case PARCEL_BUSY:
     case PARCEL_UNAVAILABLE:
+    case PARCEL_PUT_OFF:
         arrival->retry_after_sec = MAX(arrival->retry_after_sec,
             MAX(intake->retry_after_sec, 1));
         break;

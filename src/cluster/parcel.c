@@ -196,7 +196,7 @@ parcel_answer_take(struct sv *in, struct parcel_answer *out, struct err *err)
         return err_set(err, ERR_CORRUPT,
             "the checksum of the answer is wrong");
     status = enc_get32(start);
-    if (status > PARCEL_UNSURE)
+    if (status > PARCEL_PUT_OFF)
         return err_set(err, ERR_CORRUPT, "no status has the number %u",
             status);
     out->status = (enum parcel_status)status;

@@ -69,6 +69,7 @@ enum parcel_status {
     PARCEL_TOO_LARGE, /* nor this */
     PARCEL_UNSURE,    /* perhaps stored, perhaps not: this node alone may be
                          asked again */
+    PARCEL_PUT_OFF,   /* not stored: this one must wait, others need not */
 };
 struct parcel_answer {
     enum parcel_status status;

@@ -28,6 +28,8 @@
 #define TARGET "/internal/insert?version=" INSERT_PROTOCOL
 #define REPLY_BYTES_MAX (sizeof(INSERT_REPLY) + \
     CALL_PARCELS_MAX * PARCEL_ANSWER_BYTES)
+/* Clients are not sent away for longer. */
+#define RETRY_AFTER_MAX_SEC 60
 
 enum fate {
     FATE_ANSWERS,   /* reply has one for each */
@@ -170,6 +172,27 @@ refused(struct sender *sender, struct shipment *shipment,
         : INGEST_REFUSED);
 }
 
+/*
+ * Not for all the world, but for this parcel the node is busy, and others
+ * would be: who sent it is told.
+ */
+static void
+put_off(struct sender *sender, struct shipment *shipment,
+    int64_t retry_after_sec)
+{
+    struct delivery *delivery = shipment->delivery;
+
+    if (delivery == NULL) {
+        shipment_wait(sender, shipment);
+        return;
+    }
+    delivery->is_put_off = true;
+    if (retry_after_sec > 0)
+        delivery->retry_after_sec = (uint32_t)MIN(retry_after_sec,
+            RETRY_AFTER_MAX_SEC);
+    shipment_failed(sender, shipment, INGEST_BUSY);
+}
+
 /* A durable one knows again that it is not stored. */
 static void
 settle_sent(struct call *call, enum fate fate)
@@ -189,8 +212,10 @@ settle_sent(struct call *call, enum fate fate)
 
 static void
 apply_answer(struct sender *sender, struct call *call,
-    struct shipment *shipment, const struct parcel_answer *answer)
+    const struct parcel_answer *answer, unsigned i)
 {
+    struct shipment *shipment = call->shipments[i];
+
     switch (answer->status) {
     case PARCEL_STORED:
         stored(sender, shipment, answer);
@@ -206,13 +231,20 @@ apply_answer(struct sender *sender, struct call *call,
             shipment->is_unknown = false;
         not_sent(sender, shipment);
         break;
+    case PARCEL_PUT_OFF:
+        if (!call->is_backlog)
+            shipment->is_unknown = false;
+        put_off(sender, shipment, call->retry_after_sec);
+        break;
     case PARCEL_UNSURE:
         shipment_unknown(sender, shipment, call->start_wall_ns);
         break;
     }
 }
 
-/* How many were stored; *outcome: busy if one says so. */
+/*
+ * How many were stored; *outcome: busy if one says so and none was stored.
+ */
 static unsigned
 apply_answers(struct sender *sender, struct call *call,
     enum node_outcome *outcome)
@@ -221,6 +253,7 @@ apply_answers(struct sender *sender, struct call *call,
         call->reply.len);
     struct parcel_answer answer;
     unsigned nstored = 0;
+    bool is_busy = false;
 
     for (unsigned i = 0; i < call->n; i++) {
         struct err err = ERR_INIT;
@@ -230,15 +263,16 @@ apply_answers(struct sender *sender, struct call *call,
             in = sv_sub(in, PARCEL_ANSWER_BYTES, in.len);
             answer = (struct parcel_answer){.status = PARCEL_UNSURE};
         }
-        if (answer.status == PARCEL_BUSY ||
-            answer.status == PARCEL_UNAVAILABLE)
-            *outcome = NODE_BUSY;
+        is_busy |= answer.status == PARCEL_BUSY ||
+            answer.status == PARCEL_UNAVAILABLE;
         if (answer.status == PARCEL_STORED) {
             nstored++;
             call->rows += shipment_parcel(call->shipments[i])->nspans;
         }
-        apply_answer(sender, call, call->shipments[i], &answer);
+        apply_answer(sender, call, &answer, i);
     }
+    if (is_busy && nstored == 0)
+        *outcome = NODE_BUSY;
     return nstored;
 }
 
@@ -333,6 +367,7 @@ call_end(struct sender *sender, struct call *call, int rc, struct err *err)
     enum fate fate;
 
     http_call_result(call->http, &result);
+    call->retry_after_sec = result.retry_after_sec;
     fault("sender.after_answer");
     fate = fate_of(call, rc, &result, &outcome, err);
     /* The lane must not be chosen again for what it did not take. */

@@ -59,6 +59,8 @@ struct delivery {
     uint32_t rejected, reject_mask; /* by nodes */
     bool is_duplicate;
     bool is_taken;             /* some of it is, or may be, stored */
+    bool is_put_off;           /* by a node, for so long: */
+    uint32_t retry_after_sec;  /* 0: not said */
 };
 
 struct lane;
@@ -86,6 +88,7 @@ struct call {
     struct shipment *shipments[CALL_PARCELS_MAX];
     unsigned n;
     uint64_t rows;             /* spans that were stored */
+    int64_t retry_after_sec;   /* as the node said */
     bool is_backlog;
     bool is_stalled;
     int64_t start_ns;          /* monotonic */

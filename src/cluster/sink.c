@@ -58,7 +58,9 @@ delivery_answer(struct delivery *delivery)
     ingest->is_duplicate = delivery->is_duplicate;
     if (delivery->status != INGEST_OK) {
         ingest->is_unsure = delivery->is_taken;
-        ingest->retry_after_sec = delivery->status == INGEST_BUSY ? 1
+        ingest->is_put_off = delivery->is_put_off;
+        ingest->retry_after_sec = delivery->retry_after_sec > 0
+            ? delivery->retry_after_sec : delivery->status == INGEST_BUSY ? 1
             : RETRY_AFTER_SEC;
     } else if (delivery->is_duplicate) {
         ingest->rejected = delivery->rejected;

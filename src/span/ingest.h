@@ -48,6 +48,8 @@ struct ingest {
      * Nobody else may get it; the same body sent here again tells.
      */
     bool is_unsure;
+    /* With BUSY: it is this body that must wait, others are welcome. */
+    bool is_put_off;
     uint32_t retry_after_sec;
     struct ingest *next;   /* private to the sink */
 };

@@ -379,6 +379,7 @@ store_ingest(struct ingest *ingest)
             "yet is put off");
         metric_add(METRIC_INGEST_REFUSED_NEW_DAYS, 1);
         ingest->status = INGEST_BUSY;
+        ingest->is_put_off = true;
         ingest->retry_after_sec = 20;
         ingest->done(ingest);
         return;

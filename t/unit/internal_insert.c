@@ -102,6 +102,7 @@ static const struct stream_ops ops = {on_head, on_data, on_data_take, on_end,
 static struct {
     enum ingest_status status[KEPT_MAX];
     bool is_unsure;
+    bool is_put_off;
     unsigned n;
     struct ingest *kept[KEPT_MAX];
     unsigned kept_max; /* all are answered when there are so many */
@@ -119,6 +120,7 @@ take(struct ingest *ingest)
 
         done->status = sink.status[i];
         done->is_unsure = sink.is_unsure;
+        done->is_put_off = sink.is_put_off;
         done->retry_after_sec = i;
         done->done(done);
     }
@@ -270,6 +272,13 @@ test_statuses(void)
     request(RIGHT);
     is_reply(1);
     is_answer(PARCEL_UNSURE, 0, "perhaps stored");
+    begin(1);
+    sink.status[0] = INGEST_BUSY;
+    sink.is_put_off = true;
+    put(SV(SPAN("1")));
+    request(RIGHT);
+    is_reply(1);
+    is_answer(PARCEL_PUT_OFF, 0, "this one must wait");
 }
 
 /* The whole request is refused, and nothing of it is stored. */
