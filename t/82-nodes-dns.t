@@ -174,7 +174,7 @@ sub front_of {
     $dns->set('nothing.test SRV' => ["0 0 $port2 localhost"]);
     unlike $front->log, qr/are both at/, 'nothing is there twice';
     $dns->set('gone.test A' => ['127.0.0.1']);
-    ok $front->wait_log(qr/gone\.test:$port and \S+:$port are both at \S+:$port/,
+    ok $front->wait_log(qr/gone\.test:$port and \S+ are both at \S+:$port/,
         20), 'one server under two names: a warning';
     becomes($front, "localhost:$port2=up gone.test:$port=up "
         . "127.0.0.1:$port=up", 'until they are found');

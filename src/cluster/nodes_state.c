@@ -311,6 +311,16 @@ node_why_set(char *dst, const char *why)
     dst[len] = '\0';
 }
 
+/* "a:10428: no answer in 1s" without the name, which is said anyway. */
+static const char *
+without_name(const struct node_state *state, const char *why)
+{
+    size_t len = strlen(state->name);
+
+    return strncmp(why, state->name, len) == 0 &&
+        strncmp(why + len, ": ", 2) == 0 ? why + len + 2 : why;
+}
+
 /* min * 2^(times - 1), at most max. */
 static int64_t
 back_off(int64_t min_ns, int64_t max_ns, uint32_t times)
@@ -337,7 +347,7 @@ node_open(struct node_state *state, int64_t now_ns, const char *why)
 {
     uint32_t trips = atomic_load(&state->trips);
 
-    node_why_set(state->why, why);
+    node_why_set(state->why, without_name(state, why));
     if (atomic_load(&state->health) == NODE_DOWN)
         return;
     if (now_ns - state->opened_ns > TRIP_FORGET_NS)
@@ -513,7 +523,7 @@ node_report(const struct node *node, bool is_insert,
     } else if (outcome == NODE_OK) {
         inserts_close(state, now_ns);
     } else if (has_answered) {
-        node_why_set(state->inserts_why, why);
+        node_why_set(state->inserts_why, without_name(state, why));
         inserts_open(state, now_ns, outcome, retry_after_sec);
     }
     node_states_unlock();

@@ -72,7 +72,7 @@ test_reach(void)
     is_str(why(&node), "connect: refused", "why");
     is_int(went_down, 1, "its process is told");
     ok(probe_time(&node) <= clock_mono_ns(), "it is probed at once");
-    node_report(&node, true, NODE_SLOW, -1, "no answer");
+    node_report(&node, true, NODE_SLOW, -1, "a:1: no answer");
     is_int(went_down, 1, "the next failure changes nothing");
     is_str(why(&node), "no answer", "but says what happened last");
 
