@@ -6,10 +6,12 @@
 use strict;
 use warnings;
 
+use File::Temp qw(tempdir);
 use JSON::PP;
 use Test::Dns;
 use Test::More;
 use Test::Spoor;
+use Test::Tls;
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->utf8;
@@ -134,6 +136,16 @@ sub front_of {
     sleep 1;
     is names_of($front), "n1.test:$port", 'as is "no such service"';
 
+    $dns->set("$service SRV" => ["0 0 $port n1.test"]);
+    ok $front->wait_log(qr/\Q$service\E is found again/, 20), 'it is back';
+    $dns->set("$service SRV" => ["0 0 $port n1.test", '0 0 0 n2.test']);
+    ok $front->wait_log(qr/the record "n2.test", port 0, is no place/, 20),
+        'a record that cannot be: told';
+    $dns->set("$service SRV" => ["0 0 $port n1.test",
+        "0 0 $port2 n2.test\r\nX: y"]);
+    sleep 1;
+    is names_of($front), "n1.test:$port", 'and such an answer changes nothing';
+
     # 60 records are over 512 bytes: TCP.
     my @many = map { sprintf 'm%02d.test', $_ } 1 .. 60;
     $dns->set("$service SRV" => [map { "0 0 1 $_" } @many],
@@ -158,6 +170,55 @@ sub front_of {
     becomes($front, "127.0.0.1:$port=up", 'one leaves');
     $front->stop;
     $other->stop;
+}
+
+# --- certificates of names ----------------------------------------------------
+
+sub tls_front {
+    my ($address, $ca, @words) = @_;
+
+    return Test::Spoor->new(conf => \%limits, args => [
+        "-storageNode=$address", "-storageNode.tlsCAFile=$ca", @words],
+        env => { SPOOR_DNS_SERVERS => $dns->address })->start;
+}
+
+SKIP: {
+    skip 'openssl is not installed', 1
+        if system('openssl version > /dev/null 2>&1') != 0;
+    my $dir = tempdir('spoor-nodes-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    certs($dir, 'name=ca ca=1 cn=ca', 'name=a cn=a san=DNS:tls.test issuer=ca');
+    my $tls = free_port();
+    my $plain = free_port();
+    my $store = Test::Spoor->new(port => $plain, yaml => <<"END")->start;
+http.listen:
+  - address: 127.0.0.1:$plain
+  - address: 127.0.0.1:$tls
+    cert: $dir/a.pem
+    key: $dir/a.key
+workers: 1
+storage.path: data
+END
+    $dns->set('tls.test A' => ['127.0.0.1'], 'other.test A' => ['127.0.0.1'],
+        '_tls._tcp.test SRV' => ["0 0 $tls tls.test"]);
+    my %is_up = ("tls.test:$tls" => 'up', "dns+tls.test:$tls" => 'up',
+        'srv+_tls._tcp.test' => 'up', "other.test:$tls" => 'down',
+        "dns+other.test:$tls" => 'down', "127.0.0.1:$tls" => 'down');
+    for my $address (sort keys %is_up) {
+        my $front = tls_front($address, "$dir/ca.pem");
+        my $node;
+        ok wait_for(sub {
+            $node = nodes_of($front)->[0];
+            return $node && $node->{state} eq $is_up{$address};
+        }, 30), "$address is $is_up{$address}" or diag explain $node;
+        like $node->{why}, qr/certificate|name/i, "why: $node->{why}"
+            if $node->{state} eq 'down';
+        $front->stop;
+    }
+    my $front = tls_front("dns+other.test:$tls", "$dir/ca.pem",
+        '-storageNode.tlsServerName=tls.test');
+    becomes($front, "127.0.0.1:$tls=up", 'with the name that it has');
+    $front->stop;
+    $store->stop;
 }
 
 # --- names that nobody knows --------------------------------------------------

@@ -157,8 +157,24 @@ ask_addresses(struct lookup *lookup, const char *host)
         on_addresses, lookup);
 }
 
+/* Names become part of requests and messages: nothing else may be in them. */
+static bool
+is_host(const char *text, size_t len)
+{
+    if (len >= DISCOVER_HOST_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+            !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return true;
+}
+
 /* A target that is "." says that there is no such service. */
-static void
+static int
 take_target(struct discover_name *name, const struct ares_srv_reply *reply)
 {
     struct discover_target *target = &name->targets[name->ntargets];
@@ -166,8 +182,12 @@ take_target(struct discover_name *name, const struct ares_srv_reply *reply)
 
     if (len > 0 && reply->host[len - 1] == '.')
         len--;
-    if (len == 0 || len >= sizeof(target->host))
-        return;
+    if (len == 0)
+        return 0;
+    if (!is_host(reply->host, len) || reply->port == 0)
+        return err_set(&name->err, ERR_INVALID, "DNS: the record \"%.*s\", "
+            "port %u, is no place of a server", (int)MIN(len, (size_t)100),
+            reply->host, reply->port);
     for (size_t i = 0; i < len; i++) {
         char c = reply->host[i];
 
@@ -175,6 +195,7 @@ take_target(struct discover_name *name, const struct ares_srv_reply *reply)
     }
     target->port = reply->port;
     name->ntargets++;
+    return 0;
 }
 
 static void
@@ -193,8 +214,10 @@ take_targets(struct lookup *lookup, const struct ares_srv_reply *replies)
     }
     name->targets = xcalloc(MAX(n, 1u), sizeof(*name->targets));
     for (const struct ares_srv_reply *one = replies; one != NULL;
-         one = one->next)
-        take_target(name, one);
+         one = one->next) {
+        if (take_target(name, one) != 0)
+            return;
+    }
     name->is_found = name->ntargets > 0;
     if (!name->is_found)
         err_set(&name->err, ERR_NOT_FOUND, "DNS: there is no such service");
