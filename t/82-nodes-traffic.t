@@ -143,6 +143,27 @@ is found($front), $sent, 'all are found';
     });
 }
 
+# --- a node that refuses queries ----------------------------------------------
+
+{
+    $stores[1]->write_conf('internal_select.disable' => 'true');
+    $stores[1]->restart;
+    becomes($front, $b, 'a node that refuses queries', sub {
+        found($front);
+        return $_[0]{state} eq 'up' && $_[0]{refuses_queries};
+    });
+    is nodes_of($front)->{$b}{inserts}{state}, 'on', 'it still takes spans';
+    my $said = run_command([spoorctl_bin(), 'cluster', $front->url]);
+    is $said->{status}, 1, 'spoorctl: something is wrong';
+    like $said->{out}, qr/^\Q$b\E refuses queries/m, 'and what';
+    $stores[1]->write_conf('internal_select.disable' => 'false');
+    $stores[1]->restart;
+    becomes($front, $b, 'no more', sub {
+        found($front);
+        return $_[0]{state} eq 'up' && !$_[0]{refuses_queries};
+    });
+}
+
 # --- a node that dies ---------------------------------------------------------
 
 {

@@ -83,8 +83,8 @@ const struct cli_verb cli_verbs[] = {
         "spans; times\n"
         "  are of the last 5 minutes. QUEUE is what waits on the front's "
         "disk for just\n"
-        "  this node. The status is 1 when a node is down or takes no "
-        "spans.\n", cli_cluster},
+        "  this node. The status is 1 when a node is down or refuses "
+        "something.\n", cli_cluster},
     {"check", "[--deep] DIRECTORY",
         "Verify a data directory nobody uses",
         "  --deep       read and decode every row, too\n", cli_check},

@@ -29,6 +29,7 @@ struct shown {
     struct sv name, state, why;
     struct sv inserts, inserts_why;
     double for_seconds, inserts_seconds;
+    bool refuses_queries;
     struct calls insert, select;
     double parcels, bytes;
 };
@@ -141,6 +142,8 @@ read_node(struct json_in *in, struct shown *out)
             (void)read_number(in, &out->for_seconds);
         else if (sv_eq(key, SV("inserts")))
             read_inserts(in, out);
+        else if (sv_eq(key, SV("refuses_queries")))
+            (void)json_read_bool(in, &out->refuses_queries);
         else if (sv_eq(key, SV("insert")))
             read_calls(in, &out->insert);
         else if (sv_eq(key, SV("select")))
@@ -281,6 +284,11 @@ add_why(struct sb *out, const struct shown *node)
         text_add(out, node->inserts_why);
         sb_add_char(out, '\n');
     }
+    if (node->refuses_queries) {
+        text_add(out, node->name);
+        sb_add_str(out, " refuses queries: see its answer to one, or the "
+            "front's log\n");
+    }
 }
 
 /* CLI_NOT_FOUND: a node is missing. */
@@ -308,7 +316,7 @@ print_answer(struct sb *out, const struct answer *answer)
 
         add_why(out, node);
         if (sv_eq(node->state, SV("down")) ||
-            !sv_eq(node->inserts, SV("on")))
+            !sv_eq(node->inserts, SV("on")) || node->refuses_queries)
             rc = CLI_NOT_FOUND;
     }
     return rc;

@@ -7,7 +7,7 @@
  *      "since": "2026-11-22T04:05:06.789Z", "for_seconds": 12.3,
  *      "why": "connect: ...",
  *      "inserts": {"state": "off", "since": ..., "for_seconds": ...,
- *       "why": ...},
+ *       "why": ...}, "refuses_queries": false,
  *      "insert": {...}, "select": {...},
  *      "queue": {"parcels": 0, "bytes": 0}}]}
  *
@@ -182,6 +182,8 @@ print_node(struct json_out *json, const struct node *node)
         : texts.why);
     json_key(json, "inserts");
     print_inserts(json, node, &texts);
+    json_key(json, "refuses_queries");
+    json_bool(json, atomic_load(&node->state->refuses_queries));
     for (int kind = NODE_KINDS - 1; kind >= 0; kind--) {
         json_key(json, kind_names[kind]);
         print_counters(json, &node->state->counters[kind]);
