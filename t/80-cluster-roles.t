@@ -8,13 +8,16 @@
 use strict;
 use warnings;
 
-use File::Path qw(remove_tree);
 use FindBin qw($Bin);
+use IO::Select;
+use IO::Socket::UNIX;
+use Socket qw(SOCK_DGRAM);
 use lib "$Bin/lib";
 use Test::More;
 use Test::Spoor;
 use Time::HiRes qw(sleep);
 
+my $front;
 my @nodes = map { '127.0.0.1:' . free_port() } 1 .. 2;
 
 sub names_in {
@@ -26,7 +29,22 @@ sub names_in {
     return "@names";
 }
 
-my $front = Test::Spoor->new(conf => {
+# Old workers take a moment to end.
+sub is_processes {
+    my ($want, $name) = @_;
+    my $got;
+
+    wait_for(sub {
+        my $pids = $front->pids;
+
+        $got = join ' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids;
+        return $got eq $want;
+    }, 10);
+    is $got, $want, $name;
+    return;
+}
+
+$front = Test::Spoor->new(conf => {
     workers => 2, storage_nodes => \@nodes,
     'storage.min_free_disk' => '100TB',
     'storage.retention_max_percent' => 1,
@@ -36,9 +54,7 @@ ok $front->wait_log(qr{ready: 2 workers}), "a front";
 
 # --- processes and files ------------------------------------------------------
 
-my $pids = $front->pids;
-is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
-    'master:1 worker:2', 'a front has workers only';
+is_processes('master:1 worker:2', 'a front has workers only');
 is names_in($front->data_dir), 'LOCK queue spoor.pid spoor.pid.sock',
     'and of files what it needs';
 like $front->log, qr/ is a front: .*; storage nodes: \Q$nodes[0], $nodes[1]\E$/m,
@@ -74,17 +90,12 @@ for (qw(force_flush force_merge log_new_streams?seconds=1 partition/list
 my ($victim) = @{$front->pids->{worker}};
 kill 'KILL', $victim;
 ok $front->wait_log(qr/\($victim\) ended on signal 9/), 'a worker is killed';
-wait_for(sub { @{$front->pids->{worker} || []} == 2 }, 10);
-$pids = $front->pids;
-is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
-    'master:1 worker:2', 'another one comes, and nothing is recovered';
+is_processes('master:1 worker:2', 'another one comes, nothing is recovered');
 unlike $front->log, qr/recover/, 'nor was anything at the start';
 my ($status, $text) = $front->upgrade;
 is $status, 0, 'an upgrade';
 diag $text if $status;
-$pids = $front->pids;
-is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
-    'master:1 worker:2', 'a front again';
+is_processes('master:1 worker:2', 'a front again');
 
 # --- reloads ------------------------------------------------------------------
 
@@ -115,9 +126,7 @@ like reload_with(''), qr/storage_nodes:\ without\ any,\ a\ front\ becomes
     \ a\ server\ that\ stores;\ this\ needs\ a\ restart/x,
     'a front becomes no store';
 is flag(), "$nodes[1],localhost:1", 'its list stays, on /flags, too';
-$pids = $front->pids;
-is join(' ', map { "$_:" . @{$pids->{$_}} } sort keys %$pids),
-    'master:1 worker:2', 'nor has it its processes';
+is_processes('master:1 worker:2', 'nor has it its processes');
 like $front->post('/internal/force_flush', '')->{body}, qr/front/,
     'it still is a front';
 
@@ -207,6 +216,22 @@ SKIP: {
     is +(stat $own->data_dir . '/queue')[4], $uid, 'and owns its queue';
     $_->stop for $own, $node;
 }
+
+# --- what systemd hears -------------------------------------------------------
+
+my $path = $secret->dir . '/notify';
+my $notify = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $path)
+    or die "$path: $!";
+my $told = Test::Spoor->new(conf => { storage_nodes => \@nodes },
+    env => { NOTIFY_SOCKET => $path });
+$told->start;
+my $said = '';
+while ($said !~ /^READY=1/ && IO::Select->new($notify)->can_read(10)) {
+    recv $notify, $said, 4096, 0;
+}
+like $said, qr/STATUS=ready: 2 workers, .*, front of 2 storage nodes$/m,
+    'the line of status';
+$told->stop;
 
 # --- of use or not ------------------------------------------------------------
 

@@ -81,6 +81,9 @@ log_nodes(const struct conf *conf)
     sb_release(&text);
 }
 
+/* Items of the list; 0: this is no front. */
+static unsigned nlisted;
+
 static int IMPL(init_master)
 cluster_reload_master(const struct conf *conf, struct err *err)
 {
@@ -90,6 +93,7 @@ cluster_reload_master(const struct conf *conf, struct err *err)
     if (cluster_check(conf, err) != 0)
         return -1;
     log_nodes(conf);
+    nlisted = conf_storage_nodes(conf);
     return 0;
 }
 
@@ -110,6 +114,14 @@ cluster_child_ended(enum role role, UNUSED unsigned slot, pid_t pid,
     if (role == ROLE_WORKER)
         nodes_process_ended(pid);
     return false;
+}
+
+static void IMPL(status_master)
+cluster_status_master(struct sb *out)
+{
+    if (nlisted > 0)
+        sb_addf(out, ", front of %u storage node%s", nlisted,
+            nlisted == 1 ? "" : "s");
 }
 
 /* --- worker --- */
@@ -189,6 +201,7 @@ const struct module cluster_module = {
     .name = "storage_nodes",
     .init_master = cluster_init_master,
     .reload_master = cluster_reload_master,
+    .status_master = cluster_status_master,
     .init_process = cluster_init_process,
     .is_drained = cluster_is_drained,
     .exit_process = cluster_exit_process,
