@@ -9,7 +9,7 @@ use warnings;
 
 use Test::More;
 use Test::Spoor;
-use Test::Traces;
+use Test::Traces qw(:DEFAULT merge);
 
 my $suite = $ENV{SPOOR_CONFORMANCE} || spoor_root()
     . '/../shared/conformance';
@@ -39,19 +39,6 @@ for my $ingest (qw(pb json pb-gzip)) {
     $spoor->stop;
 }
 done_testing;
-
-# Until no part of level 1 is left.
-sub merge {
-    my ($spoor) = @_;
-
-    return $spoor->post('/internal/force_merge', '')->{status} == 200 &&
-        wait_for(sub {
-            my $text = $spoor->get('/metrics')->{body};
-            return $spoor->metric('vt_active_force_merges') == 0 &&
-                $spoor->metric('vt_active_merges') == 0 &&
-                $text =~ m{^vt_storage_parts\{type="storage/small"\} 0$}m;
-        }, 60);
-}
 
 sub run_suite {
     my ($spoor, $ingest, $name) = @_;

@@ -15,10 +15,12 @@ use Exporter qw(import);
 use JSON::PP ();
 use Test::More ();
 use Test::Otlp;
+use Test::Spoor qw(wait_for);
 
 our @EXPORT = qw(attributes resource_spans traces_json post_traces
     jaeger_trace jaeger_names tags json_text uri flush in_all_states
     find_traces is_stored_once);
+our @EXPORT_OK = qw(merge);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
@@ -122,6 +124,18 @@ sub flush {
     my ($spoor) = @_;
 
     return $spoor->post('/internal/force_flush', '')->{status} == 200;
+}
+
+# Until no part of level 1 is left.
+sub merge {
+    my ($spoor) = @_;
+
+    return $spoor->post('/internal/force_merge', '')->{status} == 200 &&
+        wait_for(sub {
+            return $spoor->metric('vt_active_force_merges') == 0 &&
+                $spoor->metric('vt_active_merges') == 0 &&
+                $spoor->metric('vt_storage_parts{type="storage/small"}') == 0;
+        }, 60);
 }
 
 # Runs the checks from memory, from parts, after a restart and after a crash.
