@@ -127,6 +127,38 @@ refuse_subquery(const struct pipe *pipe, struct err *err)
         "servers", pipe->pos + 1, pipe->type->name);
 }
 
+/*
+ * With "*" for each filter: they travel by themselves, and what is known of
+ * the values of a query inside one may be far more than a query's text.
+ */
+static int
+pipe_text(struct sb *out, const struct pipe *pipe, struct pool *pool,
+    struct err *err)
+{
+    static const struct filter all = {.kind = FILTER_ALL};
+    struct filter *any = (struct filter *)(uintptr_t)&all;
+    struct pipe copy = *pipe;
+    struct stats_spec stats;
+    struct stats_fn *fns;
+
+    if (pipe->filter != NULL)
+        copy.filter = any;
+    if (pipe->stats != NULL) {
+        fns = pool_alloc(pool, pipe->stats->nfns * sizeof(*fns) + 1);
+        if (fns == NULL)
+            return no_memory(err);
+        for (uint32_t i = 0; i < pipe->stats->nfns; i++) {
+            fns[i] = pipe->stats->fns[i];
+            fns[i].filter = fns[i].filter == NULL ? NULL : any;
+        }
+        stats = *pipe->stats;
+        stats.fns = fns;
+        copy.stats = &stats;
+    }
+    print_pipe(out, &copy);
+    return 0;
+}
+
 static int
 pipes_put(Spoor__Query *out, const struct query *query, struct pool *pool,
     struct err *err)
@@ -141,11 +173,11 @@ pipes_put(Spoor__Query *out, const struct query *query, struct pool *pool,
         pipe = pipe->next) {
         if (pipe != query->pipes)
             sb_add_str(&text, " | ");
-        print_pipe(&text, pipe);
         is_first = is_first && pipe->kind == PIPE_FILTER;
         out->filter_pipes += is_first;
-        if (refuse_subquery(pipe, err) != 0 || pipe_filters(pipe, put_place,
-                &filters, pool, err) != 0) {
+        if (refuse_subquery(pipe, err) != 0 ||
+            pipe_text(&text, pipe, pool, err) != 0 ||
+            pipe_filters(pipe, put_place, &filters, pool, err) != 0) {
             sb_release(&text);
             return -1;
         }

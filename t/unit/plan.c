@@ -219,6 +219,48 @@ test_resolved(void)
     in = got.query->pipes->stats->fns[0].filter;
     ok(in->subquery == NULL && values_are_same(in->values, in->nvalues,
         values, ARRAY_LEN(values)), "values of a function's filter travel");
+    /* A server that is a front itself passes them on. */
+    plan = got;
+    is_int(again(&got, &plan, pool, &err), 0, "once more: %s", err.text);
+    ok(filters_are_same(got.query->filter, plan.query->filter) &&
+        pipes_are_same(got.query, plan.query), "they are the same");
+    pool_free(pool);
+}
+
+/* More values than a query's text may have, of a filter pipe. */
+static void
+test_many_values(void)
+{
+    struct pool *pool = pool_new(POOL_MAX);
+    uint32_t n = 300000;
+    struct sv *values = pool_alloc(pool, n * sizeof(*values));
+    struct err err = ERR_INIT;
+    struct query *query = NULL;
+    struct plan plan, got;
+    struct filter *in;
+
+    for (uint32_t i = 0; i < n; i++) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "value | %u", i);
+        values[i] = sv_make(pool_dup(pool, text, strlen(text)),
+            strlen(text));
+    }
+    ok(query_parse(&query, SV("* | limit 10 | filter _stream_id:in(a:b | "
+        "fields c) | limit 5"), NOW, pool, &err) == 0, "parsed: %s",
+        err.text);
+    in = query->pipes->next->filter;
+    in->values = values;
+    in->nvalues = n;
+    in->is_resolved = true;
+    plan = plan_of(query);
+    for (unsigned level = 1; level < 4; level++) {
+        is_int(again(&got, &plan, pool, &err), 0, "%u values, level %u: %s",
+            n, level, err.text);
+        in = got.query->pipes->next->filter;
+        ok(values_are_same(in->values, in->nvalues, values, n), "all of them");
+        plan = got;
+    }
     pool_free(pool);
 }
 
@@ -518,6 +560,7 @@ main(void)
         ntexts, nsame, nrefused);
     ok(nsame > 2000 && nrefused > 50, "queries were found");
     test_resolved();
+    test_many_values();
     test_kinds();
     test_hits();
     test_changed();
