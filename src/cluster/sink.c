@@ -14,11 +14,15 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metrics.h"
+#include "core/sb.h"
 #include "event/loop.h"
 #include "event/task.h"
 
 /* Said with 503: a node that restarts is back by then. */
 #define RETRY_AFTER_SEC 5u
+/* Named in an answer, of those that take no spans. */
+#define NAMED_MAX 3u
+#define WHY_BYTES_MAX 1024u
 
 static struct sender *sender;
 /* Inserts that are not answered yet, and their plain bytes. */
@@ -48,6 +52,34 @@ cluster_span_limits(struct span_limits *limits)
 
 /* --- the way back --- */
 
+/* Nobody took them: who, and why not.  Until the next call. */
+static const char *
+why_not(const struct delivery *delivery)
+{
+    static struct sb text;
+    const struct nodes *nodes = delivery->nodes;
+    unsigned nnamed = 0;
+    char why[256];
+
+    if (delivery->status != INGEST_UNAVAILABLE || nodes == NULL)
+        return NULL;
+    sb_release(&text);
+    sb_init(&text, WHY_BYTES_MAX);
+    for (unsigned i = 0; i < nodes->n && nnamed < NAMED_MAX; i++) {
+        const struct node *node = &nodes->v[i];
+
+        if (node_takes_inserts(node))
+            continue;
+        (void)node_why_down(node, why, sizeof(why));
+        sb_addf(&text, "%s%s (%s)", nnamed++ > 0 ? ", " :
+            "no storage node takes spans now, send the request again: ",
+            node->name, why);
+    }
+    if (nodes->n > nnamed)
+        sb_addf(&text, " and others");
+    return nnamed > 0 && !sb_failed(&text) ? text.ptr : NULL;
+}
+
 static void
 delivery_answer(struct delivery *delivery)
 {
@@ -56,6 +88,7 @@ delivery_answer(struct delivery *delivery)
 
     ingest->status = delivery->status;
     ingest->is_duplicate = delivery->is_duplicate;
+    ingest->why = why_not(delivery);
     if (delivery->status != INGEST_OK) {
         ingest->is_unsure = delivery->is_taken;
         ingest->is_put_off = delivery->is_put_off;

@@ -203,8 +203,8 @@ ingest_done(struct ingest *ingest)
             "malformed; the log says which");
         break;
     case INGEST_UNAVAILABLE:
-        intake_end(intake, 503, "the server cannot store spans now, send "
-            "the request again");
+        intake_end(intake, 503, ingest->why != NULL ? ingest->why
+            : "the server cannot store spans now, send the request again");
     }
 }
 

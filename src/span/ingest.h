@@ -51,6 +51,8 @@ struct ingest {
     /* With BUSY: it is this body that must wait, others are welcome. */
     bool is_put_off;
     uint32_t retry_after_sec;
+    const char *why;       /* not OK: what to say; NULL: the usual.  Valid
+                              until done() has returned */
     struct ingest *next;   /* private to the sink */
 };
 
