@@ -160,6 +160,46 @@ for my $fault ('sender.before_send', 'sender.after_answer',
     $_->stop for $front, @stores;
 }
 
+# --- the front dies while it brings what waits --------------------------------
+
+for my $fault ('queue.after_set_node', 'sender.before_send',
+    'sender.after_answer', 'queue.after_done') {
+    ($front, @stores) = cluster(2, workers => 1);
+    my $file = $front->dir . '/faults';
+    $front->stop;
+    $front->{env}{SPOOR_FAULT_FILE} = $file;
+    $front->start;
+    $_->kill_all for @stores;
+    my @all = send_all($front, "$fault: no nodes", 8);
+
+    set_faults($file, "$fault:kill:1");
+    $_->start for @stores;
+    ok $front->wait_log(qr/worker 0 .*(?:killed|signal 9)/, 20),
+        "$fault: a worker died";
+    ok wait_exact(\@all, \@stores), "$fault: all delivered";
+    ok wait_for(sub {
+        return $front->metric('spoor_cluster_queue_parcels') == 0 }, 10),
+        "$fault: nothing waits";
+    is_exact("queue, $fault", \@all, \@stores, spread => 1);
+    $_->stop for $front, @stores;
+}
+
+# A front stops while a node hangs.
+for my $signal ('TERM', 'QUIT') {
+    ($front, @stores) = cluster(2);
+    my @all = send_all($front, "$signal: before", 3);
+    my $workers = $stores[1]->pids->{worker};
+
+    kill 'STOP', @$workers;
+    push @all, send_all($front, "$signal: one hangs", 4);
+    is $front->stop($signal), 0, "$signal: the front stops";
+    kill 'CONT', @$workers;
+    $front->start;
+    ok wait_exact(\@all, \@stores), "$signal: all delivered";
+    is_exact("front stopped with $signal", \@all, \@stores, spread => 1);
+    $_->stop for $front, @stores;
+}
+
 # --- all of them one after the other -----------------------------------------
 
 # Nodes are restarted, the front is reloaded, and somebody sends all the time.
