@@ -110,6 +110,7 @@ bool node_source_works(uint64_t source);
 
 /* Counts each time that a node or its inserts came back. */
 uint64_t node_states_returns(void);
+void node_states_count_return(void);
 
 /*
  * A node nobody talks to is probed, too, so that its fall is known before a
