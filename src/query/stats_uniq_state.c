@@ -24,12 +24,29 @@ struct slots {
     uint64_t nothers;
 };
 
+/*
+ * Slots are in the order of hashes.  Keys of a part of them would all want the
+ * same place of a table that has the same secret: so these are from all over.
+ */
+#define STRIPES 4096u
+
+static const struct key128 *
+striped(const struct id_set *set, size_t i)
+{
+    size_t n = id_set_slots(set);
+
+    if (n <= STRIPES)
+        return &set->slots[i];
+    return &set->slots[i % STRIPES * (n / STRIPES) + i / STRIPES];
+}
+
 static const struct key128 *
 slot_at(const struct value_sets *sets, size_t i)
 {
     size_t nids = id_set_slots(&sets->ids);
 
-    return i < nids ? &sets->ids.slots[i] : &sets->others.slots[i - nids];
+    return i < nids ? striped(&sets->ids, i)
+        : striped(&sets->others, i - nids);
 }
 
 static bool
