@@ -17,6 +17,7 @@
 #include <poll.h>
 
 #include "core/mem.h"
+#include "core/metrics.h"
 #include "core/sb.h"
 #include "core/timefmt.h"
 #include "http/call.h"
@@ -305,11 +306,14 @@ leg_failed(struct leg *leg, const struct http_call_result *result)
     const char *text = without_name(leg, leg->err.text);
 
     memmove(leg->err.text, text, strlen(text) + 1);
-    if (leg->has_failed) {
-        leg->state = LEG_FAILED;
+    if (leg->has_failed && leg->was_told &&
+        leg->err.code == ERR_CANCELLED) {
         /* It stops, and does not know that somebody waits for the rest. */
-        if (leg->was_told && leg->err.code == ERR_CANCELLED)
-            leg_broken(leg);
+        leg_broken(leg);
+    } else if (leg->has_failed) {
+        leg->state = LEG_FAILED;
+        leg_report(leg, leg->was_told || leg->is_own ? NODE_OK
+            : NODE_REFUSED);
     } else if (leg->err.code == ERR_SYSTEM && result->received == 0 &&
         result->fate == CALL_MAYBE_DONE && leg->tries < TRIES_MAX) {
         /* Asking twice does no harm. */
@@ -319,9 +323,10 @@ leg_failed(struct leg *leg, const struct http_call_result *result)
     } else if (leg->err.code == ERR_SYSTEM || leg->err.code == ERR_TIMEOUT) {
         leg_broken(leg);
     } else {
+        /* It is there, but no server as it should be. */
         leg->state = LEG_FAILED;
         leg->err.code = ERR_UNREACHABLE;
-        leg_report(leg, NODE_UNREACHABLE);
+        leg_report(leg, NODE_REFUSED);
     }
 }
 
@@ -535,11 +540,13 @@ ask_all(struct asking *asking, struct err *err)
         if (asking_poll(asking, err) != 0)
             return -1;
         if (wait_for_legs(asking) == 0)
-            return 0;
+            break;
         got = legs_step(asking, err);
         if (got == 0)
             got = legs_open(asking, err);
     }
+    if (got >= 0 && asking->nmissing > 0)
+        metric_add(METRIC_QUERY_PARTIAL, 1);
     return got < 0 ? -1 : 0;
 }
 
