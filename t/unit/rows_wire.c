@@ -229,7 +229,7 @@ test_tables(void)
         struct pool *pool = pool_new(POOL_MAX);
         struct table table = {.ncolumns = 10, .names = {"empty", "const",
             "words", "ints", "u", "times", "id8", "id16", "gaps", "texts"},
-            .nrows = 1 + stage_random(&random) % (round % 10 == 0 ? 9000 :
+            .nrows = 1 + stage_random(&random) % (round % 25 == 4 ? 9000 :
             90)};
         struct rows rows = {.pool = pool};
         struct put put;
@@ -335,8 +335,8 @@ test_blocks(void)
         test_block(i % 2 == 0, every[i / 2], &all_columns, MIB);
         test_block(i % 2 == 0, every[i / 2], &needed, MIB);
     }
-    test_block(true, 1, &all_columns, 20000);
-    test_block(false, 10, &needed, 1);
+    test_block(true, 10, &all_columns, 20000);
+    test_block(false, 100, &needed, 1);
 }
 
 /* --- what a pipe made of a block --- */
