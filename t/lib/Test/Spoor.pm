@@ -193,6 +193,8 @@ sub start_nowait {
         $self->{before_exec}->() if $self->{before_exec};
         exec { $words[0] } @words or POSIX::_exit(127);
     }
+    # Also here, or kill_all() could come before the group is there.
+    setpgrp $pid, $pid;
     $self->{pid} = $pid;
     $self->{group} = $pid;
     $self->{started}++;
