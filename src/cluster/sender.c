@@ -152,6 +152,12 @@ ship(struct sender *sender, struct delivery *delivery, struct share *share)
     shipment->delivery = delivery;
     shipment->share = share;
     shipment->lane = lane_by_index(sender, delivery->nodes, share->target);
+    if (shipment_is_adopted(shipment)) {
+        metric_add(METRIC_INGEST_DUPLICATES, 1);
+        shipment_taken(sender, shipment, NULL);
+        shipment_free(shipment);
+        return;
+    }
     if (share->target != share->home)
         metric_add(METRIC_CLUSTER_REROUTED, 1);
     if (sender->conf->cluster_ack_queued && sender->queue != NULL)
@@ -399,6 +405,12 @@ sender_main(void *arg)
 
     sender->now_ns = clock_mono_ns();
     lanes_refresh(sender);
+    /*
+     * What the one before in this slot had begun when it died: its clients'
+     * retries wait until what it made durable is known.
+     */
+    backlog_open(sender);
+    requests_recovered(sender->log_id);
     while (!is_stopping || (sender->now_ns < sender->stop_ns &&
         !is_quiet(sender))) {
         struct pollfd *pfds = wait_for_work(sender, is_stopping);
@@ -462,8 +474,6 @@ sender_start(struct process *process, struct err *err)
         xfree(sender);
         return -1;
     }
-    /* What the one before in this slot had begun when it died. */
-    requests_recovered(sender->log_id);
     check(pthread_mutex_init(&sender->mutex, NULL) == 0);
     the_sender = sender;
     sink_open(sender);

@@ -21,6 +21,13 @@
 #include "core/mem.h"
 #include "core/metrics.h"
 #include "core/timefmt.h"
+#include "storage/requests.h"
+
+/*
+ * Files that are adopted before the first insert is taken; others follow, one
+ * a second.
+ */
+#define ADOPT_FIRST_MAX 16u
 
 /* --- adding --- */
 
@@ -234,10 +241,49 @@ shipment_done(struct sender *sender, struct shipment *shipment)
 
 /* --- adopting --- */
 
+/*
+ * Ids of adopted parcels are among the digests of requests, as another one: a
+ * front may have got a request whose digest is the id of its only parcel.
+ */
 static void
+adopted_key(const struct parcel *parcel, uint8_t key[PARCEL_ID_BYTES])
+{
+    for (unsigned i = 0; i < PARCEL_ID_BYTES; i++)
+        key[i] = parcel->id[i] ^ 0xa5;
+}
+
+/*
+ * Who died may not have answered the insert.  Its client sends it again, when
+ * other nodes are there, perhaps: then there would be two of it, for two
+ * nodes.
+ */
+static void
+note_adopted(struct sender *sender, const struct parcel *parcel)
+{
+    struct request_outcome outcome = {0, 0};
+    uint8_t key[PARCEL_ID_BYTES];
+
+    adopted_key(parcel, key);
+    if (requests_claim(key, sender->log_id, &outcome) == REQUEST_NEW)
+        requests_settle(key, sender->log_id, true,
+            &(struct request_outcome){0, 0});
+}
+
+bool
+shipment_is_adopted(const struct shipment *shipment)
+{
+    uint8_t key[PARCEL_ID_BYTES];
+
+    adopted_key(shipment_parcel(shipment), key);
+    return requests_is_stored(key);
+}
+
+/* False: there was nothing to adopt. */
+static bool
 adopt(struct sender *sender)
 {
     struct queue_item *item = queue_adopt(sender->queue);
+    bool has_any = item != NULL;
 
     while (item != NULL) {
         struct queue_item *next = item->next;
@@ -257,8 +303,19 @@ adopt(struct sender *sender)
         shipment->is_unknown = shipment->lane != NULL &&
             item->unknown_ns > 0;
         shipment->unknown_ns = item->unknown_ns;
+        note_adopted(sender, &item->parcel);
         shipment_wait(sender, shipment);
         item = next;
+    }
+    return has_any;
+}
+
+void
+backlog_open(struct sender *sender)
+{
+    for (unsigned i = 0; i < ADOPT_FIRST_MAX && sender->queue != NULL; i++) {
+        if (!adopt(sender))
+            break;
     }
 }
 
@@ -302,7 +359,7 @@ backlog_look(struct sender *sender)
 
     if (sender->queue == NULL)
         return;
-    adopt(sender);
+    (void)adopt(sender);
     for (unsigned i = 0; i < LANES_MAX; i++) {
         if (sender->lanes[i] != NULL)
             lane_expire(sender->lanes[i], before_ns);

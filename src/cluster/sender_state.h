@@ -200,6 +200,10 @@ void shipment_unknown(struct sender *sender, struct shipment *shipment,
 bool call_enqueue(struct sender *sender, struct call *call);
 /* All that is to be added. */
 void backlog_flush(struct sender *sender);
+/* At the start: files of the dead. */
+void backlog_open(struct sender *sender);
+/* The same parcel is in the queue, or was, since its worker died. */
+bool shipment_is_adopted(const struct shipment *shipment);
 /* Each second: files of the dead, and what nobody answers for any more. */
 void backlog_look(struct sender *sender);
 /* Waits with the others of the lane. */

@@ -196,6 +196,20 @@ requests_claim(const uint8_t digest[16], uint64_t log_id,
     return result;
 }
 
+bool
+requests_is_stored(const uint8_t digest[16])
+{
+    struct request *set, *request;
+    bool is_stored;
+
+    requests_lock();
+    request = request_find(digest, &set);
+    is_stored = request != NULL && request_state(request) == STORED &&
+        !request_is_expired(request, now_sec());
+    requests_unlock();
+    return is_stored;
+}
+
 void
 requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
     const struct request_outcome *outcome)

@@ -40,6 +40,8 @@ void requests_destroy(void);
 
 enum request_state requests_claim(const uint8_t digest[16], uint64_t log_id,
     struct request_outcome *outcome);
+/* Nothing is claimed: whether it was stored in the last 15 minutes. */
+bool requests_is_stored(const uint8_t digest[16]);
 /* The group is stored (stored_ns = wall time) or failed. */
 void requests_settle(const uint8_t digest[16], uint64_t log_id, bool stored,
     const struct request_outcome *outcome);
