@@ -102,7 +102,7 @@ cluster_init_master(const struct conf *conf, struct err *err)
 {
     if (!conf_is_front(conf))
         return 0;
-    if (nodes_create(err) != 0)
+    if (nodes_create(err) != 0 || sender_create(err) != 0)
         return -1;
     return cluster_reload_master(conf, err);
 }
@@ -111,8 +111,10 @@ static bool IMPL(child_ended)
 cluster_child_ended(enum role role, UNUSED unsigned slot, pid_t pid,
     UNUSED bool crashed)
 {
-    if (role == ROLE_WORKER)
+    if (role == ROLE_WORKER) {
         nodes_process_ended(pid);
+        sender_process_ended(pid);
+    }
     return false;
 }
 

@@ -405,12 +405,8 @@ sender_main(void *arg)
 
     sender->now_ns = clock_mono_ns();
     lanes_refresh(sender);
-    /*
-     * What the one before in this slot had begun when it died: its clients'
-     * retries wait until what it made durable is known.
-     */
     backlog_open(sender);
-    requests_recovered(sender->log_id);
+    ended_settle(sender);
     while (!is_stopping || (sender->now_ns < sender->stop_ns &&
         !is_quiet(sender))) {
         struct pollfd *pfds = wait_for_work(sender, is_stopping);
@@ -460,7 +456,7 @@ sender_start(struct process *process, struct err *err)
 
     sender->process = process;
     sender->conf = process->conf;
-    sender->log_id = process->slot + UINT64_C(1);
+    sender->log_id = (uint64_t)getpid();
     sender->inbox_tail = &sender->inbox;
     TAILQ_INIT(&sender->calls);
     TAILQ_INIT(&sender->adding);

@@ -20,6 +20,10 @@ void cluster_ingest(struct ingest *ingest);
 /* For otlp_set_limits(): no limits of time, nodes know theirs. */
 void cluster_span_limits(struct span_limits *limits);
 
+/* Master, before any fork: what workers know of those that ended. */
+int sender_create(struct err *err) WARN_UNUSED;
+/* Master: its inserts are nobody's any more. */
+void sender_process_ended(pid_t pid);
 /* Worker, after nodes_start(); the master has made the request table. */
 int sender_start(struct process *process, struct err *err) WARN_UNUSED;
 /* Wakes the thread; any thread. */

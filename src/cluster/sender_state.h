@@ -143,6 +143,14 @@ struct sender {
     size_t kept_bytes;         /* of shares that are durable as well */
 };
 
+/* --- sender_ended.c --- */
+
+/*
+ * What workers that ended had begun is nobody's.  Their clients' retries go
+ * on when it is known what they made durable.
+ */
+void ended_settle(struct sender *sender);
+
 /* --- sender.c --- */
 
 /* It is stored or durable; the delivery goes on without it. */
@@ -200,7 +208,7 @@ void shipment_unknown(struct sender *sender, struct shipment *shipment,
 bool call_enqueue(struct sender *sender, struct call *call);
 /* All that is to be added. */
 void backlog_flush(struct sender *sender);
-/* At the start: files of the dead. */
+/* Files of the dead, as many as there are. */
 void backlog_open(struct sender *sender);
 /* The same parcel is in the queue, or was, since its worker died. */
 bool shipment_is_adopted(const struct shipment *shipment);
