@@ -88,6 +88,14 @@ call_connect_next(struct http_call *call, struct err *err)
     return -1;
 }
 
+static int
+connected(struct http_call *call)
+{
+    peer_answers_at(call->peer, &call->conn.address);
+    call_enter(call, CALL_SEND);
+    return CALL_GO;
+}
+
 int
 call_connect(struct http_call *call, struct err *err)
 {
@@ -102,10 +110,8 @@ call_connect(struct http_call *call, struct err *err)
         cannot_connect(call, errno);
         return call_connect_next(call, err);
     }
-    if (tls == NULL) {
-        call_enter(call, CALL_SEND);
-        return CALL_GO;
-    }
+    if (tls == NULL)
+        return connected(call);
     if (wire_use_tls(&call->conn.wire, tls, peer_server_name(call->peer),
             err) != 0)
         return -1;
@@ -121,10 +127,8 @@ call_handshake(struct http_call *call, struct err *err)
 
     if (rc == -1)
         return CALL_WAIT;
-    if (rc == 1) {
-        call_enter(call, CALL_SEND);
-        return CALL_GO;
-    }
+    if (rc == 1)
+        return connected(call);
     err_wrap(&call->connect_err, "TLS with %s", http_peer_name(call->peer));
     return call_connect_next(call, err);
 }

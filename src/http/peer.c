@@ -38,6 +38,7 @@ struct http_peer {
     unsigned naddresses;
     unsigned nidle;
     struct sockaddr_storage addresses[PEER_ADDRESSES_MAX];
+    struct sockaddr_storage answers; /* one of them; AF_UNSPEC: not known */
     struct idle_conn idle[PEER_IDLE_MAX]; /* the oldest first */
 };
 
@@ -150,13 +151,26 @@ unsigned
 peer_addresses(struct http_peer *peer,
     struct sockaddr_storage out[PEER_ADDRESSES_MAX])
 {
-    unsigned n;
+    unsigned n = 0;
 
     peer_lock(peer);
-    n = peer->naddresses;
-    memcpy(out, peer->addresses, n * sizeof(out[0]));
+    if (has_address(peer, &peer->answers))
+        out[n++] = peer->answers;
+    for (unsigned i = 0; i < peer->naddresses; i++)
+        if (n == 0 || memcmp(&peer->addresses[i], &out[0],
+                sizeof(out[0])) != 0)
+            out[n++] = peer->addresses[i];
     peer_unlock(peer);
     return n;
+}
+
+void
+peer_answers_at(struct http_peer *peer,
+    const struct sockaddr_storage *address)
+{
+    peer_lock(peer);
+    peer->answers = *address;
+    peer_unlock(peer);
 }
 
 /* A host that is an address, perhaps with a scope, is its own. */

@@ -39,9 +39,10 @@ struct http_peer *http_peer_hold(struct http_peer *peer);
 void http_peer_release(struct http_peer *peer); /* accepts NULL */
 
 /*
- * Where it is, in the order in which they are tried; host names are never
- * looked up here.  A host that is an IP address needs none.  Idle connections
- * to other addresses are closed.  At most PEER_ADDRESSES_MAX are kept.
+ * Where it is, in the order in which they are tried, but that the one where
+ * it was met last comes first; host names are never looked up here.  A host
+ * that is an IP address needs none.  Idle connections to other addresses are
+ * closed.  At most PEER_ADDRESSES_MAX are kept.
  */
 void http_peer_set_addresses(struct http_peer *peer,
     const struct sockaddr_storage *addresses, unsigned n);

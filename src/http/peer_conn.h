@@ -19,9 +19,14 @@ struct peer_conn {
 bool peer_take(struct http_peer *peer, struct peer_conn *out);
 /* One that is open and quiet, for later calls; conn has none any more. */
 void peer_give(struct http_peer *peer, struct peer_conn *conn);
-/* Copies them; returns how many. */
+/*
+ * Copies them, the one where the peer was met last at first; returns how
+ * many.
+ */
 unsigned peer_addresses(struct http_peer *peer,
     struct sockaddr_storage out[PEER_ADDRESSES_MAX]);
+void peer_answers_at(struct http_peer *peer,
+    const struct sockaddr_storage *address);
 socklen_t peer_address_len(const struct sockaddr_storage *address);
 
 /* NULL: plain. */

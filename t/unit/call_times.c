@@ -74,6 +74,8 @@ test_connect_time(void)
     struct sockaddr_storage addresses[2] = {{.ss_family = AF_INET}};
     static const struct play play[] = {
         {ACCEPT, 0, 0}, {REQUEST, 0, 0}, {SAY, OK_HEAD "1\r\n\r\na", 0},
+        {CLOSE, 0, 0},
+        {ACCEPT, 0, 0}, {REQUEST, 0, 0}, {SAY, OK_HEAD "1\r\n\r\na", 0},
         {UNTIL, 0, 0}, {END, 0, 0},
     };
     struct err err = ERR_INIT;
@@ -93,6 +95,11 @@ test_connect_time(void)
     check_late(&conf, CALL_NOT_SENT, "no connection");
     http_peer_set_addresses(peer, addresses, 2);
     is_int(call_with(&conf, &err), 1, "then the next address: %s", err.text);
+    usleep(20000);
+    conf.connect_ns = 30 * NS_PER_SEC;
+    conf.deadline_ns = clock_mono_ns() + 20 * NS_PER_SEC;
+    is_int(call_with(&conf, &err), 1, "which is the first of the next call");
+    is_int(server.naccepted, 2, "on a new connection");
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close(fds[i]);
     close(fd);
