@@ -3,7 +3,14 @@
 /*
  * Rows between servers (cluster/rows_wire.h): what a row of one full block
  * takes as bytes, alone and in a compressed frame, and how long each step
- * takes.  "load" is what loading the columns costs a query anyway.
+ * takes.  "load" is what loading the columns costs a query anyway.  A part of
+ * profile a (460 bytes of OTLP a span), on a busy machine:
+ *
+ *   all columns   94 bytes a row, 49 in a frame; ns: put 290, compress 125,
+ *                 decompress 40, take 100
+ *   six of them   20 and 20; put 35, compress 16, decompress 2, take 5
+ *
+ * "columns" as an argument: each column of profile a and b by itself.
  */
 
 #include "core/base.h"
