@@ -48,6 +48,7 @@ run(struct outcome *out, struct sv input, size_t slice, bool is_large)
     struct http_call_conf conf = {.method = "POST", .target = "/",
         .body = is_large ? sv_make(large, sizeof(large)) : SV("x"),
         .on_data = on_data, .arg = &out->body};
+    struct sockaddr_storage addresses[PEER_ADDRESSES_MAX];
     struct peer_conn conn;
     struct http_peer *peer;
     struct http_call *call;
@@ -57,7 +58,8 @@ run(struct outcome *out, struct sv input, size_t slice, bool is_large)
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
     check(http_peer_new(&peer, &peer_conf, NULL) == 0);
     conn.wire = (struct wire){.fd = fds[0]};
-    check(peer_addresses(peer, &conn.address) == 1);
+    check(peer_addresses(peer, addresses) == 1);
+    conn.address = addresses[0];
     peer_give(peer, &conn);
     call = http_call_new(peer, &conf);
     sb_init(&out->body, INPUT_MAX);

@@ -178,10 +178,10 @@ is_name(struct sv name)
 
 /* Without a user: all groups. */
 static int
-line_groups(const struct line *line, struct sv text, unsigned *groups)
+line_groups(const struct line *line, struct sv text, unsigned *out)
 {
-    *groups = GROUPS_ALL;
-    if (text.ptr == NULL || groups_parse(text, groups))
+    *out = GROUPS_ALL;
+    if (text.ptr == NULL || groups_parse(text, out))
         return 0;
     return line_bad(line, "what follows the last ':' are groups: insert, "
         "select, internalinsert, internalselect, delete, internaldelete, "
@@ -269,7 +269,7 @@ line_token(const struct line *line, struct sv text)
     struct sv rest = text, token, hashed = SV("{SHA256}");
     uint8_t sha[SECRET_SHA256_BYTES];
     struct entry *entry;
-    unsigned groups;
+    unsigned allowed;
     char name[32];
 
     (void)sv_split(&rest, ':', &token);
@@ -283,13 +283,13 @@ line_token(const struct line *line, struct sv text)
     } else {
         secret_sha256(sha, token);
     }
-    if (line_groups(line, rest, &groups) != 0)
+    if (line_groups(line, rest, &allowed) != 0)
         return -1;
     snprintf(name, sizeof(name), "token:%u", line->number);
     entry = table_add(&line->users->tokens);
     token_digest(&entry->digest, sha);
     entry->line = line->number;
-    entry->user = (struct user){keep(line->users, sv_from(name)), groups,
+    entry->user = (struct user){keep(line->users, sv_from(name)), allowed,
         NULL};
     return 0;
 }

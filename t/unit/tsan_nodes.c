@@ -62,8 +62,8 @@ answer_one(int fd)
     static const char *const texts[] = {
         [ANSWER_200] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
         [ANSWER_404] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-        [ANSWER_503] = "HTTP/1.1 503 Service Unavailable\r\n"
-            "Content-Length: 8\r\n\r\nstopping",
+        [ANSWER_503] = ("HTTP/1.1 503 Service Unavailable\r\n"
+            "Content-Length: 8\r\n\r\nstopping"),
     };
     char head[4096];
 
