@@ -56,14 +56,27 @@ struct keeper {
 };
 
 static struct keeper *keeper;
+/* It is poked by queries that may outlive it when a worker must leave. */
+static pthread_mutex_t poke_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct keeper *poked; /* under the mutex */
 
 static void
 keeper_poke(void)
 {
     uint64_t one = 1;
 
-    if (keeper != NULL && write(keeper->event_fd, &one, sizeof(one)) < 0)
+    pthread_mutex_lock(&poke_mutex);
+    if (poked != NULL && write(poked->event_fd, &one, sizeof(one)) < 0)
         check(errno == EAGAIN);
+    pthread_mutex_unlock(&poke_mutex);
+}
+
+static void
+keeper_poke_only(struct keeper *of)
+{
+    pthread_mutex_lock(&poke_mutex);
+    poked = of;
+    pthread_mutex_unlock(&poke_mutex);
 }
 
 /* --- what the thread does --- */
@@ -285,7 +298,8 @@ nodes_start(const struct conf *conf, void (*wake)(void *arg), void *arg,
     }
     keeper->wake = wake;
     keeper->arg = arg;
-    node_went_down = keeper_poke;
+    keeper_poke_only(keeper);
+    atomic_store(&node_went_down, keeper_poke);
     nodes_collect();
     has_names = sources_are_known(keeper->sources);
     thread_start(keeper);
@@ -304,7 +318,8 @@ nodes_stop(void)
     atomic_store(&of->is_stopping, true);
     keeper_poke();
     check(pthread_join(of->thread, NULL) == 0);
-    node_went_down = NULL;
+    atomic_store(&node_went_down, NULL);
+    keeper_poke_only(NULL);
     keeper = NULL;
     keeper_free(of);
     nodes_list_clear();

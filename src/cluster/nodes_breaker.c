@@ -33,7 +33,7 @@
 /* A node on the edge of its limits is busy now and then; told so often. */
 #define BUSY_LOG_NS (10 * NS_PER_SEC)
 
-void (*node_went_down)(void);
+void (*_Atomic node_went_down)(void);
 
 /* --- changes --- */
 
@@ -124,6 +124,7 @@ node_open(struct node_state *state, int64_t now_ns, const char *why,
     struct notes *notes)
 {
     uint32_t trips = atomic_load(&state->trips);
+    void (*went_down)(void);
 
     node_why_set(state->why, without_name(state, why));
     if (atomic_load(&state->health) == NODE_DOWN)
@@ -139,8 +140,9 @@ node_open(struct node_state *state, int64_t now_ns, const char *why,
         back_off(TRIP_DELAY_NS, TRIP_DELAY_MAX_NS, trips - 1));
     atomic_store(&state->health, NODE_DOWN);
     note(notes, true, "storage node %s is down: %s", state->name, state->why);
-    if (node_went_down != NULL)
-        node_went_down();
+    went_down = atomic_load(&node_went_down);
+    if (went_down != NULL)
+        went_down();
 }
 
 /* Under the lock. */

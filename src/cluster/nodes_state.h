@@ -136,7 +136,7 @@ unsigned node_process(void);
 void node_process_enter(void);
 
 /* Called when a node of this process went down, to have it probed. */
-extern void (*node_went_down)(void);
+extern void (*_Atomic node_went_down)(void);
 
 /* Tests: a new master. */
 void nodes_destroy(void);

@@ -42,8 +42,8 @@
  */
 #define TWIN_WAIT_NS (15 * NS_PER_SEC)
 
-/* The one of this process. */
-static struct sender *the_sender;
+/* The one of this process; nodes may wake it while it starts. */
+static struct sender *_Atomic the_sender;
 
 /* --- shipments --- */
 
@@ -471,7 +471,7 @@ sender_start(struct process *process, struct err *err)
         return -1;
     }
     check(pthread_mutex_init(&sender->mutex, NULL) == 0);
-    the_sender = sender;
+    atomic_store(&the_sender, sender);
     sink_open(sender);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -484,17 +484,17 @@ sender_start(struct process *process, struct err *err)
 void
 sender_wake(void)
 {
+    const struct sender *sender = atomic_load(&the_sender);
     uint64_t one = 1;
 
-    if (the_sender != NULL &&
-        write(the_sender->event_fd, &one, sizeof(one)) < 0)
+    if (sender != NULL && write(sender->event_fd, &one, sizeof(one)) < 0)
         check(errno == EAGAIN || errno == EINTR);
 }
 
 void
 sender_stop(int64_t timeout_ns)
 {
-    struct sender *sender = the_sender;
+    struct sender *sender = atomic_load(&the_sender);
 
     if (sender == NULL)
         return;
