@@ -105,7 +105,12 @@ list_changed(struct sender *sender, const struct nodes *nodes)
             continue;
         lane->is_listed = false;
         lane->takes = false;
-        if (lane_is_empty(lane)) {
+        /*
+         * Those that stay know what was told of them, and shipments that are
+         * to be added since the turn before are in no list of their lane.
+         */
+        if (lane_is_empty(lane) && TAILQ_EMPTY(&sender->adding) &&
+            nodes_find(nodes, sv_from(lane->name)) == NULL) {
             xfree(lane);
             sender->lanes[i] = NULL;
         }
