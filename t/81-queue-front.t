@@ -163,6 +163,21 @@ $set->front->start;
 ok($set->drain(30), 'and noted when it can');
 all_there($set, 'full disk');
 
+down($set);
+insert($set) for 1 .. 5;
+$set->front->kill_all;
+$set->front->start;
+ok(wait_for(sub {
+    ($set->front->metric('spoor_cluster_queue_parcels') || 0) >= 5
+}, 10), 'a front has only the files');
+arm($set->front, 'file.pread@worker:EIO');
+up($set);
+ok(wait_for(sub { $set->front->log =~ /cannot be read now, they wait/ }, 20),
+    'which cannot be read for a while');
+unlink $set->front->dir . '/faults';
+ok($set->drain(30), 'then they can');
+all_there($set, 'a queue that could not be read');
+
 # --- damage, and a front that is retired ------------------------------------------
 
 down($set);

@@ -368,25 +368,43 @@ backlog_look(struct sender *sender)
 
 /* --- to a call --- */
 
-/* Its bytes behind those of others; false: they are lost. */
-static bool
-put_bytes(struct sender *sender, struct shipment *shipment, struct sb *body)
+/* Its bytes behind those of others; -1: err->code says whether for ever. */
+static int
+put_bytes(struct sender *sender, struct shipment *shipment, struct sb *body,
+    struct err *err)
 {
-    struct err err = ERR_INIT;
-
     if (shipment->share != NULL) {
         sb_add_sv(body, sb_sv(&shipment->share->frame));
-        return true;
+        return 0;
     }
-    if (queue_load(sender->queue, shipment->item, &err) != 0) {
-        metric_add(METRIC_CLUSTER_PARCELS_LOST, 1);
-        log_error("%u spans in the queue are lost: %s",
-            shipment->item->parcel.nspans, err.text);
-        return false;
-    }
+    if (queue_load(sender->queue, shipment->item, err) != 0)
+        return -1;
     parcel_put(body, &shipment->item->parcel);
     queue_unload(shipment->item);
-    return true;
+    return 0;
+}
+
+static void
+shipment_lost(struct sender *sender, struct shipment *shipment,
+    const struct err *err)
+{
+    metric_add(METRIC_CLUSTER_PARCELS_LOST, 1);
+    log_error("%u spans in the queue are lost: %s",
+        shipment->item->parcel.nspans, err->text);
+    shipment_done(sender, shipment);
+}
+
+/* No memory, or the disk does not read now: what is stored there stays. */
+static void
+load_later(struct sender *sender, struct shipment *shipment,
+    const struct err *err)
+{
+    struct lane *lane = shipment->lane;
+
+    log_warn("%u spans in the queue cannot be read now, they wait: %s",
+        shipment->item->parcel.nspans, err->text);
+    lane->backlog_ns = sender->now_ns + BACKOFF_MAX_NS;
+    lane_keep(lane, shipment);
 }
 
 static unsigned
@@ -397,15 +415,20 @@ take_from(struct sender *sender, struct lane *lane, struct shipments *list,
 
     while (n < CALL_PARCELS_MAX) {
         struct shipment *shipment = TAILQ_FIRST(list);
+        struct err err = ERR_INIT;
 
         if (shipment == NULL || (n > 0 && body->len +
             shipment->item->bytes > lane->bytes_max))
             break;
         lane_drop(lane, list, shipment);
-        if (put_bytes(sender, shipment, body))
+        if (put_bytes(sender, shipment, body, &err) == 0) {
             out[n++] = shipment;
-        else
-            shipment_done(sender, shipment);
+        } else if (err.code == ERR_CORRUPT) {
+            shipment_lost(sender, shipment, &err);
+        } else {
+            load_later(sender, shipment, &err);
+            break;
+        }
     }
     return n;
 }
@@ -435,8 +458,15 @@ unsigned
 backlog_take(struct sender *sender, struct lane *lane, struct shipment **out,
     struct sb *body)
 {
-    unsigned n = take_from(sender, lane, &lane->unknown, out, body);
+    unsigned n = 0;
 
+    /*
+     * In turns: those that the node puts off again and again do not hold up
+     * the others.
+     */
+    lane->is_turn_of_backlog = !lane->is_turn_of_backlog;
+    if (!lane->is_turn_of_backlog || TAILQ_EMPTY(&lane->backlog))
+        n = take_from(sender, lane, &lane->unknown, out, body);
     if (n > 0)
         return n;
     n = take_from(sender, lane, &lane->backlog, out, body);

@@ -110,6 +110,7 @@ struct lane {
     unsigned nlive_calls;
     unsigned nstalled;         /* calls */
     bool has_backlog_call;
+    bool is_turn_of_backlog;   /* not of unknown; see backlog_take() */
     int64_t backlog_ns;        /* not before */
     int64_t backoff_ns;
     size_t bytes_max;          /* of a request */
