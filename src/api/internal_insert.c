@@ -12,6 +12,7 @@
 #include "core/base.h"
 #include "api/internal_insert.h"
 
+#include "cluster/nodes.h"
 #include "cluster/parcel.h"
 #include "core/assert.h"
 #include "core/conf_budget.h"
@@ -199,6 +200,17 @@ arrival_begin(struct http_req *req, void *arg)
     arrival_step(arrival);
 }
 
+/* Its spans are known here already, so they would be taken for stored. */
+static bool
+has_come_round(struct http_req *req)
+{
+    if (!nodes_is_own_id(http_header_get(req, "spoor-front")))
+        return false;
+    http_reply_error(req, 400, "this front has reached itself: one of its "
+        "storage_nodes leads back to it");
+    return true;
+}
+
 /* False: answered. */
 static bool
 is_our_version(struct http_req *req)
@@ -248,7 +260,7 @@ IMPL(route_fn) internal_insert(struct http_req *req)
     struct arrival *arrival;
     int n;
 
-    if (!is_our_version(req))
+    if (has_come_round(req) || !is_our_version(req))
         return;
     n = count_parcels(req);
     if (n < 0)

@@ -16,6 +16,7 @@
 #include "api/internal_select.h"
 
 #include "api/job.h"
+#include "cluster/nodes.h"
 #include "core/timefmt.h"
 
 /* A day: nobody waits longer, and it adds up without an overflow. */
@@ -87,6 +88,9 @@ check_version(struct http_req *req, struct err *err)
 {
     struct sv version = http_arg(req, "version");
 
+    if (nodes_is_own_id(http_header_get(req, "spoor-front")))
+        return err_set(err, ERR_INVALID, "this front has reached itself: one "
+            "of its storage_nodes leads back to it");
     if (sv_eq(version, SV(SELECT_PROTOCOL)))
         return 0;
     return err_set(err, ERR_INVALID, "this server speaks version "

@@ -202,6 +202,7 @@ leg_call(struct leg *leg)
     struct http_call_conf call = {.method = "POST",
         .target = leg->asking->target,
         .content_type = "application/x-protobuf",
+        .headers = nodes_headers(),
         .body = sb_sv(&leg->asking->body),
         .on_data = leg_data, .arg = leg,
         .connect_ns = at_most(leg, conf->cluster_connect_timeout),

@@ -120,6 +120,13 @@ void nodes_print(struct sb *out);
 /* Master, before any fork: the shared memory. */
 int nodes_create(struct err *err) WARN_UNUSED;
 /*
+ * "Spoor-Front: ID" and NULL: what a front says in its requests to nodes.  A
+ * front that meets its own id has reached itself, by a name or proxy that
+ * leads back to it: true, then nothing of the request may be done.
+ */
+const char *const *nodes_headers(void);
+bool nodes_is_own_id(struct sv id);
+/*
  * Worker: the first list (files read, names not yet looked up), and a thread
  * that looks names up, probes and replaces the list.  wake() is called on
  * that thread when a node came back or the list changed; may be NULL.

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/enc.h"
 #include "core/shm.h"
+#include "core/sys.h"
 #include "core/timefmt.h"
 #include "storage/shared.h"
 
@@ -25,7 +27,13 @@ struct source_state {
     bool fails;
 };
 
+/* "Spoor-Front: ", 16 hex digits. */
+#define FRONT_HEADER "Spoor-Front: "
+#define FRONT_ID_BYTES 8u
+
 struct node_states {
+    /* Of this master's life. */
+    char header[sizeof(FRONT_HEADER) + 2 * FRONT_ID_BYTES];
     pthread_mutex_t mutex;
     struct source_state sources[NODES_MAX];
     _Atomic uint64_t returns;
@@ -41,6 +49,18 @@ static _Atomic unsigned own_process = NODE_PROCESSES_MAX;
 
 /* --- the table --- */
 
+static int
+make_id(char *header, struct err *err)
+{
+    uint8_t id[FRONT_ID_BYTES];
+
+    if (sys.random(id, sizeof(id)) != 0)
+        return err_sys(err, "no random number for the id of this front");
+    memcpy(header, FRONT_HEADER, strlen(FRONT_HEADER));
+    enc_hex(header + strlen(FRONT_HEADER), id, sizeof(id));
+    return 0;
+}
+
 int
 nodes_create(struct err *err)
 {
@@ -51,7 +71,23 @@ nodes_create(struct err *err)
         return -1;
     states = region;
     shared_mutex_init(&states->mutex);
-    return 0;
+    return make_id(states->header, err);
+}
+
+const char *const *
+nodes_headers(void)
+{
+    static const char *headers[2];
+
+    headers[0] = states == NULL ? NULL : states->header;
+    return headers;
+}
+
+bool
+nodes_is_own_id(struct sv id)
+{
+    return states != NULL && id.len > 0 &&
+        sv_eq(id, sv_from(states->header + strlen(FRONT_HEADER)));
 }
 
 void

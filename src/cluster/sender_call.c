@@ -477,6 +477,7 @@ call_begin(struct sender *sender, struct call *call)
         .method = "POST",
         .target = TARGET,
         .content_type = "application/octet-stream",
+        .headers = nodes_headers(),
         .body = sb_sv(&call->body),
         .on_data = take_reply,
         .arg = call,

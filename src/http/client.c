@@ -142,6 +142,7 @@ IMPL(call_head_fn) take_head(void *arg, const struct h1_head *head,
 {
     struct http_client *client = arg;
 
+    client->reply->status = head->status;
     for (uint32_t i = 0; i < head->nfields; i++) {
         struct sv name = h1_span_sv(head->fields[i].name, buf);
         struct sv value = h1_span_sv(head->fields[i].value, buf);
@@ -210,6 +211,7 @@ http_client_do(struct http_client *client, const struct http_client_req *req,
         return -1;
     client->reply = reply;
     client->content_type[0] = '\0';
+    reply->status = 0;
     reply->is_partial = false;
     sb_reset(&reply->body);
     conf.deadline_ns = clock_mono_ns() + client->timeout_ns;
@@ -222,7 +224,6 @@ http_client_do(struct http_client *client, const struct http_client_req *req,
     http_call_result(client->call, &result);
     http_call_free(client->call);
     client->has_addresses = rc > 0;
-    reply->status = result.status;
     reply->retry_after_sec = result.retry_after_sec;
     reply->content_type = sv_from(client->content_type);
     return MIN(rc, 0);

@@ -61,7 +61,7 @@ typedef int (*http_client_data_fn)(void *arg, struct sv data,
     struct err *err);
 
 struct http_client_reply {
-    int status;
+    int status; /* 0: no head came; set when a body breaks off, too */
     int64_t retry_after_sec; /* -1: none */
     bool is_partial;         /* "Spoor-Partial: true" */
     struct sv content_type;  /* valid until the next call; may be empty */
