@@ -32,19 +32,14 @@ place_of(struct conf_loader *loader, enum conf_row_id id, unsigned item)
     return &origin->mark;
 }
 
-void
-conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
-    unsigned item, const char *fmt, ...)
+static void
+complain(struct conf_loader *loader, enum conf_row_id id, unsigned item,
+    bool is_hidden, const char *text)
 {
     const struct conf_mark *mark = place_of(loader, id, item);
-    char text[1024];
-    va_list args;
 
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
     loader->is_bad[id] = true;
-    if (conf_kind_is_secret(conf_rows[id].kind))
+    if (is_hidden)
         conf_report_error_hidden(&loader->report, mark, "\"%s\" %s",
             conf_rows[id].yaml, text);
     else
@@ -53,19 +48,29 @@ conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
 }
 
 void
-conf_loader_complain_hidden(struct conf_loader *loader, enum conf_row_id id,
+conf_loader_complain(struct conf_loader *loader, enum conf_row_id id,
     unsigned item, const char *fmt, ...)
 {
-    const struct conf_mark *mark = place_of(loader, id, item);
     char text[1024];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    loader->is_bad[id] = true;
-    conf_report_error_hidden(&loader->report, mark, "\"%s\" %s",
-        conf_rows[id].yaml, text);
+    complain(loader, id, item, conf_kind_is_secret(conf_rows[id].kind), text);
+}
+
+void
+conf_loader_complain_hidden(struct conf_loader *loader, enum conf_row_id id,
+    unsigned item, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    complain(loader, id, item, true, text);
 }
 
 void
